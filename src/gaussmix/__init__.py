@@ -1,0 +1,7 @@
+"""Gaussian mixtures by EM: fast, exact, and at home in the scientific Python ecosystem."""
+
+from gaussmix._version import __version__
+from gaussmix.estimator import CollapseWarning, ConvergenceWarning, GaussianMixture, NotFittedError
+from gaussmix.mixture import Mixture
+
+__all__ = ["CollapseWarning", "ConvergenceWarning", "GaussianMixture", "Mixture", "NotFittedError", "__version__"]

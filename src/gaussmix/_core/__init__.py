@@ -1,0 +1,1 @@
+"""Everything compiled. Nothing here imports Python code of the package."""

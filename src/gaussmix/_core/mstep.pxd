@@ -1,0 +1,1 @@
+"""The M step: its functions take and give Python objects, so there is nothing to cimport."""

@@ -1,0 +1,166 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""The M step: from Statistics to weights (11), means (7) and covariances (8).
+
+With d_k = first_k / weight_k, the way from the reference point m_k to the new mean, the covariance about the new mean is
+second_k / weight_k − d_k d_kᵀ: the parallel-axis rule.
+"""
+from libc.math cimport INFINITY
+from gaussmix._core.parameters cimport Parameters, FULL, TIED, DIAG
+from gaussmix._core.statistics cimport Statistics
+
+
+def check(Statistics s not None, Parameters p not None):
+    if s.kind != p.kind or s.n_components != p.n_components or s.n_features != p.n_features:
+        raise ValueError("statistics and parameters are of different shapes")
+
+
+def means(Statistics s not None, Parameters p not None):
+    """
+    Weights (11) and means (7).
+
+    Parameters
+    ----------
+    s : Statistics
+    p : Parameters
+        Overwritten in place: weights, means and means_rest.
+
+    Returns
+    -------
+    int
+        −1, or the index of the first component without weight, where nothing is defined.
+    """
+    check(s, p)
+    cdef Py_ssize_t K = s.n_components, D = s.n_features, k, i
+    cdef double total = 0, m, d, mean, part
+    for k in range(K):
+        if not s.s0[k] > 0:
+            return k
+        total += s.s0[k]
+    for k in range(K):
+        p.pi[k] = s.s0[k] / total
+        for i in range(D):
+            m = s.m[k * D + i]
+            d = s.s1[k * D + i] / s.s0[k]
+            mean = m + d  # and its rounding error, by Knuth's two-sum
+            part = mean - m
+            p.mu[k * D + i] = mean
+            p.mu_rest[k * D + i] = (m - (mean - part)) + (d - part)
+    return -1
+
+
+def covariances(Statistics s not None, Parameters p not None):
+    """
+    Covariances (8) about the new means: one a component, their weighted mean (TIED), or the diagonals.
+
+    Parameters
+    ----------
+    s : Statistics
+        Every component has weight.
+    p : Parameters
+        Overwritten in place: covariances.
+    """
+    check(s, p)
+    cdef Py_ssize_t K = s.n_components, D = s.n_features, k
+    cdef double total = 0
+    with nogil:
+        if s.kind == DIAG:
+            for k in range(K):
+                diagonal(s.s1 + k * D, s.s2 + k * D, s.s0[k], p.sigma + k * D, D)
+        elif s.kind == FULL:
+            for k in range(K):
+                matrix(s.s1 + k * D, s.s2 + k * D * D, s.s0[k], p.sigma + k * D * D, D)
+        else:
+            pooled(s, p)
+        if s.kind != DIAG:
+            for k in range(1 if s.kind == TIED else K):
+                mirror(p.sigma + k * D * D, D)
+
+
+cdef void diagonal(const double *first, const double *second, double weight, double *variance, Py_ssize_t D) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(D):
+        variance[i] = second[i] / weight - (first[i] / weight) * (first[i] / weight)
+
+
+cdef void matrix(const double *first, const double *second, double weight, double *sigma, Py_ssize_t D) noexcept nogil:
+    cdef Py_ssize_t i, j
+    for i in range(D):
+        for j in range(i + 1):
+            sigma[i * D + j] = second[i * D + j] / weight - (first[i] / weight) * (first[j] / weight)
+
+
+cdef void pooled(Statistics s, Parameters p) noexcept nogil:
+    """Σ_k (second_k − weight_k d_k d_kᵀ) / Σ_k weight_k."""
+    cdef Py_ssize_t K = s.n_components, D = s.n_features, k, i, j
+    cdef double total = 0, between
+    cdef const double *first
+    for k in range(K):
+        total += s.s0[k]
+    for i in range(D):
+        for j in range(i + 1):
+            between = 0
+            for k in range(K):
+                first = s.s1 + k * D
+                between += first[i] * (first[j] / s.s0[k])
+            p.sigma[i * D + j] = (s.s2[i * D + j] - between) / total
+
+
+cdef void mirror(double *sigma, Py_ssize_t D) noexcept nogil:
+    cdef Py_ssize_t i, j
+    for i in range(D):
+        for j in range(i):
+            sigma[j * D + i] = sigma[i * D + j]
+
+
+def average_features(Parameters p not None):
+    """One variance for all features of a component, the mean of its diagonal; kind DIAG, in place."""
+    if p.kind != DIAG:
+        raise ValueError("only diagonal covariances are averaged over features")
+    cdef Py_ssize_t D = p.n_features, k, i
+    cdef double mean
+    for k in range(p.n_components):
+        mean = 0
+        for i in range(D):
+            mean += p.sigma[k * D + i]
+        for i in range(D):
+            p.sigma[k * D + i] = mean / D
+
+
+def add_to_diagonal(Parameters p not None, double amount):
+    """Add `amount` to every variance, in place."""
+    cdef Py_ssize_t D = p.n_features, k, i
+    for k in range(1 if p.kind == TIED else p.n_components):
+        for i in range(D):
+            if p.kind == DIAG:
+                p.sigma[k * D + i] += amount
+            else:
+                p.sigma[(k * D + i) * D + i] += amount
+
+
+def displacement(Statistics s not None, Parameters p not None):
+    """
+    How far the means moved in this M step, in new standard deviations: max_k |L_k⁻¹ d_k|².
+
+    The rounding error of the new covariances grows with it, as second_k holds d_k d_kᵀ besides the scatter.
+    """
+    check(s, p)
+    cdef Py_ssize_t D = s.n_features, size = p.matrix_size(), k, i, j
+    cdef const double *factor
+    cdef const double *first
+    cdef double farthest = 0, square, y
+    with nogil:
+        for k in range(s.n_components):
+            factor = p.factor + (0 if p.kind == TIED else k * size)
+            first = s.s1 + k * D
+            square = 0
+            for i in range(D):
+                if p.kind == DIAG:
+                    y = factor[i] * (first[i] / s.s0[k])
+                else:
+                    y = 0
+                    for j in range(i + 1):
+                        y += factor[i * D + j] * (first[j] / s.s0[k])
+                square += y * y
+            if not square <= farthest:
+                farthest = square if square == square else INFINITY
+    return farthest

@@ -1,0 +1,88 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""Statistics: the sums that a pass leaves behind (DESIGN, section 2), as memory that the compiled loops write."""
+from libc.string cimport memset
+from gaussmix._core.parameters cimport Kind, FULL, TIED, DIAG
+from gaussmix._core.linalg cimport checked_size
+
+import numpy as np
+
+
+cdef double[::1] flat(array):
+    return array.reshape(-1)
+
+
+cdef class Statistics:
+    """
+    Weight, first and second moments of each component about a reference point, and the log-likelihood.
+
+    Parameters
+    ----------
+    kind : Kind
+        Which second moments: FULL one matrix a component, TIED their sum, DIAG the diagonals.
+    n_components, n_features : int
+        K and D, at least 1.
+
+    Attributes
+    ----------
+    reference : ndarray, shape (K, D)
+        The points m_k that the moments are taken about.
+    weight : ndarray, shape (K,)
+        Σ_n w_n γ_nk.
+    first : ndarray, shape (K, D)
+        Σ_n w_n γ_nk (x_n − m_k).
+    second : ndarray, shape (K, D, D), (1, D, D) or (K, D)
+        Σ_n w_n γ_nk (x_n − m_k)(x_n − m_k)ᵀ; of a matrix only the lower triangle is kept.
+    log_likelihood : float
+        Σ_n w_n ln p(x_n), equation (6).
+    total_weight : float
+        Σ_n w_n.
+    """
+
+    def __cinit__(self, kind, n_components, n_features):
+        if n_components < 1 or n_features < 1:
+            raise ValueError("n_components and n_features must be at least 1, not %r and %r" % (n_components, n_features))
+        self.kind = <Kind> (<int> kind)
+        self.n_components = n_components
+        self.n_features = n_features
+        cdef Py_ssize_t matrices = 1 if self.kind == TIED else self.n_components
+        self.second_size = checked_size(checked_size(matrices, self.n_features),
+                                        self.n_features if self.kind != DIAG else 1)
+        self.reference = np.zeros((n_components, n_features))
+        self.weight = np.zeros(n_components)
+        self.first = np.zeros((n_components, n_features))
+        self.second = np.zeros((matrices, n_features) if self.kind == DIAG else (matrices, n_features, n_features))
+        # The arrays live as long as this object and are never replaced, so that their addresses hold.
+        self.m = &flat(self.reference)[0]
+        self.s0 = &flat(self.weight)[0]
+        self.s1 = &flat(self.first)[0]
+        self.s2 = &flat(self.second)[0]
+
+    cdef void clear_sums(self) noexcept nogil:
+        memset(self.s0, 0, self.n_components * sizeof(double))
+        memset(self.s1, 0, self.n_components * self.n_features * sizeof(double))
+        memset(self.s2, 0, self.second_size * sizeof(double))
+        self.log_likelihood = 0
+        self.total_weight = 0
+
+    cdef void add_sums(self, Statistics other) noexcept nogil:
+        cdef Py_ssize_t i
+        for i in range(self.n_components):
+            self.s0[i] += other.s0[i]
+        for i in range(self.n_components * self.n_features):
+            self.s1[i] += other.s1[i]
+        for i in range(self.second_size):
+            self.s2[i] += other.s2[i]
+        self.log_likelihood += other.log_likelihood
+        self.total_weight += other.total_weight
+
+    def clear(self):
+        """Set every sum to zero; the reference stays."""
+        self.clear_sums()
+
+    def accumulate(self, Statistics other not None):
+        """Add the sums of `other`, of the same shape and taken about the same reference, in place."""
+        if (other.kind != self.kind or other.n_components != self.n_components
+                or other.n_features != self.n_features):
+            raise ValueError("statistics of different shapes do not add")
+        with nogil:
+            self.add_sums(other)

@@ -1,0 +1,238 @@
+"""Data as blocks of rows: what a user brings, checked, and cut so that a block is a few milliseconds' work."""
+
+import numpy as np
+
+from gaussmix._core.estep import TILE, Rows
+
+# A block is cut by N, D and K alone, so that the sums (in block order) have the same bits for any number of threads.
+# Large enough that Python's part (tens of microseconds a block) and the adding of its Statistics (K D² numbers, so a
+# floor of some hundred rows) are lost in it; small enough that Ctrl-C and several threads have places to meet.
+BLOCK_OPERATIONS = 6e8
+MOST_ROWS = 341 * TILE
+FEWEST_ROWS = 6 * TILE
+
+# Squares of float64 residuals up to this size can be added over any number of rows. float32 is worked on in float32 while
+# all squares and their inverses stay well inside its range.
+LARGEST = 1e145
+SINGLE_RANGE = (2.0**-40, 2.0**40)
+
+
+def block_bounds(n_rows, n_features, n_components):
+    """
+    Where blocks begin and end.
+
+    Parameters
+    ----------
+    n_rows, n_features, n_components : int
+        N, D and K; nothing else decides.
+
+    Returns
+    -------
+    list of (int, int)
+        Half-open ranges of rows, of equal length up to a tile, in order.
+
+    Examples
+    --------
+    >>> block_bounds(272, 2, 2)
+    [(0, 272)]
+    """
+    operations = n_components * (2.0 * n_features * (n_features + 1) + 20)
+    most = int(min(max(BLOCK_OPERATIONS / operations, FEWEST_ROWS), MOST_ROWS))
+    n_blocks = max(1, -(-n_rows // most))
+    tiles = -(-n_rows // (n_blocks * TILE))
+    step = max(tiles, 1) * TILE
+    return [(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
+
+
+class Blocks:
+    """
+    A two-dimensional array and its sample weights as blocks of rows.
+
+    Parameters
+    ----------
+    X : ndarray, shape (N, D)
+        Any real dtype and strides. It is read where it lies; only a block whose numbers are of another type or
+        not side by side is copied, when its turn comes.
+    n_components : int
+        K, for the size of the blocks.
+    weights : ndarray, shape (N,), float64, optional
+        Sample weights, ones by default.
+
+    Attributes
+    ----------
+    bounds : list of (int, int)
+    size : int
+        Bytes of the number type that the loops work in.
+    """
+
+    def __init__(self, X, n_components, weights=None):
+        self.X = X
+        self.weights = weights
+        self.n_rows, self.n_features = X.shape
+        self.bounds = block_bounds(self.n_rows, self.n_features, n_components)
+        self.dtype = np.dtype(np.float32 if X.dtype == np.float32 and fits_single(X, self.bounds) else np.float64)
+        self.size = self.dtype.itemsize
+        self._views = [None] * len(self.bounds)
+
+    def __len__(self):
+        return len(self.bounds)
+
+    def rows(self, index):
+        """Block `index` as the compiled loops read it."""
+        view = self._views[index]
+        if view is None:
+            start, stop = self.bounds[index]
+            block = self.X[start:stop]
+            readable = block.dtype == self.dtype and block.flags.aligned and (
+                block.strides[1] == self.size or self.n_features == 1)
+            view = Rows(block if readable else np.ascontiguousarray(block, dtype=self.dtype))
+            if readable:
+                self._views[index] = view
+        return view
+
+    def row_weights(self, index):
+        """The sample weights of block `index`, or None."""
+        start, stop = self.bounds[index]
+        return None if self.weights is None else self.weights[start:stop]
+
+
+def fits_single(X, bounds):
+    """Whether the squares of all residuals of float32 data stay well inside float32's range."""
+    smallest, largest = SINGLE_RANGE
+    low, high = X[: bounds[0][1]].min(axis=0), X[: bounds[0][1]].max(axis=0)
+    for start, stop in bounds[1:]:
+        low, high = np.minimum(low, X[start:stop].min(axis=0)), np.maximum(high, X[start:stop].max(axis=0))
+    spread = high.astype(np.float64) - low
+    return bool(np.all(np.maximum(np.abs(low), np.abs(high)) < largest) and np.all((spread == 0) | (spread > smallest)))
+
+
+def as_table(X, *, name="X"):
+    """
+    What a user calls data, as a two-dimensional real array and the names of its columns.
+
+    Parameters
+    ----------
+    X : array_like or DataFrame, shape (N, D)
+        NumPy arrays and memory maps are taken as they are; tables of pandas, polars and pyarrow give their columns.
+    name : str
+        What the errors call it.
+
+    Returns
+    -------
+    array : ndarray, shape (N, D)
+        float32, float64, or an integer or boolean type, which is converted a block at a time.
+    columns : list of str or None
+        The names, where the table has names that are all strings.
+
+    Raises
+    ------
+    ValueError
+        Where X is not two-dimensional, or not real numbers.
+    TypeError
+        For sparse matrices and masked arrays.
+
+    Examples
+    --------
+    >>> as_table([[1, 2], [3, 4]])[0].shape
+    (2, 2)
+    """
+    if isinstance(X, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array, and masked entries have no value here: fill them, or drop their rows")
+    if hasattr(X, "tocsr"):
+        raise TypeError(f"{name} is a sparse matrix, but dense data is needed: pass {name}.toarray()")
+    columns = getattr(X, "column_names", None) or getattr(X, "columns", None)
+    columns = list(columns) if columns is not None and not callable(columns) else None
+    if columns is not None and not all(isinstance(column, str) for column in columns):
+        columns = None
+    if hasattr(X, "to_numpy") and not isinstance(X, np.ndarray):
+        array = X.to_numpy()
+    elif hasattr(X, "column_names"):  # a pyarrow table
+        array = np.column_stack([column.to_numpy() for column in X.columns]) if X.num_columns else np.empty((len(X), 0))
+    else:
+        array = np.asarray(X)
+    if array.dtype.kind == "O":
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{name} must hold numbers only: {error}") from None
+    if array.dtype.kind in "SU":
+        raise ValueError(f"{name} must hold numbers, not text: dtype is {array.dtype}")
+    if array.dtype.kind == "c":
+        raise ValueError(f"Complex data not supported: {name} must be real")
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{name} must hold real numbers, not {array.dtype}")
+    if array.ndim != 2:
+        raise ValueError(
+            f"Expected 2D array for {name}, got {array.ndim}D array of shape {array.shape} instead: one row a sample, "
+            f"one column a feature. Reshape your data with {name}.reshape(-1, 1) if it has a single feature or "
+            f"{name}.reshape(1, -1) if it is a single sample.")
+    return array, columns
+
+
+def check_finite(X, *, name="X", largest=np.inf):
+    """
+    Raise ValueError naming the row and column of the first number that is NaN, infinite or larger than `largest`.
+
+    Parameters
+    ----------
+    X : ndarray, shape (N, D)
+    name : str
+    largest : float
+    """
+    if X.dtype.kind in "iub":
+        return
+    for start, stop in block_bounds(*X.shape, 1):
+        block = X[start:stop]
+        with np.errstate(over="ignore", invalid="ignore"):
+            plain = np.isfinite(np.vdot(block, block) if block.flags.c_contiguous else np.sum(block))
+        if plain and (largest == np.inf or block.flags.c_contiguous):
+            continue
+        with np.errstate(invalid="ignore"):
+            bad = ~(np.abs(block) <= largest) | ~np.isfinite(block)
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            value = block[row, column]
+            what = "NaN" if np.isnan(value) else "infinity" if np.isinf(value) else f"a value too large ({value:g})"
+            raise ValueError(f"Input {name} contains {what} at row {start + row}, column {column}; "
+                             f"all values must be finite{'' if largest == np.inf else f' and below {largest:g}'}")
+
+
+def as_weights(weights, n_rows):
+    """
+    Sample weights as a float64 array.
+
+    Parameters
+    ----------
+    weights : array_like, shape (N,), or None
+        None for ones; a number for the same weight everywhere.
+    n_rows : int
+        N.
+
+    Returns
+    -------
+    ndarray, shape (N,), or None
+
+    Raises
+    ------
+    ValueError
+        Where they are of another shape, negative, not finite, or all zero.
+    """
+    if weights is None:
+        return None
+    array = np.asarray(weights)
+    if array.dtype.kind not in "fiub":
+        array = array.astype(np.float64)
+    array = np.ascontiguousarray(array, dtype=np.float64)
+    if array.ndim == 0:
+        array = np.full(n_rows, float(array))
+    if array.shape != (n_rows,):
+        raise ValueError(f"sample_weight must be of shape ({n_rows},), one weight a row, not {array.shape}")
+    if not np.isfinite(array).all():
+        row = int(np.flatnonzero(~np.isfinite(array))[0])
+        raise ValueError(f"sample_weight[{row}] is {array[row]}; weights must be finite")
+    if (array < 0).any():
+        row = int(np.flatnonzero(array < 0)[0])
+        raise ValueError(f"sample_weight[{row}] is {array[row]}; weights must not be negative")
+    if not array.any():
+        raise ValueError("sample_weight is zero for every row; at least one weight must be positive")
+    return array

@@ -1,0 +1,134 @@
+"""Who maps the blocks: the calling thread, or several threads. The sums come out the same, bit for bit."""
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+
+def resolve_threads(n_threads=None):
+    """
+    How many threads to use.
+
+    Parameters
+    ----------
+    n_threads : int, optional
+        None means `GAUSSMIX_NUM_THREADS` if set, else the CPUs that this process may run on.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        Where the number, or the variable, is not a whole number of at least 1.
+
+    Examples
+    --------
+    >>> resolve_threads(3)
+    3
+    """
+    name = "n_threads"
+    if n_threads is None:
+        name, n_threads = "the environment variable GAUSSMIX_NUM_THREADS", os.environ.get("GAUSSMIX_NUM_THREADS")
+        if not n_threads:
+            return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        number = int(n_threads)
+        if number != float(n_threads) or number < 1:
+            raise ValueError
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be a whole number of at least 1, not {n_threads!r}") from None
+    return number
+
+
+class Threads:
+    """
+    Maps a function over blocks with up to `n_threads` threads, one of them the caller's.
+
+    A context manager: the other threads are started when first needed and have ended when the block is left.
+
+    Parameters
+    ----------
+    n_threads : int
+    """
+
+    def __init__(self, n_threads):
+        self.n_threads = n_threads
+        self._pool = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+    def each(self, n_blocks, compute, add):
+        """
+        Call `compute(worker, block)` for every block, and after it `add(worker, block)`, the latter in block order.
+
+        A worker waits for its turn to add before it takes the next block, so that no more results are alive than
+        there are workers. The first exception, Ctrl-C among them, stops all workers at the end of their block.
+
+        Parameters
+        ----------
+        n_blocks : int
+        compute : callable
+            Runs at the same time for different workers.
+        add : callable
+            Runs for one block at a time, in order.
+        """
+        n_workers = min(self.n_threads, n_blocks)
+        if n_workers <= 1:
+            for block in range(n_blocks):
+                compute(0, block)
+                add(0, block)
+            return
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.n_threads - 1, thread_name_prefix="gaussmix")
+        queue = _Turns(n_blocks)
+        others = [self._pool.submit(queue.work, worker, compute, add) for worker in range(1, n_workers)]
+        try:
+            queue.work(0, compute, add)
+        finally:
+            errors = [other.exception() for other in others]
+        for error in errors:
+            if error is not None:
+                raise error
+
+
+class _Turns:
+    """Blocks are taken in order, and added in order."""
+
+    def __init__(self, n_blocks):
+        self.n_blocks = n_blocks
+        self.taken = 0
+        self.added = 0
+        self.stopped = False
+        self.condition = threading.Condition()
+
+    def take(self):
+        with self.condition:
+            if self.stopped or self.taken == self.n_blocks:
+                return None
+            self.taken += 1
+            return self.taken - 1
+
+    def work(self, worker, compute, add):
+        try:
+            while (block := self.take()) is not None:
+                compute(worker, block)
+                with self.condition:
+                    self.condition.wait_for(lambda: self.added == block or self.stopped)
+                    if self.stopped:
+                        return
+                    add(worker, block)
+                    self.added += 1
+                    self.condition.notify_all()
+        except BaseException:
+            with self.condition:
+                self.stopped = True
+                self.condition.notify_all()
+            raise

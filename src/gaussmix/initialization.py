@@ -1,0 +1,288 @@
+"""Where EM starts: k-means++, k-means, random rows, random responsibilities, labels or responsibilities given.
+
+Every start is an allotment: a function from a block to the labels or responsibilities of its rows.
+"""
+
+import math
+
+import numpy as np
+
+from gaussmix._core.estep import Workspace
+from gaussmix._core.kmeans import Centres
+
+__all__ = ["STARTS", "as_generator", "given_labels", "given_responsibilities", "k_means", "k_means_plus_plus"]
+
+
+def as_generator(random_state):
+    """
+    A numpy Generator.
+
+    Parameters
+    ----------
+    random_state : None, int, numpy.random.RandomState or numpy.random.Generator
+        A Generator is used itself; a RandomState gives the seed and moves on; None takes fresh entropy.
+
+    Returns
+    -------
+    numpy.random.Generator
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+    """
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.default_rng(random_state.randint(0, 2**32, size=4, dtype=np.uint32))
+    if random_state is np.random:
+        return np.random.default_rng(np.random.randint(0, 2**32, size=4, dtype=np.uint32))
+    try:
+        return np.random.default_rng(random_state)
+    except (TypeError, ValueError):
+        raise ValueError(f"random_state must be None, a whole number that is not negative, a RandomState or a Generator, "
+                         f"not {random_state!r}") from None
+
+
+class _Distances:
+    """Passes that measure distances of rows to points."""
+
+    def __init__(self, blocks, threads):
+        self.blocks, self.threads = blocks, threads
+
+    def each(self, points, measure, result=None):
+        """Map `measure(centres, block, rows, weights, slice, workspace)` over the blocks; its results in order."""
+        blocks, centres = self.blocks, Centres(points, self.blocks.size)
+        n_workers = min(self.threads.n_threads, len(blocks))
+        spaces = [Workspace(*centres_shape(centres), blocks.size) for _ in range(n_workers)]
+        found = [None] * n_workers
+        results = []
+
+        def compute(worker, index):
+            found[worker] = measure(centres, blocks.rows(index), blocks.row_weights(index),
+                                    slice(*blocks.bounds[index]), spaces[worker])
+
+        self.threads.each(len(blocks), compute, lambda worker, index: results.append(found[worker]))
+        return results
+
+    def approach(self, points, closest):
+        """Lower `closest` to the squared distance to `points`; return each block's Σ w_n closest_n."""
+        return np.array(self.each(points, lambda centres, rows, weights, where, space: centres.approach(
+            rows, weights, closest[where], space)))
+
+    def potentials(self, points, closest):
+        """For each point, Σ w_n min(closest_n, |x_n − point|²)."""
+        def measure(centres, rows, weights, where, space):
+            potential = np.zeros(len(points))
+            centres.potentials(rows, weights, closest[where], potential, space)
+            return potential
+
+        return np.sum(self.each(points, measure), axis=0)
+
+    def nearest(self, points, labels):
+        """Label every row; return Σ w_n (x_n − c_k), Σ w_n, the inertia and how many labels changed."""
+        def measure(centres, rows, weights, where, space):
+            first, weight = np.zeros(points.shape), np.zeros(len(points))
+            inertia, moved = centres.nearest(rows, weights, labels[where], first, weight, space)
+            return first, weight, inertia, moved
+
+        first, weight, inertia, moved = zip(*self.each(points, measure))
+        return sum(first), sum(weight), sum(inertia), sum(moved)
+
+
+def centres_shape(centres):
+    return centres.n_components, centres.n_features
+
+
+def _draw(rng, blocks, masses, mass_of, count):
+    """Draw rows in proportion to their mass, by the inverse of the cumulative mass (adjacent repeats draw the same row)."""
+    ends = np.cumsum(masses)
+    drawn = []
+    for u in rng.random(count) * ends[-1]:
+        index = min(int(np.searchsorted(ends, u, side="right")), int(np.flatnonzero(masses)[-1]))
+        within = np.cumsum(mass_of(index))
+        row = int(np.searchsorted(within, u - (ends[index] - masses[index]), side="right"))
+        drawn.append(blocks.bounds[index][0] + min(row, int(np.flatnonzero(mass_of(index))[-1])))
+    return drawn
+
+
+def _plain_mass(blocks):
+    """The masses of blocks and rows by sample weight alone."""
+    def mass_of(index):
+        weights = blocks.row_weights(index)
+        start, stop = blocks.bounds[index]
+        return np.ones(stop - start) if weights is None else weights
+
+    return np.array([mass_of(index).sum() for index in range(len(blocks))]), mass_of
+
+
+def _points(blocks, rows):
+    return np.array([blocks.X[row] for row in rows], dtype=np.float64)
+
+
+def k_means_plus_plus(blocks, n_components, rng, threads):
+    """
+    Rows that lie far apart, by greedy k-means++.
+
+    The first is drawn by sample weight, each further one by weight times squared distance to the nearest chosen one; of
+    2 + ln K candidates the one that leaves the least inertia is kept.
+
+    Parameters
+    ----------
+    blocks : Blocks
+    n_components : int
+    rng : numpy.random.Generator
+    threads : Threads
+
+    Returns
+    -------
+    list of int
+        The numbers of K rows.
+
+    References
+    ----------
+    Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
+    """
+    distances = _Distances(blocks, threads)
+    closest = np.full(blocks.n_rows, np.inf)
+    plain = _plain_mass(blocks)
+    chosen = _draw(rng, blocks, *plain, 1)
+    masses = distances.approach(_points(blocks, chosen), closest)
+
+    def mass_of(index):
+        weights = blocks.row_weights(index)
+        near = closest[slice(*blocks.bounds[index])]
+        return near if weights is None else near * weights
+
+    for _ in range(1, n_components):
+        if masses.sum() > 0:
+            candidates = _draw(rng, blocks, masses, mass_of, 2 + int(math.log(n_components)))
+        else:  # fewer distinct rows than components
+            candidates = _draw(rng, blocks, *plain, 1)
+        points = _points(blocks, candidates)
+        best = int(np.argmin(distances.potentials(points, closest))) if len(candidates) > 1 else 0
+        chosen.append(candidates[best])
+        masses = distances.approach(points[best:best + 1], closest)
+    return chosen
+
+
+def k_means(blocks, centres, threads, *, max_iter=300, tol=1e-4):
+    """
+    Lloyd's algorithm from given centres.
+
+    Parameters
+    ----------
+    blocks : Blocks
+    centres : ndarray, shape (K, D)
+    threads : Threads
+    max_iter : int
+    tol : float
+        Stop when the centres' squared shift falls below this much of the mean variance of the features.
+
+    Returns
+    -------
+    labels : ndarray, shape (N,), int32
+    centres : ndarray, shape (K, D)
+    inertia : float
+        Σ w_n |x_n − c|², c the nearest of the centres before the last update.
+    n_iter : int
+
+    References
+    ----------
+    Lloyd, "Least squares quantization in PCM", IEEE Transactions on Information Theory 28 (1982).
+    """
+    distances = _Distances(blocks, threads)
+    labels = np.full(blocks.n_rows, -1, dtype=np.int32)
+    centres = np.array(centres, dtype=np.float64)
+    threshold = tol * _mean_variance(blocks, distances) if tol else 0.0
+    inertia, n_iter = math.nan, 0
+    for n_iter in range(1, max_iter + 1):
+        first, weight, inertia, moved = distances.nearest(centres, labels)
+        shift = first / np.where(weight > 0, weight, 1)[:, None]
+        empty = np.flatnonzero(~(weight > 0))
+        new = centres + shift
+        if empty.size:
+            new[empty] = _farthest(blocks, distances, centres, empty.size)
+        elif moved == 0:
+            break
+        change = float(np.sum((new - centres) ** 2))
+        centres = new
+        if change <= threshold and not empty.size:
+            break
+    return labels, centres, inertia, n_iter
+
+
+def _mean_variance(blocks, distances):
+    """The variance of the rows, averaged over features."""
+    labels = np.zeros(blocks.n_rows, dtype=np.int32)
+    origin = _points(blocks, [0])
+    first, weight, square, _ = distances.nearest(origin, labels)
+    mean = first / weight[:, None]
+    _, _, square, _ = distances.nearest(origin + mean, labels)
+    return square / weight[0] / blocks.n_features
+
+
+def _farthest(blocks, distances, centres, count):
+    """The rows farthest from their centres, for centres that have lost all theirs."""
+    closest = np.full(blocks.n_rows, np.inf)
+    distances.approach(centres, closest)
+    if blocks.weights is not None:
+        closest *= blocks.weights > 0
+    return _points(blocks, np.argsort(closest)[-count:])
+
+
+def given_labels(labels):
+    """The allotment of one label a row: array, shape (N,), int32."""
+    return lambda index, start, stop: (labels[start:stop], None)
+
+
+def given_responsibilities(responsibilities):
+    """The allotment of given responsibilities: array, shape (N, K), float64."""
+    return lambda index, start, stop: (None, responsibilities[start:stop])
+
+
+def _nearest_labels(blocks, rows, threads):
+    labels = np.full(blocks.n_rows, -1, dtype=np.int32)
+    _Distances(blocks, threads).nearest(_points(blocks, rows), labels)
+    return given_labels(labels)
+
+
+def start_by_k_means(blocks, n_components, rng, threads):
+    """k-means from k-means++: each row belongs to its cluster."""
+    chosen = k_means_plus_plus(blocks, n_components, rng, threads)
+    return given_labels(k_means(blocks, _points(blocks, chosen), threads)[0])
+
+
+def start_by_k_means_plus_plus(blocks, n_components, rng, threads):
+    """Each row belongs to the nearest of K rows that k-means++ chose."""
+    return _nearest_labels(blocks, k_means_plus_plus(blocks, n_components, rng, threads), threads)
+
+
+def start_by_random_rows(blocks, n_components, rng, threads):
+    """Each row belongs to the nearest of K different rows, drawn at random among those that have weight."""
+    if blocks.weights is None:
+        rows = rng.choice(blocks.n_rows, size=n_components, replace=False)
+    else:
+        alive = np.flatnonzero(blocks.weights)
+        if alive.size < n_components:
+            raise ValueError(f"n_components={n_components} is more than the {alive.size} rows with positive weight")
+        rows = rng.choice(alive, size=n_components, replace=False, p=blocks.weights[alive] / blocks.weights.sum())
+    return _nearest_labels(blocks, rows, threads)
+
+
+def start_by_random_responsibilities(blocks, n_components, rng, threads):
+    """Uniform random numbers, divided by their sum. Each block has its own stream, so that none need be kept."""
+    seeds = rng.integers(0, 2**63, size=(len(blocks), 2))
+
+    def allotment(index, start, stop):
+        share = np.random.default_rng(seeds[index]).random((stop - start, n_components))
+        share /= share.sum(axis=1, keepdims=True)
+        return None, share
+
+    return allotment
+
+
+STARTS = {
+    "kmeans": start_by_k_means,
+    "k-means++": start_by_k_means_plus_plus,
+    "random": start_by_random_responsibilities,
+    "random_from_data": start_by_random_rows,
+}

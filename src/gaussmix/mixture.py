@@ -1,0 +1,364 @@
+"""Mixture: the distribution itself, immutable."""
+
+import numpy as np
+
+from gaussmix._core.estep import Pass, Workspace
+from gaussmix._core.parameters import Parameters
+from gaussmix.blocks import Blocks, as_table, as_weights, check_finite
+from gaussmix.engines import Threads, resolve_threads
+from gaussmix.initialization import as_generator
+from gaussmix.statistics import Kind
+
+__all__ = ["Mixture"]
+
+
+class Mixture:
+    """
+    A Gaussian mixture: p(x) = Σ_k π_k N(x | μ_k, Σ_k), equation (1).
+
+    Immutable, and independent of how it was found. Its methods follow scipy.stats.
+
+    Parameters
+    ----------
+    weights : array_like, shape (K,)
+        π_k ≥ 0, which sum to one (2) (3).
+    means : array_like, shape (K, D)
+        μ_k, in the units of the data.
+    covariances : array_like, shape (K, D, D)
+        Σ_k, symmetric and positive definite, in the units of the data squared.
+
+    Attributes
+    ----------
+    weights : ndarray, shape (K,)
+    means : ndarray, shape (K, D)
+    covariances : ndarray, shape (K, D, D)
+        Read-only, float64.
+    n_components, n_features : int
+
+    Raises
+    ------
+    ValueError
+        Where shapes do not fit together, weights do not sum to one, or a covariance is not symmetric and positive definite.
+
+    Examples
+    --------
+    >>> from gaussmix import Mixture
+    >>> m = Mixture([0.5, 0.5], [[0.0], [4.0]], [[[1.0]], [[1.0]]])
+    >>> m.pdf([[2.0]]).round(4)
+    array([0.054])
+    >>> m.responsibilities([[2.0]])
+    array([[0.5, 0.5]])
+    """
+
+    def __init__(self, weights, means, covariances):
+        weights, means, covariances = (_array(value, name) for value, name in (
+            (weights, "weights"), (means, "means"), (covariances, "covariances")))
+        if means.ndim != 2 or 0 in means.shape:
+            raise ValueError(f"means must be of shape (K, D), not {means.shape}")
+        if weights.shape != means.shape[:1]:
+            raise ValueError(f"weights must be of shape ({len(means)},), one a mean, not {weights.shape}")
+        if covariances.shape != (*means.shape, means.shape[1]):
+            raise ValueError(f"covariances must be of shape {(*means.shape, means.shape[1])}, not {covariances.shape}")
+        if (weights < 0).any() or not np.isclose(weights.sum(), 1.0, rtol=0, atol=1e-6):
+            raise ValueError(f"weights must not be negative and sum to one; they sum to {weights.sum():g}")
+        for k, covariance in enumerate(covariances):
+            if not np.allclose(covariance, covariance.T, rtol=1e-6, atol=1e-9 * np.abs(covariance).max()):
+                raise ValueError(f"covariances[{k}] is not symmetric")
+        parameters = Parameters(Kind.FULL, *means.shape)
+        parameters.weights[...], parameters.means[...], parameters.covariances[...] = weights, means, covariances
+        self._take(parameters, factorize=True)
+
+    @classmethod
+    def from_parameters(cls, parameters):
+        """
+        A mixture of parameters in the compact shape of their structure, which stays how it computes.
+
+        Parameters
+        ----------
+        parameters : gaussmix._core.parameters.Parameters
+            Factorized, or about to be; copied.
+
+        Returns
+        -------
+        Mixture
+        """
+        own = Parameters(parameters.kind, parameters.n_components, parameters.n_features)
+        own.weights[...], own.means[...] = parameters.weights, parameters.means
+        own.covariances[...] = parameters.covariances
+        mixture = cls.__new__(cls)
+        mixture._take(own, factorize=True)
+        return mixture
+
+    def _take(self, parameters, factorize):
+        singular = parameters.factorize()
+        if singular >= 0:
+            raise ValueError(f"covariances[{singular}] is not positive definite")
+        for array in (parameters.weights, parameters.means, parameters.covariances, parameters.factors):
+            array.flags.writeable = False
+        self._parameters = parameters
+
+    @property
+    def n_components(self):
+        return self._parameters.n_components
+
+    @property
+    def n_features(self):
+        return self._parameters.n_features
+
+    @property
+    def weights(self):
+        return self._parameters.weights
+
+    @property
+    def means(self):
+        return self._parameters.means
+
+    @property
+    def covariances(self):
+        p = self._parameters
+        if p.kind == Kind.FULL:
+            return p.covariances
+        if p.kind == Kind.TIED:
+            return np.broadcast_to(p.covariances, (p.n_components, p.n_features, p.n_features))
+        full = p.covariances[:, :, None] * np.eye(p.n_features)
+        full.flags.writeable = False
+        return full
+
+    def logpdf(self, X, *, n_threads=None):
+        """
+        ln p(x) of every row, equation (1).
+
+        Parameters
+        ----------
+        X : array_like, shape (N, D)
+        n_threads : int, optional
+            None means `GAUSSMIX_NUM_THREADS` if set, else the CPUs that this process may run on.
+
+        Returns
+        -------
+        ndarray, shape (N,)
+            float32 for float32 X, else float64.
+
+        Raises
+        ------
+        ValueError
+            Where X is not two-dimensional, has another number of columns than the means, or holds NaN or infinity.
+        """
+        return self._evaluate(X, "logpdf", n_threads)
+
+    def pdf(self, X, *, n_threads=None):
+        """
+        p(x) of every row, equation (1).
+
+        Parameters
+        ----------
+        X : array_like, shape (N, D)
+        n_threads : int, optional
+            As for `logpdf`.
+
+        Returns
+        -------
+        ndarray, shape (N,)
+        """
+        return np.exp(self.logpdf(X, n_threads=n_threads))
+
+    def responsibilities(self, X, *, n_threads=None):
+        """
+        γ_nk of every row and component, equation (5).
+
+        Parameters
+        ----------
+        X : array_like, shape (N, D)
+        n_threads : int, optional
+            As for `logpdf`.
+
+        Returns
+        -------
+        ndarray, shape (N, K)
+            Each row sums to one.
+        """
+        return self._evaluate(X, "responsibilities", n_threads)
+
+    def classify(self, X, *, n_threads=None):
+        """
+        The component with the largest responsibility (5) for every row; the first of several.
+
+        Parameters
+        ----------
+        X : array_like, shape (N, D)
+        n_threads : int, optional
+            As for `logpdf`.
+
+        Returns
+        -------
+        ndarray of int, shape (N,)
+        """
+        return self._evaluate(X, "labels", n_threads)
+
+    def log_likelihood(self, X, sample_weight=None, *, n_threads=None):
+        """
+        L = Σ_n w_n ln p(x_n), equation (6).
+
+        Parameters
+        ----------
+        X : array_like, shape (N, D)
+        sample_weight : array_like, shape (N,), optional
+            w_n, ones by default.
+        n_threads : int, optional
+            As for `logpdf`.
+
+        Returns
+        -------
+        float
+        """
+        log_p = self.logpdf(X, n_threads=n_threads).astype(np.float64, copy=False)
+        weights = as_weights(sample_weight, len(log_p))
+        if weights is None:
+            return float(log_p.sum())
+        return float(log_p[weights > 0] @ weights[weights > 0])
+
+    def rvs(self, size=1, random_state=None):
+        """
+        Draw from the mixture.
+
+        Parameters
+        ----------
+        size : int
+            How many rows.
+        random_state : None, int, RandomState or Generator
+
+        Returns
+        -------
+        ndarray, shape (size, D)
+            In random order of components.
+        """
+        rng = as_generator(random_state)
+        rows, _ = self.labelled_rvs(size, rng)
+        return rows[rng.permutation(len(rows))]
+
+    def labelled_rvs(self, size=1, random_state=None):
+        """
+        Draw from the mixture, with the component of each row.
+
+        Parameters
+        ----------
+        size : int
+        random_state : None, int, RandomState or Generator
+
+        Returns
+        -------
+        rows : ndarray, shape (size, D)
+        labels : ndarray of int, shape (size,)
+            In ascending order.
+
+        Raises
+        ------
+        ValueError
+            Where size is negative.
+        """
+        if size < 0:
+            raise ValueError(f"size must not be negative, not {size}")
+        rng = as_generator(random_state)
+        labels = np.repeat(np.arange(self.n_components), rng.multinomial(size, self.weights / self.weights.sum()))
+        rows = rng.standard_normal((size, self.n_features))
+        for k in range(self.n_components):
+            mine = labels == k
+            if mine.any():
+                rows[mine] = self.means[k] + rows[mine] @ self._root(k).T
+        return rows, labels
+
+    def _root(self, k):
+        """A square root of Σ_k: its Cholesky factor."""
+        p = self._parameters
+        if p.kind == Kind.DIAG:
+            return np.diag(np.sqrt(p.covariances[k]))
+        return np.linalg.cholesky(p.covariances[0 if p.kind == Kind.TIED else k])
+
+    @property
+    def mean(self):
+        """E[x] = Σ_k π_k μ_k, shape (D,)."""
+        return self.weights @ self.means
+
+    @property
+    def cov(self):
+        """Cov[x] = Σ_k π_k (Σ_k + (μ_k − E x)(μ_k − E x)ᵀ), shape (D, D)."""
+        away = self.means - self.mean
+        return np.einsum("k,kij->ij", self.weights, self.covariances) + (self.weights * away.T) @ away
+
+    def _evaluate(self, X, wanted, n_threads):
+        X, _ = as_table(X)
+        if X.shape[1] != self.n_features:
+            raise ValueError(f"X has {X.shape[1]} features, but the mixture has {self.n_features}")
+        check_finite(X)
+        return evaluate(self._parameters, X, wanted, n_threads)
+
+    def __eq__(self, other):
+        return isinstance(other, Mixture) and all(
+            np.array_equal(getattr(self, name), getattr(other, name)) for name in ("weights", "means", "covariances"))
+
+    __hash__ = None
+
+    def __reduce__(self):
+        p = self._parameters
+        return _restored, (int(p.kind), p.weights, p.means, p.covariances)
+
+    def __repr__(self):
+        with np.printoptions(precision=4, threshold=20, edgeitems=3):
+            parts = [f"{name}={np.array2string(getattr(self, name), separator=', ', prefix=' ' * (9 + len(name)))}"
+                     for name in ("weights", "means", "covariances")]
+        return "Mixture(" + (",\n" + " " * 8).join(parts) + ")"
+
+
+def _restored(kind, weights, means, covariances):
+    parameters = Parameters(Kind(kind), *means.shape)
+    parameters.weights[...], parameters.means[...], parameters.covariances[...] = weights, means, covariances
+    return Mixture.from_parameters(parameters)
+
+
+def _array(value, name):
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be an array of numbers: {error}") from None
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite")
+    return array
+
+
+def evaluate(parameters, X, wanted, n_threads=None):
+    """
+    One pass that writes a result for every row.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Factorized.
+    X : ndarray, shape (N, D)
+        Finite.
+    wanted : {"logpdf", "responsibilities", "labels"}
+    n_threads : int, optional
+
+    Returns
+    -------
+    ndarray, shape (N,) or (N, K)
+    """
+    blocks = Blocks(X, parameters.n_components)
+    shape = parameters.n_components, parameters.n_features
+    real = np.float32 if X.dtype == np.float32 else np.float64
+    out = np.empty((len(X), shape[0]) if wanted == "responsibilities" else len(X), np.intp if wanted == "labels" else real)
+    computed = np.int32 if wanted == "labels" else np.float64
+    the_pass = Pass(parameters.kind, *shape, blocks.size)
+    the_pass.prepare(parameters)
+    with Threads(resolve_threads(n_threads)) as threads:
+        spaces = [Workspace(*shape, blocks.size) for _ in range(min(threads.n_threads, len(blocks)))]
+
+        def compute(worker, index):
+            start, stop = blocks.bounds[index]
+            part = out[start:stop] if out.dtype == computed else np.empty((stop - start, *out.shape[1:]), computed)
+            results = [part if wanted == name else None for name in ("logpdf", "responsibilities", "labels")]
+            the_pass.evaluate(blocks.rows(index), *results, spaces[worker])
+            if out.dtype != computed:
+                out[start:stop] = part
+
+        threads.each(len(blocks), compute, lambda worker, index: None)
+    return out
