@@ -1,19 +1,51 @@
+from libc.stdint cimport int32_t
 from gaussmix._core.parameters cimport Kind, Parameters
 from gaussmix._core.statistics cimport Statistics
 
 cdef extern from "kernels/kernels.h" nogil:
     enum: GM_TILE
+    double GM_FAR_DOUBLE, GM_FAR_SINGLE
+
+    ctypedef struct gm_workspace:
+        ptrdiff_t D, K
+        int rows
+        void *panels
+        void *scratch
+        void *gamma
+        void *top
+        void *scale
+        void *log_p
+        int *live
+        void *weights
+        const char **pending_row
+        void *pending_root
+        int *pending_count
+
+    ctypedef struct gm_sums:
+        const void *reference
+        double *weight
+        double *first
+        double *second
+
     ctypedef struct gm_kernels:
         const char *isa
         size_t size
-        int lanes
-        void (*load)(const void *, ptrdiff_t, int, ptrdiff_t, void *) noexcept nogil
-        void (*density_full)(const void *, ptrdiff_t, const void *, const void *, const void *, double, void *) noexcept nogil
-        void (*density_diag)(const void *, ptrdiff_t, const void *, const void *, const void *, double, void *) noexcept nogil
-        double (*normalize)(void *, ptrdiff_t, int, const double *, void *, int *) noexcept nogil
-        void (*moments_full)(const void *, ptrdiff_t, const void *, const void *, double *, double *, double *) noexcept nogil
-        void (*moments_diag)(const void *, ptrdiff_t, const void *, const void *, double *, double *, double *) noexcept nogil
-    const gm_kernels *gm_kernels_for(size_t) noexcept nogil
+        void (*load)(gm_workspace *, const char *, ptrdiff_t, int) noexcept nogil
+        void (*density_full)(gm_workspace *, ptrdiff_t, const void *, const void *, const void *, double) noexcept nogil
+        void (*density_diag)(gm_workspace *, ptrdiff_t, const void *, const void *, const void *, double) noexcept nogil
+        double (*normalize)(gm_workspace *, int *) noexcept nogil
+        void (*moments_full)(gm_workspace *, ptrdiff_t, const gm_sums *) noexcept nogil
+        void (*moments_diag)(gm_workspace *, ptrdiff_t, const gm_sums *) noexcept nogil
+        void (*flush)(gm_workspace *, ptrdiff_t, const gm_sums *) noexcept nogil
+        void (*responsibilities)(const gm_workspace *, double *, ptrdiff_t) noexcept nogil
+        void (*largest)(const gm_workspace *, int32_t *, double *) noexcept nogil
+        void (*distances)(gm_workspace *, const void *) noexcept nogil
+        void (*exps)(void *, ptrdiff_t) noexcept nogil
+        void (*logs)(void *, ptrdiff_t) noexcept nogil
+
+    ptrdiff_t gm_scratch(ptrdiff_t) noexcept nogil
+
+cdef const gm_kernels *kernels_for(size_t size) noexcept nogil
 
 cdef class Rows:
     cdef const char *data
@@ -29,10 +61,7 @@ cdef class Workspace:
     cdef readonly Py_ssize_t n_components
     cdef readonly Py_ssize_t n_features
     cdef readonly size_t size
-    cdef void *panels
-    cdef void *gamma
-    cdef void *log_p
-    cdef double *weights
+    cdef gm_workspace w
 
 cdef class Pass:
     cdef readonly Kind kind
@@ -48,9 +77,14 @@ cdef class Pass:
     cdef void *reference
     cdef double *reference_point
     cdef void prepare_all(self, Parameters p, const double *reference) noexcept nogil
-    cdef int load_tile(self, Rows x, const double *weights, Py_ssize_t start, Workspace work) noexcept nogil
-    cdef double density_tile(self, Rows x, Py_ssize_t start, int rows, Workspace work) noexcept nogil
-    cdef void moments_tile(self, Workspace work, Statistics statistics) noexcept nogil
+    cdef gm_sums sums_of(self, Statistics statistics, Py_ssize_t k) noexcept nogil
     cdef double left_out(self, Py_ssize_t i) noexcept nogil
-    cdef double far_square(self, Parameters p, const void *row, Py_ssize_t k, double t) noexcept nogil
+    cdef void log_densities(self, Workspace work) noexcept nogil
+    cdef double normalized(self, Rows x, Py_ssize_t start, Workspace work) noexcept nogil
+    cdef void moments(self, Workspace work, Statistics statistics) noexcept nogil
+    cdef void finish(self, Workspace work, Statistics statistics) noexcept nogil
     cdef double far_row(self, Parameters p, Rows x, Py_ssize_t n, int lane, Workspace work) noexcept nogil
+    cdef double far_square(self, Parameters p, const void *row, Py_ssize_t k, double t) noexcept nogil
+
+cdef double load_tile(const gm_kernels *kernels, Rows x, const double *weights, Py_ssize_t start,
+                      Workspace work) noexcept nogil

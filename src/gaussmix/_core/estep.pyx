@@ -11,7 +11,59 @@ from gaussmix._core.parameters cimport Kind, Parameters, FULL, TIED, DIAG
 from gaussmix._core.statistics cimport Statistics
 from gaussmix._core.linalg cimport checked_size
 
+import os
+
+cdef extern from "kernels/dispatch.h" nogil:
+    const char *gm_isa(int)
+    const gm_kernels *gm_kernels_of(const char *, size_t)
+
 TILE = GM_TILE
+
+
+def instruction_sets():
+    """The instruction sets that this machine can use, narrowest first."""
+    names = []
+    while gm_isa(<int> len(names)) != NULL:
+        names.append(gm_isa(<int> len(names)).decode())
+    return names
+
+
+def chosen_instruction_set():
+    """The widest, or the one that the environment variable GAUSSMIX_ISA names."""
+    offered = instruction_sets()
+    name = os.environ.get("GAUSSMIX_ISA") or offered[len(offered) - 1]
+    if name not in offered:
+        raise ImportError("GAUSSMIX_ISA must be one of %s on this machine, not %r" % (", ".join(offered), name))
+    return name
+
+
+ISA = chosen_instruction_set()
+cdef const gm_kernels *SINGLE = gm_kernels_of(ISA.encode(), sizeof(float))
+cdef const gm_kernels *DOUBLE = gm_kernels_of(ISA.encode(), sizeof(double))
+
+
+cdef const gm_kernels *kernels_for(size_t size) noexcept nogil:
+    return SINGLE if size == sizeof(float) else DOUBLE
+
+
+def exp_and_log(numbers):
+    """
+    exp of −|x| and ln of |x|, as the kernels compute them.
+
+    Parameters
+    ----------
+    numbers : ndarray, float32 or float64
+
+    Returns
+    -------
+    ndarray, ndarray
+    """
+    exps, logs = -abs(numbers.reshape(-1)), abs(numbers.reshape(-1))
+    cdef unsigned char[::1] e = exps.view("u1"), l = logs.view("u1")
+    if len(exps):
+        kernels_for(numbers.itemsize).exps(&e[0], len(exps))
+        kernels_for(numbers.itemsize).logs(&l[0], len(logs))
+    return exps, logs
 
 
 cdef void *allocate(Py_ssize_t count, size_t size) except NULL:
@@ -87,19 +139,34 @@ cdef class Workspace:
     def __cinit__(self, n_components, n_features, size):
         if n_components < 1 or n_features < 1 or size not in (4, 8):
             raise ValueError("a workspace needs n_components >= 1, n_features >= 1 and a size of 4 or 8")
-        self.n_components = n_components
-        self.n_features = n_features
+        self.n_components = self.w.K = n_components
+        self.n_features = self.w.D = n_features
         self.size = size
-        self.panels = allocate(checked_size(self.n_features, GM_TILE), self.size)
-        self.gamma = allocate(checked_size(self.n_components, GM_TILE), self.size)
-        self.log_p = allocate(GM_TILE, self.size)
-        self.weights = <double *> allocate(GM_TILE, sizeof(double))
+        cdef Py_ssize_t places = checked_size(self.n_components, 2 * GM_TILE)
+        self.w.panels = allocate(checked_size(self.n_features, GM_TILE), self.size)
+        self.w.scratch = allocate(checked_size(self.n_features + 48, GM_TILE), self.size)
+        self.w.gamma = allocate(checked_size(self.n_components, GM_TILE), self.size)
+        self.w.top = allocate(GM_TILE, self.size)
+        self.w.scale = allocate(GM_TILE, self.size)
+        self.w.log_p = allocate(GM_TILE, self.size)
+        self.w.weights = allocate(GM_TILE, self.size)
+        self.w.live = <int *> allocate(self.n_components, sizeof(int))
+        self.w.pending_row = <const char **> allocate(places, sizeof(char *))
+        self.w.pending_root = allocate(places, self.size)
+        self.w.pending_count = <int *> allocate(self.n_components, sizeof(int))
 
     def __dealloc__(self):
-        free(self.panels)
-        free(self.gamma)
-        free(self.log_p)
-        free(self.weights)
+        free(self.w.panels)
+        free(self.w.scratch)
+        free(self.w.gamma)
+        free(self.w.top)
+        free(self.w.scale)
+        free(self.w.log_p)
+        free(self.w.weights)
+        free(self.w.live)
+        free(self.w.pending_row)
+        free(self.w.pending_root)
+        free(self.w.pending_count)
 
 
 cdef class Pass:
@@ -119,7 +186,7 @@ cdef class Pass:
         self.n_components = n_components
         self.n_features = n_features
         self.size = size
-        self.kernels = gm_kernels_for(self.size)
+        self.kernels = kernels_for(self.size)
         self.matrix_size = self.n_features if self.kind == DIAG else checked_size(self.n_features, self.n_features)
         cdef Py_ssize_t points = checked_size(self.n_components, self.n_features)
         cdef Py_ssize_t matrices = 1 if self.kind == TIED else self.n_components
@@ -197,16 +264,15 @@ cdef class Pass:
         """
         self.check(x, weights, statistics, work)
         cdef const double *w = start_of(weights)
-        cdef Py_ssize_t tile, start
-        cdef int rows
+        cdef Py_ssize_t tile
         with nogil:
             memcpy(statistics.m, self.reference_point, self.n_components * self.n_features * sizeof(double))
             for tile in range(tiles(x)):
-                start = tile * GM_TILE
-                rows = self.load_tile(x, w, start, work)
-                statistics.log_likelihood += self.density_tile(x, start, rows, work)
-                statistics.total_weight += tile_weight(work)
-                self.moments_tile(work, statistics)
+                statistics.total_weight += load_tile(self.kernels, x, w, tile * GM_TILE, work)
+                self.log_densities(work)
+                statistics.log_likelihood += self.normalized(x, tile * GM_TILE, work)
+                self.moments(work, statistics)
+            self.finish(work, statistics)
 
     def allot(self, Rows x not None, const double[::1] weights, labels, responsibilities,
               Statistics statistics not None, Workspace work not None):
@@ -232,24 +298,27 @@ cdef class Pass:
             raise ValueError("responsibilities must be of shape (N, K)")
         cdef const double *w = start_of(weights)
         cdef Py_ssize_t tile, start, k
-        cdef int rows, n
+        cdef int n
         cdef double share
         with nogil:
             memcpy(statistics.m, self.reference_point, self.n_components * self.n_features * sizeof(double))
             for tile in range(tiles(x)):
                 start = tile * GM_TILE
-                rows = self.load_tile(x, w, start, work)
+                statistics.total_weight += load_tile(self.kernels, x, w, start, work)
+                memcpy(work.w.scale, work.w.weights, GM_TILE * self.size)
                 for k in range(self.n_components):
+                    work.w.live[k] = 0
                     for n in range(GM_TILE):
-                        if n >= rows:
+                        if n >= work.w.rows:
                             share = 0
                         elif label is not None:
                             share = label[start + n] == k
                         else:
                             share = gamma[start + n, k]
-                        store(work.gamma, k * GM_TILE + n, share * work.weights[n], self.size)
-                statistics.total_weight += tile_weight(work)
-                self.moments_tile(work, statistics)
+                        work.w.live[k] += share > 0
+                        store(work.w.gamma, k * GM_TILE + n, share, self.size)
+                self.moments(work, statistics)
+            self.finish(work, statistics)
 
     def evaluate(self, Rows x not None, double[::1] log_p, double[:, :] responsibilities, int32_t[::1] labels,
                  Workspace work not None):
@@ -261,21 +330,33 @@ cdef class Pass:
                 or (responsibilities is not None and (responsibilities.shape[0] != x.n_rows
                                                       or responsibilities.shape[1] != self.n_components))):
             raise ValueError("an output array has the wrong shape")
-        cdef Py_ssize_t tile, start, k
-        cdef int rows, n
+        if responsibilities is not None and responsibilities.strides[1] != sizeof(double) and self.n_components > 1:
+            raise ValueError("the responsibilities of a row must lie side by side")
+        cdef Py_ssize_t tile, start
+        cdef int lane
+        cdef int32_t label[GM_TILE]
+        cdef double value[GM_TILE]
         with nogil:
             for tile in range(tiles(x)):
                 start = tile * GM_TILE
-                rows = self.load_tile(x, NULL, start, work)
-                self.density_tile(x, start, rows, work)
-                for n in range(rows):
-                    if log_p is not None:
-                        log_p[start + n] = fetch(work.log_p, n, self.size)
-                    if labels is not None:
-                        labels[start + n] = largest(work, n)
-                    if responsibilities is not None:
-                        for k in range(self.n_components):
-                            responsibilities[start + n, k] = fetch(work.gamma, k * GM_TILE + n, self.size)
+                load_tile(self.kernels, x, NULL, start, work)
+                self.log_densities(work)
+                if labels is not None and log_p is None and responsibilities is None:
+                    self.kernels.largest(&work.w, label, value)
+                    if any_far(value, work):
+                        self.normalized(x, start, work)
+                        self.kernels.largest(&work.w, label, value)
+                else:
+                    self.normalized(x, start, work)
+                    self.kernels.largest(&work.w, label, value)
+                if labels is not None:
+                    memcpy(&labels[start], label, work.w.rows * sizeof(int32_t))
+                if log_p is not None:
+                    for lane in range(work.w.rows):
+                        log_p[start + lane] = fetch(work.w.log_p, lane, self.size)
+                if responsibilities is not None:
+                    self.kernels.responsibilities(&work.w, &responsibilities[start, 0],
+                                                  responsibilities.strides[0] // <Py_ssize_t> sizeof(double))
 
     def check(self, Rows x not None, const double[::1] weights, Statistics statistics, Workspace work not None):
         if x.n_features != self.n_features or x.size != self.size:
@@ -291,51 +372,59 @@ cdef class Pass:
         if self.parameters is None:
             raise ValueError("the pass has not been prepared")
 
-    cdef int load_tile(self, Rows x, const double *weights, Py_ssize_t start, Workspace work) noexcept nogil:
-        cdef int rows = <int> min(x.n_rows - start, <Py_ssize_t> GM_TILE), n
-        self.kernels.load(x.data + start * x.stride, x.stride, rows, self.n_features, work.panels)
-        for n in range(GM_TILE):
-            work.weights[n] = 0 if n >= rows else 1 if weights == NULL else weights[start + n]
-        return rows
-
-    cdef double density_tile(self, Rows x, Py_ssize_t start, int rows, Workspace work) noexcept nogil:
-        """Leave w_n γ_nk and ln p(x_n) of a tile in the workspace; return the weighted sum of the latter."""
+    cdef void log_densities(self, Workspace work) noexcept nogil:
+        """Leave ln π_k N(x_n | μ_k, Σ_k) of a tile in the workspace."""
         cdef Py_ssize_t D = self.n_features, k
-        cdef int far_rows, n
-        cdef double total, far_limit = -1e37 if self.size == sizeof(float) else -1e300
         cdef char *mean = <char *> self.mean
         cdef char *offset = <char *> self.offset
         cdef char *factor = <char *> self.factor
-        cdef char *gamma = <char *> work.gamma
+        cdef double *log_coefficient = self.parameters.log_coefficient
         for k in range(self.n_components):
             if self.kind == DIAG:
-                self.kernels.density_diag(work.panels, D, mean, factor, offset, self.parameters.log_coefficient[k], gamma)
+                self.kernels.density_diag(&work.w, k, mean, factor, offset, log_coefficient[k])
             else:
-                self.kernels.density_full(work.panels, D, mean, factor, offset, self.parameters.log_coefficient[k], gamma)
+                self.kernels.density_full(&work.w, k, mean, factor, offset, log_coefficient[k])
             mean += D * self.size
             offset += D * self.size
             factor += 0 if self.kind == TIED else self.matrix_size * self.size
-            gamma += GM_TILE * self.size
-        total = self.kernels.normalize(work.gamma, self.n_components, rows, work.weights, work.log_p, &far_rows)
+
+    cdef double normalized(self, Rows x, Py_ssize_t start, Workspace work) noexcept nogil:
+        """Make them γ_nk and ln p(x_n); return Σ w_n ln p(x_n) of the tile."""
+        cdef int far_rows, lane
+        cdef double total = self.kernels.normalize(&work.w, &far_rows)
         if far_rows:
-            for n in range(rows):
-                if not fetch(work.log_p, n, self.size) > far_limit:
-                    total += self.far_row(self.parameters, x, start + n, n, work)
+            for lane in range(work.w.rows):
+                if is_far(fetch(work.w.top, lane, self.size), self.size):
+                    total += self.far_row(self.parameters, x, start + lane, lane, work)
         return total
 
-    cdef void moments_tile(self, Workspace work, Statistics s) noexcept nogil:
-        cdef Py_ssize_t D = self.n_features, k
-        cdef char *reference = <char *> self.reference
-        cdef char *gamma = <char *> work.gamma
-        cdef double *second = s.s2
+    cdef void moments(self, Workspace work, Statistics statistics) noexcept nogil:
+        """Add the moments of a tile."""
+        cdef Py_ssize_t k
+        cdef gm_sums sums
         for k in range(self.n_components):
+            sums = self.sums_of(statistics, k)
             if self.kind == DIAG:
-                self.kernels.moments_diag(work.panels, D, reference, gamma, s.s0 + k, s.s1 + k * D, second)
+                self.kernels.moments_diag(&work.w, k, &sums)
             else:
-                self.kernels.moments_full(work.panels, D, reference, gamma, s.s0 + k, s.s1 + k * D, second)
-            reference += D * self.size
-            gamma += GM_TILE * self.size
-            second += 0 if self.kind == TIED else self.matrix_size
+                self.kernels.moments_full(&work.w, k, &sums)
+
+    cdef void finish(self, Workspace work, Statistics statistics) noexcept nogil:
+        """Add the moments of rows that still wait."""
+        cdef Py_ssize_t k
+        cdef gm_sums sums
+        for k in range(self.n_components):
+            if work.w.pending_count[k]:
+                sums = self.sums_of(statistics, k)
+                self.kernels.flush(&work.w, k, &sums)
+
+    cdef gm_sums sums_of(self, Statistics statistics, Py_ssize_t k) noexcept nogil:
+        cdef gm_sums sums
+        sums.reference = <char *> self.reference + k * self.n_features * self.size
+        sums.weight = statistics.s0 + k
+        sums.first = statistics.s1 + k * self.n_features
+        sums.second = statistics.s2 + (0 if self.kind == TIED else k * self.matrix_size)
+        return sums
 
     cdef double far_row(self, Parameters p, Rows x, Py_ssize_t n, int lane, Workspace work) noexcept nogil:
         """Responsibilities and log-density of a row so far out that squares overflow: in double, its residuals scaled.
@@ -362,13 +451,12 @@ cdef class Pass:
                 q = self.far_square(p, row, k, t) - best
                 share = exp(p.log_coefficient[k] - c_best - (8 * t * t * q if q > 0 else 0))
             total += share
-            store(work.gamma, k * GM_TILE + lane, share, self.size)
-        for k in range(self.n_components):
-            share = fetch(work.gamma, k * GM_TILE + lane, self.size)
-            store(work.gamma, k * GM_TILE + lane, share / total * work.weights[lane], self.size)
-        y = c_best - 8 * t * t * best + log(total)
-        store(work.log_p, lane, y, self.size)
-        return work.weights[lane] * y if work.weights[lane] > 0 else 0
+            work.w.live[k] += share > 0
+            store(work.w.gamma, k * GM_TILE + lane, share, self.size)
+        y = fetch(work.w.weights, lane, self.size)
+        store(work.w.scale, lane, y / total, self.size)
+        store(work.w.log_p, lane, c_best - 8 * t * t * best + log(total), self.size)
+        return y * (c_best - 8 * t * t * best + log(total)) if y > 0 else 0
 
     cdef double far_square(self, Parameters p, const void *row, Py_ssize_t k, double t) noexcept nogil:
         """|L_k⁻¹ (x − μ_k) / 4t|²."""
@@ -391,21 +479,26 @@ cdef double scaled(const void *row, Py_ssize_t i, double mean, double t, size_t 
     return (fetch(row, i, size) / 4 - mean / 4) / t
 
 
-cdef double tile_weight(Workspace work) noexcept nogil:
-    cdef double total = 0
-    cdef int n
-    for n in range(GM_TILE):
-        total += work.weights[n]
+cdef double load_tile(const gm_kernels *kernels, Rows x, const double *weights, Py_ssize_t start,
+                      Workspace work) noexcept nogil:
+    """Make rows from `start` on the workspace's tile; return the sum of their weights."""
+    cdef int rows = <int> min(x.n_rows - start, <Py_ssize_t> GM_TILE), lane
+    cdef double weight, total = 0
+    kernels.load(&work.w, x.data + start * x.stride, x.stride, rows)
+    for lane in range(GM_TILE):
+        weight = 0 if lane >= rows else 1 if weights == NULL else weights[start + lane]
+        store(work.w.weights, lane, weight, work.size)
+        total += weight
     return total
 
 
-cdef int32_t largest(Workspace work, int n) noexcept nogil:
-    """The component with the largest responsibility of sample n of the tile."""
-    cdef Py_ssize_t k
-    cdef int32_t best = 0
-    cdef double value, top = fetch(work.gamma, n, work.size)
-    for k in range(1, work.n_components):
-        value = fetch(work.gamma, k * GM_TILE + n, work.size)
-        if value > top:
-            top, best = value, <int32_t> k
-    return best
+cdef bint is_far(double log_density, size_t size) noexcept nogil:
+    return not log_density > (GM_FAR_SINGLE if size == sizeof(float) else GM_FAR_DOUBLE)
+
+
+cdef bint any_far(const double *top, Workspace work) noexcept nogil:
+    cdef int lane
+    for lane in range(work.w.rows):
+        if is_far(top[lane], work.size):
+            return True
+    return False

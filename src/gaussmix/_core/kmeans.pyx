@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """k-means++ and Lloyd's algorithm over one block of rows, on the tile kernels of the E step.
 
-A squared distance is −2 ln of an unnormalized unit normal, so the diagonal density with factor one gives it.
+A kernel leaves −½ |x − c|², the logarithm of an unnormalized unit normal, so that the nearest centre is the largest.
 """
 from libc.stdint cimport int32_t
-from gaussmix._core.estep cimport Rows, Workspace, gm_kernels, gm_kernels_for, tiles, GM_TILE
+from gaussmix._core.estep cimport Rows, Workspace, gm_kernels, kernels_for, tiles, GM_TILE
 from gaussmix._core.linalg cimport checked_size
 
 import numpy as np
@@ -25,9 +25,7 @@ cdef class Centres:
     cdef size_t size
     cdef const gm_kernels *kernels
     cdef const char *points
-    cdef const char *ones
-    cdef const char *zeros
-    cdef object owners
+    cdef object owner
 
     def __cinit__(self, points, size):
         rounded = np.ascontiguousarray(points, dtype=np.float32 if size == 4 else np.float64)
@@ -35,22 +33,15 @@ cdef class Centres:
             raise ValueError("points must be of shape (K, D)")
         self.n_components, self.n_features = rounded.shape
         self.size = size
-        self.kernels = gm_kernels_for(self.size)
-        ones, zeros = np.ones(self.n_features, rounded.dtype), np.zeros(self.n_features, rounded.dtype)
-        self.owners = (rounded, ones, zeros)
+        self.kernels = kernels_for(self.size)
+        self.owner = rounded
         self.points = address(rounded)
-        self.ones = address(ones)
-        self.zeros = address(zeros)
 
     cdef int distances_tile(self, Rows x, Py_ssize_t start, Workspace work) noexcept nogil:
         """Leave −½ |x_n − c_k|² of a tile in the workspace."""
-        cdef int rows = <int> min(x.n_rows - start, <Py_ssize_t> GM_TILE)
-        cdef Py_ssize_t D = self.n_features, k
-        self.kernels.load(x.data + start * x.stride, x.stride, rows, D, work.panels)
-        for k in range(self.n_components):
-            self.kernels.density_diag(work.panels, D, self.points + k * D * self.size, self.ones, self.zeros, 0,
-                                      <char *> work.gamma + k * GM_TILE * self.size)
-        return rows
+        self.kernels.load(&work.w, x.data + start * x.stride, x.stride, <int> min(x.n_rows - start, <Py_ssize_t> GM_TILE))
+        self.kernels.distances(&work.w, self.points)
+        return work.w.rows
 
     def check(self, Rows x not None, const double[::1] weights, Workspace work not None):
         if x.n_features != self.n_features or x.size != self.size:
@@ -88,31 +79,22 @@ cdef class Centres:
             raise ValueError("an output array has the wrong shape")
         cdef Py_ssize_t tile, start, moved = 0
         cdef int rows, n
-        cdef int32_t label
+        cdef int32_t label[GM_TILE]
+        cdef double half_square[GM_TILE]
         cdef double inertia = 0, w
         with nogil:
             for tile in range(tiles(x)):
                 start = tile * GM_TILE
                 rows = self.distances_tile(x, start, work)
+                self.kernels.largest(&work.w, label, half_square)
                 for n in range(rows):
                     w = 1 if weights is None else weights[start + n]
-                    inertia += w * self.closest(work, n, &label)
-                    moved += label != labels[start + n]
-                    labels[start + n] = label
-                    weight[label] += w
-                    self.add_residual(x, start + n, label, w, &first[label, 0])
+                    inertia -= 2 * w * half_square[n]
+                    moved += label[n] != labels[start + n]
+                    labels[start + n] = label[n]
+                    weight[label[n]] += w
+                    self.add_residual(x, start + n, label[n], w, &first[label[n], 0])
         return inertia, moved
-
-    cdef double closest(self, Workspace work, int n, int32_t *label) noexcept nogil:
-        cdef Py_ssize_t k
-        cdef double value, top = half_square(work, n)
-        label[0] = 0
-        for k in range(1, self.n_components):
-            value = half_square(work, k * GM_TILE + n)
-            if value > top:
-                top = value
-                label[0] = <int32_t> k
-        return -2 * top
 
     cdef void add_residual(self, Rows x, Py_ssize_t n, Py_ssize_t k, double w, double *first) noexcept nogil:
         cdef Py_ssize_t i
@@ -151,7 +133,7 @@ cdef class Centres:
                     total = 0
                     for n in range(rows):
                         total += (1 if weights is None else weights[start + n]) * \
-                            min(closest[start + n], -2 * half_square(work, k * GM_TILE + n))
+                            min(closest[start + n], -2 * gamma(work, k * GM_TILE + n))
                     potential[k] += total
 
     def approach(self, Rows x not None, const double[::1] weights, double[::1] closest, Workspace work not None):
@@ -163,21 +145,23 @@ cdef class Centres:
             raise ValueError("an array has the wrong shape")
         cdef Py_ssize_t tile, start
         cdef int rows, n
-        cdef int32_t label
+        cdef int32_t label[GM_TILE]
+        cdef double half_square[GM_TILE]
         cdef double total = 0
         with nogil:
             for tile in range(tiles(x)):
                 start = tile * GM_TILE
                 rows = self.distances_tile(x, start, work)
+                self.kernels.largest(&work.w, label, half_square)
                 for n in range(rows):
-                    closest[start + n] = min(closest[start + n], self.closest(work, n, &label))
+                    closest[start + n] = min(closest[start + n], -2 * half_square[n])
                     total += (1 if weights is None else weights[start + n]) * closest[start + n]
         return total
 
 
-cdef double half_square(Workspace work, Py_ssize_t i) noexcept nogil:
+cdef double gamma(Workspace work, Py_ssize_t i) noexcept nogil:
     """−½ |x − c|² as the kernel left it."""
-    return (<float *> work.gamma)[i] if work.size == sizeof(float) else (<double *> work.gamma)[i]
+    return (<float *> work.w.gamma)[i] if work.size == sizeof(float) else (<double *> work.w.gamma)[i]
 
 
 cdef const char *address(array) except NULL:

@@ -1,47 +1,84 @@
 /* The innermost loops: what is done to one tile of rows, for one number type and one instruction set.
  *
- * A tile is GM_TILE rows. Its residuals and densities are worked on with samples along the vector lanes, so a tile is first
- * transposed into panels of `lanes` samples each: panel g holds x[d][lane] for every feature d, and the tile's
- * GM_TILE / lanes panels follow each other. A tile with fewer rows is filled up with copies of its last row, which take part with
- * weight zero.
+ * A tile is GM_TILE rows. The E step wants samples along the vector lanes, so a tile is first transposed into panels: panel g
+ * holds x[d][lane] for every feature d, for as many samples as one register tile takes, and the tile's panels follow each
+ * other. A tile with fewer rows is filled up with copies of its last row, which take part with weight zero.
  *
- * All `real` pointers point to float or to double, as the table's `size` says; sums are double always.
+ * `void *` stands for float * or double *, as the table's `size` says; sums are double always.
  */
 #ifndef GAUSSMIX_KERNELS_H
 #define GAUSSMIX_KERNELS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
+/* A multiple of every panel width, and small enough that a tile of a hundred features stays in the second-level cache. */
 #define GM_TILE 96
 
+/* One thread's memory for a pass, and the tile that it is at. */
 typedef struct {
-    const char *isa;   /* name of the instruction set */
-    size_t size;       /* bytes in a real */
-    int lanes;         /* samples in a panel */
+    ptrdiff_t D, K;
+    int rows;           /* how many samples of the tile are rows */
+    const char *x;      /* the first row, and the distance between rows in bytes */
+    ptrdiff_t stride;
+    void *panels;       /* D × GM_TILE: the tile, transposed */
+    void *scratch;      /* gm_scratch(D) numbers: residuals */
+    void *gamma;        /* K × GM_TILE: first ln π_k N, then γ_nk up to the factor `scale` */
+    void *top;          /* GM_TILE: the largest ln π_k N of each sample */
+    void *scale;        /* GM_TILE: what makes gamma w_n γ_nk */
+    void *log_p;        /* GM_TILE: ln p(x_n) */
+    int *live;          /* K: how many samples of the tile have a responsibility that counts */
+    void *weights;      /* GM_TILE: w_n, zero for the samples that fill up */
+    /* Rows that wait for an update of second moments, 2 · GM_TILE places for each component. */
+    const char **pending_row;
+    void *pending_root; /* √(w_n γ_nk) */
+    int *pending_count; /* K */
+} gm_workspace;
 
-    /* Transpose `rows` rows of D features, `stride` bytes apart, into panels. */
-    void (*load)(const void *x, ptrdiff_t stride, int rows, ptrdiff_t D, void *panels);
+/* One component's sums, about `reference`: weight, first (D), second (D × D lower triangle, or D). */
+typedef struct {
+    const void *reference;
+    double *weight, *first, *second;
+} gm_sums;
 
-    /* ln π_k N(x | μ_k, Σ_k) of a tile: constant − ½ |factor (x − mean) − offset|², factor lower triangular D × D. */
-    void (*density_full)(const void *panels, ptrdiff_t D, const void *mean, const void *factor, const void *offset,
-                         double constant, void *log_density);
+typedef struct {
+    const char *isa; /* name of the instruction set */
+    size_t size;     /* bytes in a real */
+
+    /* Make `rows` rows at `x`, `stride` bytes apart, the workspace's tile. */
+    void (*load)(gm_workspace *w, const char *x, ptrdiff_t stride, int rows);
+
+    /* Row k of gamma: ln π_k N(x | μ_k, Σ_k) = constant − ½ |factor (x − mean) − offset|²; factor lower triangular D × D. */
+    void (*density_full)(gm_workspace *w, ptrdiff_t k, const void *mean, const void *factor, const void *offset, double constant);
     /* The same with a diagonal factor of D numbers. */
-    void (*density_diag)(const void *panels, ptrdiff_t D, const void *mean, const void *factor, const void *offset,
-                         double constant, void *log_density);
+    void (*density_diag)(gm_workspace *w, ptrdiff_t k, const void *mean, const void *factor, const void *offset, double constant);
 
-    /* Turn K rows of ln π_k N into w_n γ_nk in place (5), write each sample's ln p(x_n) to log_p, and return their weighted
-     * sum (6). `weights` has GM_TILE numbers, zero for the samples that fill up the tile. Returns in *far_rows how
-     * many of the first `rows` samples have left the range of their number type: those are left for the caller. */
-    double (*normalize)(void *log_density, ptrdiff_t K, int rows, const double *weights, void *log_p, int *far_rows);
+    /* From log-densities to responsibilities (5) and log_p; returns Σ_n w_n ln p(x_n) (6). *far_rows counts the
+     * samples whose densities have left the range of their number type: they are left out, for the caller to treat. */
+    double (*normalize)(gm_workspace *w, int *far_rows);
 
-    /* Add one component's moments of a tile about `reference`: weight, first (D), second (D × D lower triangle, or D). */
-    void (*moments_full)(const void *panels, ptrdiff_t D, const void *reference, const void *gamma, double *weight,
-                         double *first, double *second);
-    void (*moments_diag)(const void *panels, ptrdiff_t D, const void *reference, const void *gamma, double *weight,
-                         double *first, double *second);
+    /* Add component k's moments of the tile. Those of few samples may wait in the workspace until `flush`. */
+    void (*moments_full)(gm_workspace *w, ptrdiff_t k, const gm_sums *sums);
+    void (*moments_diag)(gm_workspace *w, ptrdiff_t k, const gm_sums *sums);
+    void (*flush)(gm_workspace *w, ptrdiff_t k, const gm_sums *sums);
+
+    /* γ_nk of the tile's rows, `stride` doubles apart, where the weights are one. */
+    void (*responsibilities)(const gm_workspace *w, double *out, ptrdiff_t stride);
+    /* The component for which gamma is largest, and that gamma: GM_TILE of each. */
+    void (*largest)(const gm_workspace *w, int32_t *label, double *value);
+    /* Row k of gamma: −½ |x − c_k|² for K points. */
+    void (*distances)(gm_workspace *w, const void *points);
+
+    /* In place, for tests: exp of numbers ≤ 0, ln of positive normal numbers. */
+    void (*exps)(void *numbers, ptrdiff_t count);
+    void (*logs)(void *numbers, ptrdiff_t count);
 } gm_kernels;
 
-/* The kernels in use for reals of `size` bytes (4 or 8). */
-const gm_kernels *gm_kernels_for(size_t size);
+/* How many reals `scratch` must hold: a tile's residuals, padded to the widest panel, or twice those of few features. */
+static inline ptrdiff_t gm_scratch(ptrdiff_t D) { return (D + 48) * GM_TILE; }
+
+/* A log-density at or below this belongs to a row so far out that squares overflow. */
+#define GM_FAR_DOUBLE (-1e300)
+#define GM_FAR_SINGLE (-1e37)
 
 #endif

@@ -1,139 +1,532 @@
-/* The kernels of kernels.h for one number type: compiled with GM_REAL = float or double and GM_NAME, the table's name. */
+/* The kernels of kernels.h, for one number type and one instruction set.
+ *
+ * Compiled once for each pair, with
+ *   GM_REAL, GM_BITS   float and uint32_t, or double and uint64_t
+ *   GM_VECTOR          bytes of a vector: 16 (SSE2, NEON), 32 (AVX2), 64 (AVX-512); undefined for plain C
+ *   GM_ROWS            rows of the register tile
+ *   GM_ISA, GM_NAME    what the table says and is called
+ *
+ * The register tile. Both steps are products whose inner loop is GM_ROWS × COLUMNS vectors of sums in registers, to which
+ * each turn adds GM_ROWS scalars times COLUMNS vectors. Three vectors are loaded and GM_ROWS numbers broadcast for
+ * 3 GM_ROWS multiply-adds, so that loads never hold the arithmetic back, and the sums, the vectors and a broadcast fit the register
+ * file: 4 × 3 + 3 + 1 = 16 with AVX2, 8 × 3 + 3 + 1 = 28 of 32 with AVX-512.
+ *
+ * E step, samples along the lanes: the sums are GM_ROWS rows of L⁻¹ (x − μ) for PANEL samples; only the lower triangle of L⁻¹ is
+ * visited. A panel's residuals stay in the first-level cache while L⁻¹ streams by, once for PANEL samples.
+ *
+ * M step, up to SMALL features: samples along the lanes too, each sum one pair of features, its lanes added up at the end of
+ * the tile; up to TINY all of them in registers at once. From there on features along the lanes: the sums are a GM_ROWS × PANEL piece of Σ √γ (x − m) √γ (x − m)ᵀ, and only
+ * pieces that touch the lower triangle are visited. There the rows are gathered, so dead ones cost nothing.
+ */
 #include "kernels.h"
 
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
-typedef GM_REAL real;
+#include "functions.h"
 
-enum { LANES = 8, PANELS = GM_TILE / LANES };
+enum {
+    R = GM_ROWS,
+    COLUMNS = 3,
+    PANEL = COLUMNS * W,
+    PANELS = GM_TILE / PANEL,
+    VECTORS = GM_TILE / W,
+    TINY = 4,
+    SMALL = 15, /* features; measured: from 16 on the row-by-row form is as good */
+};
 
-/* Log-densities at or below this are those of rows so far out that squares overflow: the caller treats them. */
-static const real FAR = sizeof(real) == 8 ? (real)-1e300 : (real)-1e37f;
+/* Responsibilities below this, before they are divided by their sum, count as zero: what they would add to any sum is below
+ * rounding even over 1e8 rows (float: 1e4 tiles whose own rounding is 1e-7). */
+#define DEAD ((real)(DOUBLE ? 1e-24 : 1e-14))
+#define FAR ((real)(DOUBLE ? GM_FAR_DOUBLE : GM_FAR_SINGLE))
 
-static void load(const void *x, ptrdiff_t stride, int rows, ptrdiff_t D, void *panels)
+#define REALS(p) ((real *)(p))
+
+static void load(gm_workspace *w, const char *x, ptrdiff_t stride, int rows)
 {
-    real *panel = panels;
-    for (int n = 0; n < GM_TILE; n++) {
-        const real *row = (const real *)((const char *)x + (n < rows ? n : rows - 1) * stride);
-        real *column = panel + (n / LANES) * D * LANES + n % LANES;
-        for (ptrdiff_t d = 0; d < D; d++)
-            column[d * LANES] = row[d];
-    }
-}
-
-static void store_log_density(const real *square, double constant, real *log_density)
-{
-    for (int l = 0; l < LANES; l++) {
-        real value = (real)constant - square[l] / 2;
-        log_density[l] = value > 4 * FAR ? value : 4 * FAR; /* also where the square is NaN: ∞ − ∞ */
-    }
-}
-
-static void density_full(const void *panels, ptrdiff_t D, const void *mean, const void *factor, const void *offset,
-                         double constant, void *log_density)
-{
-    const real *m = mean, *z = offset;
+    const ptrdiff_t D = w->D;
+    w->x = x;
+    w->stride = stride;
+    w->rows = rows;
     for (int g = 0; g < PANELS; g++) {
-        const real *x = (const real *)panels + g * D * LANES;
-        real square[LANES] = {0};
-        for (ptrdiff_t i = 0; i < D; i++) {
-            const real *row = (const real *)factor + i * D;
-            real y[LANES];
-            for (int l = 0; l < LANES; l++)
-                y[l] = -z[i];
-            for (ptrdiff_t j = 0; j <= i; j++)
-                for (int l = 0; l < LANES; l++)
-                    y[l] += row[j] * (x[j * LANES + l] - m[j]);
-            for (int l = 0; l < LANES; l++)
-                square[l] += y[l] * y[l];
+        real *panel = REALS(w->panels) + g * D * PANEL;
+        const real *row[PANEL];
+        for (int l = 0; l < PANEL; l++) {
+            int n = g * PANEL + l;
+            row[l] = (const real *)(x + (n < rows ? n : rows - 1) * stride);
         }
-        store_log_density(square, constant, (real *)log_density + g * LANES);
+        for (ptrdiff_t d = 0; d < D; d++)
+            for (int l = 0; l < PANEL; l++)
+                panel[d * PANEL + l] = row[l][d];
     }
 }
 
-static void density_diag(const void *panels, ptrdiff_t D, const void *mean, const void *factor, const void *offset,
-                         double constant, void *log_density)
+/* constant − ½ square, kept above −∞ (also where the square is NaN, ∞ − ∞), and the running maximum. */
+INLINE void put_log_density(gm_workspace *w, ptrdiff_t k, int n, vec square, double constant)
 {
+    vec value = larger((real)constant - square * (real)0.5, splat(4 * FAR));
+    put(REALS(w->gamma) + k * GM_TILE + n, value);
+    real *top = REALS(w->top) + n;
+    put(top, k ? larger(value, at(top)) : value);
+}
+
+/* Rows i0 … i0 + rows − 1 of the whitened residual, squared and added; i0 columns, then a triangle. */
+INLINE void add_whitened(const int rows, const real *factor, ptrdiff_t D, ptrdiff_t i0, const real *r, const real *offset,
+                         vec *square)
+{
+    vec y[R][COLUMNS];
+    const real *l = factor + i0 * D;
+    UNROLL for (int q = 0; q < rows; q++)
+        UNROLL for (int c = 0; c < COLUMNS; c++)
+            y[q][c] = splat(-offset[i0 + q]);
+    for (ptrdiff_t j = 0; j < i0; j++) {
+        vec x[COLUMNS];
+        UNROLL for (int c = 0; c < COLUMNS; c++)
+            x[c] = at(r + j * PANEL + c * W);
+        UNROLL for (int q = 0; q < rows; q++)
+            UNROLL for (int c = 0; c < COLUMNS; c++)
+                y[q][c] += l[q * D + j] * x[c];
+    }
+    UNROLL for (int j = 0; j < rows; j++) {
+        vec x[COLUMNS];
+        UNROLL for (int c = 0; c < COLUMNS; c++)
+            x[c] = at(r + (i0 + j) * PANEL + c * W);
+        UNROLL for (int q = j; q < rows; q++)
+            UNROLL for (int c = 0; c < COLUMNS; c++)
+                y[q][c] += l[q * D + i0 + j] * x[c];
+    }
+    UNROLL for (int q = 0; q < rows; q++)
+        UNROLL for (int c = 0; c < COLUMNS; c++)
+            square[c] += y[q][c] * y[q][c];
+}
+
+INLINE void density_full_of(const ptrdiff_t D, gm_workspace *w, ptrdiff_t k, const real *mean, const real *factor,
+                            const real *offset, double constant)
+{
+    real *r = REALS(w->scratch);
+    for (int g = 0; g < PANELS; g++) {
+        const real *x = REALS(w->panels) + g * D * PANEL;
+        vec square[COLUMNS];
+        UNROLL for (int c = 0; c < COLUMNS; c++)
+            square[c] = splat(0);
+        for (ptrdiff_t d = 0; d < D; d++)
+            UNROLL for (int c = 0; c < COLUMNS; c++)
+                put(r + d * PANEL + c * W, at(x + d * PANEL + c * W) - mean[d]);
+        ptrdiff_t i = 0;
+        for (; i + R <= D; i += R)
+            add_whitened(R, factor, D, i, r, offset, square);
+        for (; i + 2 <= D; i += 2)
+            add_whitened(2, factor, D, i, r, offset, square);
+        if (i < D)
+            add_whitened(1, factor, D, i, r, offset, square);
+        UNROLL for (int c = 0; c < COLUMNS; c++)
+            put_log_density(w, k, g * PANEL + c * W, square[c], constant);
+    }
+}
+
+static void density_full(gm_workspace *w, ptrdiff_t k, const void *mean, const void *factor, const void *offset, double constant)
+{
+    /* Below, D is a constant to the compiler in every case but the last. */
+#define CASE(d) case d: density_full_of(d, w, k, mean, factor, offset, constant); break
+    switch (w->D) {
+        CASE(1); CASE(2); CASE(3); CASE(4); CASE(5); CASE(6); CASE(7); CASE(8);
+    default:
+        density_full_of(w->D, w, k, mean, factor, offset, constant);
+    }
+#undef CASE
+}
+
+static void density_diag(gm_workspace *w, ptrdiff_t k, const void *mean, const void *factor, const void *offset, double constant)
+{
+    const ptrdiff_t D = w->D;
     const real *m = mean, *f = factor, *z = offset;
     for (int g = 0; g < PANELS; g++) {
-        const real *x = (const real *)panels + g * D * LANES;
-        real square[LANES] = {0};
+        const real *x = REALS(w->panels) + g * D * PANEL;
+        vec square[COLUMNS];
+        UNROLL for (int c = 0; c < COLUMNS; c++)
+            square[c] = splat(0);
         for (ptrdiff_t d = 0; d < D; d++)
-            for (int l = 0; l < LANES; l++) {
-                real y = f[d] * (x[d * LANES + l] - m[d]) - z[d];
-                square[l] += y * y;
+            UNROLL for (int c = 0; c < COLUMNS; c++) {
+                vec y = f[d] * (at(x + d * PANEL + c * W) - m[d]) - z[d];
+                square[c] += y * y;
             }
-        store_log_density(square, constant, (real *)log_density + g * LANES);
+        UNROLL for (int c = 0; c < COLUMNS; c++)
+            put_log_density(w, k, g * PANEL + c * W, square[c], constant);
     }
 }
 
-static double normalize(void *log_density, ptrdiff_t K, int rows, const double *weights, void *log_p, int *far_rows)
+static double normalize(gm_workspace *w, int *far_rows)
 {
-    real *gamma = log_density, *logs = log_p;
+    real *gamma = REALS(w->gamma), *log_p = REALS(w->log_p), *scale = REALS(w->scale);
+    const real *top = REALS(w->top), *weights = REALS(w->weights);
     double total = 0;
+    for (int n = 0; n < GM_TILE; n += W)
+        put(scale + n, splat(0));
+    for (ptrdiff_t k = 0; k < w->K; k++) {
+        bits count = as_bits(splat(0));
+        for (int n = 0; n < GM_TILE; n += W) {
+            real *g = gamma + k * GM_TILE + n;
+            vec e = exp_negative(at(g) - at(top + n));
+            put(g, e);
+            put(scale + n, at(scale + n) + e);
+            count -= above(e, splat(DEAD)); /* all ones are −1 */
+        }
+        word live = 0;
+        for (int i = 0; i < W; i++)
+            live += lane_bits(count, i);
+        w->live[k] = (int)live;
+    }
+    for (int n = 0; n < GM_TILE; n += W) {
+        put(log_p + n, at(top + n) + log_positive(at(scale + n)));
+        put(scale + n, at(weights + n) / at(scale + n));
+    }
     *far_rows = 0;
-    for (int n = 0; n < GM_TILE; n++) {
-        real top = gamma[n], sum = 0;
-        for (ptrdiff_t k = 1; k < K; k++)
-            top = gamma[k * GM_TILE + n] > top ? gamma[k * GM_TILE + n] : top;
-        if (n < rows && !(top > FAR))
+    for (int n = 0; n < w->rows; n++) {
+        if (top[n] > FAR)
+            total += (double)weights[n] * (double)log_p[n];
+        else
             ++*far_rows;
-        for (ptrdiff_t k = 0; k < K; k++)
-            sum += gamma[k * GM_TILE + n] = (real)exp(gamma[k * GM_TILE + n] - top);
-        for (ptrdiff_t k = 0; k < K; k++)
-            gamma[k * GM_TILE + n] *= (real)(weights[n] / sum);
-        logs[n] = (real)(top + log(sum));
-        if (weights[n] > 0)
-            total += weights[n] * (top + log(sum));
     }
     return total;
 }
 
-static void moments_full(const void *panels, ptrdiff_t D, const void *reference, const void *gamma, double *weight,
-                         double *first, double *second)
+/* Sums of pairs of features over the tile: rows of p = γ (x − m) against rows of r = x − m, GM_TILE numbers each. */
+INLINE void add_pairs(const int rows, const int columns, const real *p, const real *r, double *second, ptrdiff_t D)
 {
-    const real *m = reference;
+    vec sum[3][4];
+    UNROLL for (int q = 0; q < rows; q++)
+        UNROLL for (int c = 0; c < columns; c++)
+            sum[q][c] = splat(0);
+    for (int n = 0; n < GM_TILE; n += W)
+        UNROLL for (int q = 0; q < rows; q++)
+            UNROLL for (int c = 0; c < columns; c++)
+                sum[q][c] += at(p + q * GM_TILE + n) * at(r + c * GM_TILE + n);
+    UNROLL for (int q = 0; q < rows; q++)
+        UNROLL for (int c = 0; c < columns; c++)
+            second[q * D + c] += sum_lanes(sum[q][c]);
+}
+
+/* Up to TINY features: samples along the lanes, all sums in registers. */
+INLINE void moments_tiny(const int D, gm_workspace *w, ptrdiff_t k, const gm_sums *s)
+{
+    const real *gamma = REALS(w->gamma) + k * GM_TILE, *scale = REALS(w->scale), *m = s->reference;
+    vec weight = splat(0), first[TINY], second[TINY][TINY];
+    UNROLL for (int i = 0; i < D; i++) {
+        first[i] = splat(0);
+        UNROLL for (int j = 0; j <= i; j++)
+            second[i][j] = splat(0);
+    }
     for (int g = 0; g < PANELS; g++) {
-        const real *x = (const real *)panels + g * D * LANES;
-        const real *responsibility = (const real *)gamma + g * LANES;
-        for (int l = 0; l < LANES; l++)
-            *weight += responsibility[l];
-        for (ptrdiff_t i = 0; i < D; i++) {
-            real product[LANES];
-            for (int l = 0; l < LANES; l++)
-                product[l] = responsibility[l] * (x[i * LANES + l] - m[i]);
-            for (int l = 0; l < LANES; l++)
-                first[i] += product[l];
-            for (ptrdiff_t j = 0; j <= i; j++) {
-                double sum = 0;
-                for (int l = 0; l < LANES; l++)
-                    sum += product[l] * (x[j * LANES + l] - m[j]);
-                second[i * D + j] += sum;
+        const real *x = REALS(w->panels) + g * D * PANEL;
+        UNROLL for (int c = 0; c < COLUMNS; c++) {
+            int n = g * PANEL + c * W;
+            vec share = at(gamma + n) * at(scale + n), r[TINY];
+            weight += share;
+            UNROLL for (int i = 0; i < D; i++) {
+                r[i] = at(x + i * PANEL + c * W) - m[i];
+                vec product = share * r[i];
+                first[i] += product;
+                UNROLL for (int j = 0; j <= i; j++)
+                    second[i][j] += product * r[j];
+            }
+        }
+    }
+    *s->weight += sum_lanes(weight);
+    UNROLL for (int i = 0; i < D; i++) {
+        s->first[i] += sum_lanes(first[i]);
+        UNROLL for (int j = 0; j <= i; j++)
+            s->second[i * D + j] += sum_lanes(second[i][j]);
+    }
+}
+
+/* Up to SMALL features: samples along the lanes. */
+static void moments_small(gm_workspace *w, ptrdiff_t k, const gm_sums *s)
+{
+    const ptrdiff_t D = w->D;
+    const real *gamma = REALS(w->gamma) + k * GM_TILE, *scale = REALS(w->scale), *m = s->reference;
+    real *r = REALS(w->scratch), *p = r + D * GM_TILE;
+    vec weight = splat(0);
+    for (int n = 0; n < GM_TILE; n += W)
+        weight += at(gamma + n) * at(scale + n);
+    *s->weight += sum_lanes(weight);
+    for (ptrdiff_t d = 0; d < D; d++) {
+        vec first = splat(0);
+        for (int g = 0; g < PANELS; g++)
+            UNROLL for (int c = 0; c < COLUMNS; c++) {
+                int n = g * PANEL + c * W;
+                vec residual = at(REALS(w->panels) + (g * D + d) * PANEL + c * W) - m[d];
+                vec product = at(gamma + n) * at(scale + n) * residual;
+                put(r + d * GM_TILE + n, residual);
+                put(p + d * GM_TILE + n, product);
+                first += product;
+            }
+        s->first[d] += sum_lanes(first);
+    }
+    for (ptrdiff_t i = 0; i < D; i += 3) {
+        ptrdiff_t last = (i + 3 < D ? i + 3 : D) - 1;
+        for (ptrdiff_t j = 0; j <= last; j += 4) {
+            const real *pi = p + i * GM_TILE, *rj = r + j * GM_TILE;
+            double *piece = s->second + i * D + j;
+            switch ((last - i) * 4 + (last - j < 3 ? last - j : 3)) {
+#define CASE(rows, columns) case (rows - 1) * 4 + columns - 1: add_pairs(rows, columns, pi, rj, piece, D); break
+                CASE(1, 1); CASE(1, 2); CASE(1, 3); CASE(1, 4);
+                CASE(2, 1); CASE(2, 2); CASE(2, 3); CASE(2, 4);
+                CASE(3, 1); CASE(3, 2); CASE(3, 3); CASE(3, 4);
+#undef CASE
             }
         }
     }
 }
 
-static void moments_diag(const void *panels, ptrdiff_t D, const void *reference, const void *gamma, double *weight,
-                         double *first, double *second)
+/* A piece of second moments: samples 0 … count − 1, features i0 … i0 + R − 1 against `vectors` vectors from j0 on.
+ * `rows` holds √γ (x − m) in panels of PANEL features, one panel after the other, each GM_TILE samples long. */
+INLINE void add_piece(const int vectors, const real *rows, int count, ptrdiff_t i0, ptrdiff_t j0, ptrdiff_t D, double *second)
 {
-    const real *m = reference;
-    for (int g = 0; g < PANELS; g++) {
-        const real *x = (const real *)panels + g * D * LANES;
-        const real *responsibility = (const real *)gamma + g * LANES;
-        for (int l = 0; l < LANES; l++)
-            *weight += responsibility[l];
-        for (ptrdiff_t i = 0; i < D; i++)
-            for (int l = 0; l < LANES; l++) {
-                real residual = x[i * LANES + l] - m[i];
-                first[i] += responsibility[l] * residual;
-                second[i] += responsibility[l] * residual * residual;
+    vec sum[R][COLUMNS];
+    const real *a = rows + (i0 / PANEL) * PANEL * GM_TILE + i0 % PANEL, *b = rows + j0 * GM_TILE;
+    UNROLL for (int q = 0; q < R; q++)
+        UNROLL for (int c = 0; c < vectors; c++)
+            sum[q][c] = splat(0);
+    for (int n = 0; n < count; n++) {
+        vec x[COLUMNS];
+        UNROLL for (int c = 0; c < vectors; c++)
+            x[c] = at(b + n * PANEL + c * W);
+        UNROLL for (int q = 0; q < R; q++)
+            UNROLL for (int c = 0; c < vectors; c++)
+                sum[q][c] += a[n * PANEL + q] * x[c];
+    }
+    real piece[R][PANEL];
+    UNROLL for (int q = 0; q < R; q++)
+        UNROLL for (int c = 0; c < vectors; c++)
+            put(&piece[q][c * W], sum[q][c]);
+    for (ptrdiff_t i = i0; i < i0 + R && i < D; i++) {
+        ptrdiff_t stop = i + 1 - j0 < vectors * W ? i + 1 - j0 : vectors * W;
+        for (ptrdiff_t j = 0; j < stop; j++)
+            second[i * D + j0 + j] += (double)piece[i - i0][j];
+    }
+}
+
+/* Add the moments of `count` rows with weights root². */
+static void add_rows(gm_workspace *w, const char *const *row, const real *root, int count, const gm_sums *s)
+{
+    const ptrdiff_t D = w->D;
+    const real *m = s->reference;
+    real *rows = REALS(w->scratch);
+    double weight = 0;
+    for (int n = 0; n < count; n++)
+        weight += (double)root[n] * (double)root[n];
+    *s->weight += weight;
+    for (ptrdiff_t j0 = 0; j0 < D; j0 += PANEL) {
+        real *panel = rows + j0 * GM_TILE;
+        int width = D - j0 < PANEL ? (int)(D - j0) : PANEL;
+        vec first[COLUMNS];
+        UNROLL for (int c = 0; c < COLUMNS; c++)
+            first[c] = splat(0);
+        if (width == PANEL) {
+            for (int n = 0; n < count; n++) {
+                const real *x = (const real *)row[n] + j0;
+                UNROLL for (int c = 0; c < COLUMNS; c++) {
+                    vec value = root[n] * (at(x + c * W) - at(m + j0 + c * W));
+                    put(panel + n * PANEL + c * W, value);
+                    first[c] += root[n] * value;
+                }
             }
+        } else {
+            for (int n = 0; n < count; n++) {
+                const real *x = (const real *)row[n] + j0;
+                for (int d = 0; d < width; d++)
+                    panel[n * PANEL + d] = root[n] * (x[d] - m[j0 + d]);
+                for (int d = width; d < PANEL; d++)
+                    panel[n * PANEL + d] = 0;
+                UNROLL for (int c = 0; c < COLUMNS; c++)
+                    first[c] += root[n] * at(panel + n * PANEL + c * W);
+            }
+        }
+        for (int d = 0; d < width; d++)
+            s->first[j0 + d] += (double)lane(first[d / W], d % W);
+    }
+    for (ptrdiff_t j0 = 0; j0 < D; j0 += PANEL)
+        for (ptrdiff_t i0 = j0; i0 < D; i0 += R)
+            switch (i0 + R - j0 >= PANEL ? COLUMNS : (int)((i0 + R - 1 - j0) / W) + 1) {
+            case 1: add_piece(1, rows, count, i0, j0, D, s->second); break;
+            case 2: add_piece(2, rows, count, i0, j0, D, s->second); break;
+            default: add_piece(3, rows, count, i0, j0, D, s->second);
+            }
+}
+
+static void flush(gm_workspace *w, ptrdiff_t k, const gm_sums *s)
+{
+    int count = w->pending_count[k] < GM_TILE ? w->pending_count[k] : GM_TILE;
+    if (count) {
+        const char **row = w->pending_row + k * 2 * GM_TILE;
+        real *root = REALS(w->pending_root) + k * 2 * GM_TILE;
+        add_rows(w, row, root, count, s);
+        w->pending_count[k] -= count;
+        memcpy(row, row + count, (size_t)w->pending_count[k] * sizeof *row);
+        memcpy(root, root + count, (size_t)w->pending_count[k] * sizeof *root);
+    }
+}
+
+/* From SMALL features on. A tile mostly alive is added at once; of others the live rows wait until they are many. */
+static void moments_large(gm_workspace *w, ptrdiff_t k, const gm_sums *s)
+{
+    const real *gamma = REALS(w->gamma) + k * GM_TILE, *scale = REALS(w->scale);
+    real roots[GM_TILE];
+    for (int n = 0; n < GM_TILE; n++)
+        roots[n] = DOUBLE ? (real)sqrt(gamma[n] * scale[n]) : (real)sqrtf((float)(gamma[n] * scale[n]));
+    if (w->live[k] * 2 > GM_TILE) {
+        const char *row[GM_TILE];
+        for (int n = 0; n < w->rows; n++)
+            row[n] = w->x + n * w->stride;
+        add_rows(w, row, roots, w->rows, s);
+        return;
+    }
+    int count = w->pending_count[k];
+    const char **row = w->pending_row + k * 2 * GM_TILE;
+    real *root = REALS(w->pending_root) + k * 2 * GM_TILE;
+    for (int n = 0; n < w->rows; n++)
+        if (gamma[n] > DEAD) {
+            row[count] = w->x + n * w->stride;
+            root[count++] = roots[n];
+        }
+    w->pending_count[k] = count;
+    if (count >= GM_TILE)
+        flush(w, k, s);
+}
+
+static void moments_full(gm_workspace *w, ptrdiff_t k, const gm_sums *s)
+{
+    if (!w->live[k])
+        return;
+    switch (w->D) {
+    case 1: moments_tiny(1, w, k, s); break;
+    case 2: moments_tiny(2, w, k, s); break;
+    case 3: moments_tiny(3, w, k, s); break;
+    case 4: moments_tiny(4, w, k, s); break;
+    default:
+        if (w->D <= SMALL)
+            moments_small(w, k, s);
+        else
+            moments_large(w, k, s);
+    }
+}
+
+static void moments_diag(gm_workspace *w, ptrdiff_t k, const gm_sums *s)
+{
+    const ptrdiff_t D = w->D;
+    const real *gamma = REALS(w->gamma) + k * GM_TILE, *scale = REALS(w->scale), *m = s->reference;
+    real share[GM_TILE];
+    if (!w->live[k])
+        return;
+    vec weight = splat(0);
+    for (int n = 0; n < GM_TILE; n += W) {
+        put(share + n, at(gamma + n) * at(scale + n));
+        weight += at(share + n);
+    }
+    *s->weight += sum_lanes(weight);
+    for (ptrdiff_t d = 0; d < D; d++) {
+        vec first = splat(0), second = splat(0);
+        for (int g = 0; g < PANELS; g++)
+            UNROLL for (int c = 0; c < COLUMNS; c++) {
+                vec residual = at(REALS(w->panels) + (g * D + d) * PANEL + c * W) - m[d];
+                vec product = at(share + g * PANEL + c * W) * residual;
+                first += product;
+                second += product * residual;
+            }
+        s->first[d] += sum_lanes(first);
+        s->second[d] += sum_lanes(second);
+    }
+}
+
+static void responsibilities(const gm_workspace *w, double *out, ptrdiff_t stride)
+{
+    const real *gamma = REALS(w->gamma), *scale = REALS(w->scale);
+    for (int n = 0; n < w->rows; n++)
+        for (ptrdiff_t k = 0; k < w->K; k++)
+            out[n * stride + k] = (double)(gamma[k * GM_TILE + n] * scale[n]);
+}
+
+/* Where gamma is largest among the components, the first of several. */
+static void largest(const gm_workspace *w, int32_t *label, double *value)
+{
+    const real *gamma = REALS(w->gamma);
+    real best[GM_TILE];
+    word which[GM_TILE];
+    memcpy(best, gamma, sizeof best);
+    memset(which, 0, sizeof which);
+    for (ptrdiff_t k = 1; k < w->K; k++)
+        for (int n = 0; n < GM_TILE; n++) {
+            real g = gamma[k * GM_TILE + n];
+            which[n] = g > best[n] ? (word)k : which[n];
+            best[n] = g > best[n] ? g : best[n];
+        }
+    for (int n = 0; n < GM_TILE; n++) {
+        label[n] = (int32_t)which[n];
+        value[n] = (double)best[n];
+    }
+}
+
+/* −½ |x − c|² for `count` of the points, beside each other so that a sample is loaded once for all of them. */
+INLINE void add_distances(const int count, gm_workspace *w, ptrdiff_t k, const real *points)
+{
+    const ptrdiff_t D = w->D;
+    for (int g = 0; g < PANELS; g++) {
+        const real *x = REALS(w->panels) + g * D * PANEL;
+        vec square[4][COLUMNS];
+        UNROLL for (int q = 0; q < count; q++)
+            UNROLL for (int c = 0; c < COLUMNS; c++)
+                square[q][c] = splat(0);
+        for (ptrdiff_t d = 0; d < D; d++)
+            UNROLL for (int q = 0; q < count; q++)
+                UNROLL for (int c = 0; c < COLUMNS; c++) {
+                    vec r = at(x + d * PANEL + c * W) - points[(k + q) * D + d];
+                    square[q][c] += r * r;
+                }
+        UNROLL for (int q = 0; q < count; q++)
+            UNROLL for (int c = 0; c < COLUMNS; c++)
+                put(REALS(w->gamma) + (k + q) * GM_TILE + g * PANEL + c * W, square[q][c] * (real)-0.5);
+    }
+}
+
+static void distances(gm_workspace *w, const void *points)
+{
+    ptrdiff_t k = 0;
+    for (; k + 4 <= w->K; k += 4)
+        add_distances(4, w, k, points);
+    for (; k < w->K; k++)
+        add_distances(1, w, k, points);
+}
+
+static void exps(void *numbers, ptrdiff_t count)
+{
+    for (ptrdiff_t i = 0; i < count; i++) {
+        vec v = exp_negative(splat(REALS(numbers)[i]));
+        REALS(numbers)[i] = lane(v, W - 1);
+    }
+}
+
+static void logs(void *numbers, ptrdiff_t count)
+{
+    for (ptrdiff_t i = 0; i < count; i++) {
+        vec v = log_positive(splat(REALS(numbers)[i]));
+        REALS(numbers)[i] = lane(v, W - 1);
     }
 }
 
 const gm_kernels GM_NAME = {
-    "plain", sizeof(real), LANES, load, density_full, density_diag, normalize, moments_full, moments_diag,
+    .isa = GM_ISA,
+    .size = sizeof(real),
+    .load = load,
+    .density_full = density_full,
+    .density_diag = density_diag,
+    .normalize = normalize,
+    .moments_full = moments_full,
+    .moments_diag = moments_diag,
+    .flush = flush,
+    .responsibilities = responsibilities,
+    .largest = largest,
+    .distances = distances,
+    .exps = exps,
+    .logs = logs,
 };

@@ -1,0 +1,102 @@
+/* A small vocabulary of vectors for one number type `real` (GM_REAL) and one width (GM_VECTOR bytes).
+ *
+ * With GCC's and Clang's vector extensions arithmetic is written with the plain operators, a scalar beside a vector stands for a
+ * vector of its copies, and a comparison gives all ones or all zeros. Without them (GM_VECTOR undefined) a vector is one number.
+ */
+#ifndef GAUSSMIX_VECTOR_H
+#define GAUSSMIX_VECTOR_H
+
+#include <stdint.h>
+#include <string.h>
+
+typedef GM_REAL real;
+typedef GM_BITS word; /* an unsigned integer as wide as a real */
+
+#define DOUBLE (sizeof(real) == 8)
+
+#ifdef GM_VECTOR
+
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+
+typedef real vec __attribute__((vector_size(GM_VECTOR)));
+typedef real vec_anywhere __attribute__((vector_size(GM_VECTOR), aligned(sizeof(real)), may_alias));
+typedef word bits __attribute__((vector_size(GM_VECTOR)));
+enum { W = GM_VECTOR / sizeof(real) };
+
+INLINE vec at(const real *p) { return *(const vec_anywhere *)p; }
+INLINE void put(real *p, vec v) { *(vec_anywhere *)p = v; }
+INLINE vec splat(real x) { return (vec){0} + x; }
+/* The larger of two; b where either is NaN. */
+INLINE vec larger(vec a, vec b)
+{
+#if defined(__x86_64__) && GM_VECTOR == 64
+    return DOUBLE ? (vec)_mm512_max_pd((__m512d)a, (__m512d)b) : (vec)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined(__x86_64__) && GM_VECTOR == 32
+    return DOUBLE ? (vec)_mm256_max_pd((__m256d)a, (__m256d)b) : (vec)_mm256_max_ps((__m256)a, (__m256)b);
+#elif defined(__x86_64__)
+    return DOUBLE ? (vec)_mm_max_pd((__m128d)a, (__m128d)b) : (vec)_mm_max_ps((__m128)a, (__m128)b);
+#else
+    bits m = (bits)(a > b);
+    return (vec)(((bits)a & m) | ((bits)b & ~m));
+#endif
+}
+/* All ones where a > b, elsewhere zero. */
+INLINE bits above(vec a, vec b) { return (bits)(a > b); }
+INLINE bits as_bits(vec a) { return (bits)a; }
+INLINE vec as_vec(bits a) { return (vec)a; }
+INLINE real lane(vec v, int i) { return v[i]; }
+INLINE word lane_bits(bits b, int i) { return b[i]; }
+
+#else
+
+#define INLINE static inline
+#define UNROLL
+
+typedef real vec;
+typedef word bits;
+enum { W = 1 };
+
+INLINE vec at(const real *p) { return *p; }
+INLINE void put(real *p, vec v) { *p = v; }
+INLINE vec splat(real x) { return x; }
+INLINE vec larger(vec a, vec b) { return a > b ? a : b; }
+INLINE bits above(vec a, vec b) { return a > b ? (bits)-1 : 0; }
+INLINE bits as_bits(vec a)
+{
+    bits b;
+    memcpy(&b, &a, sizeof b);
+    return b;
+}
+INLINE vec as_vec(bits b)
+{
+    vec a;
+    memcpy(&a, &b, sizeof a);
+    return a;
+}
+INLINE real lane(vec v, int i)
+{
+    (void)i;
+    return v;
+}
+INLINE word lane_bits(bits b, int i)
+{
+    (void)i;
+    return b;
+}
+
+#endif
+
+INLINE double sum_lanes(vec v)
+{
+    double total = 0;
+    for (int i = 0; i < W; i++)
+        total += (double)lane(v, i);
+    return total;
+}
+
+#endif
