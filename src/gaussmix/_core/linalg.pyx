@@ -7,27 +7,127 @@ A = L Lᵀ with L in the rows is A = Uᵀ U with U in the columns, the same numb
 from libc.limits cimport INT_MAX
 from cpython.pyport cimport PY_SSIZE_T_MAX
 from libc.math cimport log
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+from scipy.linalg.cython_blas cimport dgemm, dtrsm
 from scipy.linalg.cython_lapack cimport dpotrf, dtrtri
 
 import numpy as np
 
 
+# OpenBLAS runs a call on several threads from a size on that differs by routine: dpotrf and dtrtri from 17 on at the
+# earliest, dtrsm from 8 right-hand sides, dgemm from 64³ multiplications. Below, a call stays on the thread that made it. So
+# matrices are worked on in blocks that small: several threads may factorize at once, none is waited for, and the bits do
+# not depend on how many threads BLAS has.
+cdef enum:
+    BLOCK = 16
+    RIGHT_SIDES = 7
+    DEPTH = 64
+
+
+cdef Py_ssize_t steps(Py_ssize_t start, Py_ssize_t stop, Py_ssize_t step) noexcept nogil:
+    return (stop - start + step - 1) // step if stop > start else 0
+
+
 cdef int cholesky(double *a, Py_ssize_t n) noexcept nogil:
-    """Overwrite the lower triangle of `a` by L with A = L Lᵀ; return 0, or the order of the minor that failed."""
-    cdef int order = <int> n, info = 0
+    """Overwrite `a`, zero above its diagonal, by L with A = L Lᵀ; return 0, or the order of the minor that failed.
+
+    By columns of blocks: what earlier columns contribute is subtracted, the diagonal block factorized, those below solved.
+    """
+    cdef Py_ssize_t j, i, rows, columns, j_block, i_block
+    cdef int order, leading, info
     if n > INT_MAX:
         return INT_MAX
-    dpotrf(b'U', &order, a, &order, &info)
-    return info
+    leading = <int> n
+    for j_block in range(steps(0, n, BLOCK)):
+        j = j_block * BLOCK
+        columns = min(n - j, <Py_ssize_t> BLOCK)
+        order = <int> columns
+        for i_block in range(steps(j, n, BLOCK)):
+            i = j + i_block * BLOCK
+            rows = min(n - i, <Py_ssize_t> BLOCK)
+            multiply_add(b'T', a + j * n, a + i * n, a + i * n + j, columns, rows, j, n, n, -1)
+        dpotrf(b'U', &order, a + j * n + j, &leading, &info)
+        if info != 0:
+            return <int> j + info
+        for i in range(columns):
+            memset(a + (j + i) * n + j + i + 1, 0, (columns - i - 1) * sizeof(double))
+        for i_block in range(steps(j + columns, n, RIGHT_SIDES)):
+            i = j + columns + i_block * RIGHT_SIDES
+            solve(b'T', a + j * n + j, columns, n, a + i * n + j, min(n - i, <Py_ssize_t> RIGHT_SIDES), n)
+    return 0
 
 
 cdef int invert_lower(double *l, Py_ssize_t n) noexcept nogil:
-    """Overwrite the lower triangular `l` by its inverse; return 0, or the (one-based) place of a zero pivot."""
-    cdef int order = <int> n, info = 0
+    """Overwrite `l`, zero above its diagonal, by W = L⁻¹; return 0, or not 0 where a pivot is zero or memory is short.
+
+    By rows of blocks: L_ii W_ij = −Σ_t L_it W_tj, where the W_tj of earlier rows are there already.
+    """
+    cdef Py_ssize_t i, j, t, rows, i_block, j_block
+    cdef int order, leading, info = 0
+    cdef double *sums
     if n > INT_MAX:
         return INT_MAX
-    dtrtri(b'U', b'N', &order, l, &order, &info)
+    leading = <int> n
+    if n <= BLOCK:
+        dtrtri(b'U', b'N', &leading, l, &leading, &info)
+        return info
+    sums = <double *> malloc(n * BLOCK * sizeof(double))
+    if sums == NULL:
+        return INT_MAX
+    for i_block in range(steps(0, n, BLOCK)):
+        i = i_block * BLOCK
+        rows = min(n - i, <Py_ssize_t> BLOCK)
+        memset(sums, 0, n * BLOCK * sizeof(double))
+        for j_block in range(steps(0, i, DEPTH)):
+            j = j_block * DEPTH
+            multiply_add(b'N', l + j * n + j, l + i * n + j, sums + j, min(i - j, <Py_ssize_t> DEPTH), rows, i - j, n, n, -1)
+        # Row-major sums are their own transpose to BLAS: Wᵀ of one row of blocks solves Wᵀ L_iiᵀ = sumsᵀ.
+        solve_right(l + i * n + i, rows, n, sums, i, n)
+        for t in range(rows):
+            memcpy(l + (i + t) * n, sums + t * n, i * sizeof(double))
+        order = <int> rows
+        dtrtri(b'U', b'N', &order, l + i * n + i, &leading, &info)
+        if info != 0:
+            break
+    free(sums)
     return info
+
+
+cdef void multiply_add(char transpose, double *x, double *y, double *sums, Py_ssize_t columns, Py_ssize_t rows,
+                       Py_ssize_t depth, Py_ssize_t stride, Py_ssize_t sums_stride, double factor) noexcept nogil:
+    """sums += factor · y op(x), row-major: y is rows × depth, sums rows × columns, op(x) depth × columns.
+
+    In pieces of DEPTH, at most DEPTH × BLOCK × DEPTH multiplications each.
+    """
+    cdef int m = <int> columns, k = <int> rows, d, leading = <int> stride, sums_leading = <int> sums_stride
+    cdef Py_ssize_t t, t_block
+    cdef double one = 1
+    for t_block in range(steps(0, depth, DEPTH)):
+        t = t_block * DEPTH
+        d = <int> min(depth - t, <Py_ssize_t> DEPTH)
+        dgemm(&transpose, b'N', &m, &k, &d, &factor, x + (t if transpose == b'T' else t * stride), &leading, y + t, &leading,
+              &one, sums, &sums_leading)
+
+
+cdef void solve(char transpose, double *triangle, Py_ssize_t n, Py_ssize_t stride, double *x, Py_ssize_t count,
+                Py_ssize_t x_stride) noexcept nogil:
+    """Row by row, x ← x L⁻ᵀ for the n × n lower `triangle` L: each of `count` rows is a right-hand side."""
+    cdef int m = <int> n, k = <int> count, leading = <int> stride, x_leading = <int> x_stride
+    cdef double one = 1
+    dtrsm(b'L', b'U', &transpose, b'N', &m, &k, &one, triangle, &leading, x, &x_leading)
+
+
+cdef void solve_right(double *triangle, Py_ssize_t n, Py_ssize_t stride, double *x, Py_ssize_t count,
+                      Py_ssize_t x_stride) noexcept nogil:
+    """Column by column, x ← L⁻¹ x for the n × n lower `triangle` L: each of `count` columns is a right-hand side."""
+    cdef int m, k = <int> n, leading = <int> stride, x_leading = <int> x_stride
+    cdef Py_ssize_t j, j_block
+    cdef double one = 1
+    for j_block in range(steps(0, count, RIGHT_SIDES)):
+        j = j_block * RIGHT_SIDES
+        m = <int> min(count - j, <Py_ssize_t> RIGHT_SIDES)
+        dtrsm(b'R', b'U', b'N', b'N', &m, &k, &one, triangle, &leading, x + j, &x_leading)
 
 
 cdef double half_log_determinant(const double *l, Py_ssize_t n) noexcept nogil:
