@@ -1,0 +1,285 @@
+"""The loop: it rises, it stops, it equals scikit-learn's, and a collapse has a defined outcome."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.mixture import GaussianMixture as Peer
+
+from direct import STRUCTURES, draw, full_covariances, log_density, random_mixture
+from gaussmix import CollapseWarning, ConvergenceWarning, GaussianMixture
+
+
+@pytest.fixture(params=STRUCTURES)
+def structure(request):
+    return request.param
+
+
+def quiet(model, X, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return model.fit(X, **options)
+
+
+def precisions_of(covariances, structure):
+    """Precisions in scikit-learn's shape."""
+    precisions = np.linalg.inv(covariances)
+    return {"full": precisions, "tied": precisions[0], "diag": np.einsum("kii->ki", precisions),
+            "spherical": precisions[:, 0, 0]}[structure]
+
+
+def given_start(rng, n_components, n_features, structure):
+    weights, means, covariances = random_mixture(rng, n_components, n_features, structure, spread=2)
+    return {"weights_init": weights, "means_init": means, "precisions_init": precisions_of(covariances, structure)}
+
+
+def is_proper(model):
+    """Finite parameters, weights that sum to one, positive definite covariances."""
+    covariances = full_covariances(model)
+    return (all(np.isfinite(a).all() for a in (model.weights_, model.means_, covariances, model.precisions_cholesky_))
+            and abs(model.weights_.sum() - 1) < 1e-6 and np.linalg.eigvalsh(covariances).min() > 0)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 1), (2, 3), (5, 2), (4, 7)])
+@pytest.mark.parametrize("iterations", [1, 5])
+def test_iterations_are_scikit_learns(structure, shape, iterations):
+    rng = np.random.default_rng(1)
+    start = given_start(rng, *shape, structure)
+    X = draw(rng, 701, *random_mixture(rng, *shape, structure, spread=2))
+    options = {"covariance_type": structure, "tol": 0, "max_iter": iterations, "reg_covar": 1e-3, **start}
+    ours, theirs = (quiet(kind(shape[0], **options), X) for kind in (GaussianMixture, Peer))
+    for name in ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"):
+        found, expected = getattr(ours, name), getattr(theirs, name)
+        assert found.shape == expected.shape and found.dtype == expected.dtype
+        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10 * np.abs(expected).max())
+    np.testing.assert_allclose(ours.score_samples(X), theirs.score_samples(X), rtol=1e-10)
+    assert ours.lower_bound_ == pytest.approx(theirs.lower_bound_, rel=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_log_likelihood_never_falls(structure, dtype):
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        X = (draw(rng, 400, *random_mixture(rng, 3, 3, spread=2)) * [1, 1e-1, 1e1]).astype(dtype)
+        model = quiet(GaussianMixture(4, covariance_type=structure, reg_covar=0, tol=0, max_iter=60,
+                                      init_params="random", random_state=seed), X)
+        allowed = 1e-12 if dtype == np.float64 else 1e-6
+        assert np.diff(model.history_).min() >= -allowed * np.abs(model.history_).max()
+        if model.n_iter_ == 60:
+            end = log_density(X.astype(float), *(np.asarray(p, float) for p in (model.mixture_.weights, model.mixture_.means,
+                                                                               model.mixture_.covariances))).mean()
+            assert end >= model.history_[-1] - allowed * abs(end)
+
+
+def test_tol_zero_runs_all_iterations(structure):
+    X = np.random.default_rng(0).normal(size=(50, 2))
+    with pytest.warns(ConvergenceWarning):
+        model = GaussianMixture(1, covariance_type=structure, tol=0, max_iter=17).fit(X)
+    assert model.n_iter_ == len(model.history_) == 17 and not model.converged_
+
+
+@pytest.mark.parametrize("tol", [1e-1, 1e-4, 1e-9])
+def test_it_stops_at_the_first_change_below_tol(structure, tol):
+    rng = np.random.default_rng(3)
+    X = draw(rng, 300, *random_mixture(rng, 2, 2, spread=1))
+    model = GaussianMixture(2, covariance_type=structure, tol=tol, max_iter=10_000, random_state=0).fit(X)
+    changes = np.abs(np.diff(model.history_))
+    assert model.converged_ and changes[-1] < tol and (changes[:-1] >= tol).all()
+    assert model.lower_bound_ == model.history_[-1] and model.n_iter_ == len(model.history_)
+
+
+def test_max_iter_zero_gives_the_start():
+    X = np.random.default_rng(0).normal(size=(50, 2))
+    labels = np.arange(50) % 2
+    model = GaussianMixture(2, init_params=labels, max_iter=0).fit(X)
+    np.testing.assert_allclose(model.means_, [X[::2].mean(axis=0), X[1::2].mean(axis=0)], rtol=1e-12)
+    assert model.n_iter_ == 0 and model.history_ == [] and not model.converged_
+
+
+def test_n_init_keeps_the_best():
+    rng = np.random.default_rng(4)
+    X = draw(rng, 300, *random_mixture(rng, 6, 2, spread=3))
+    options = {"init_params": "random_from_data", "tol": 1e-6, "max_iter": 500}
+    seed = 5
+    generator = np.random.default_rng(seed)
+    singles = [quiet(GaussianMixture(6, random_state=generator, **options), X).lower_bound_ for _ in range(8)]
+    best = quiet(GaussianMixture(6, n_init=8, random_state=seed, **options), X)
+    assert len(set(singles)) > 1
+    assert best.lower_bound_ == max(singles)
+
+
+def test_the_start_that_was_given_is_not_changed(structure):
+    start = given_start(np.random.default_rng(1), 3, 2, structure)
+    copies = {name: value.copy() for name, value in start.items()}
+    quiet(GaussianMixture(3, covariance_type=structure, **start), np.random.default_rng(0).normal(size=(100, 2)))
+    for name in start:
+        np.testing.assert_array_equal(start[name], copies[name])
+
+
+def test_warm_start_goes_on():
+    rng = np.random.default_rng(6)
+    X = draw(rng, 300, *random_mixture(rng, 3, 2, spread=1))
+    labels = rng.integers(0, 3, size=300)
+    through = quiet(GaussianMixture(3, init_params=labels, tol=0, max_iter=10), X)
+    model = GaussianMixture(3, init_params=labels, tol=0, max_iter=5, warm_start=True)
+    history = quiet(model, X).history_ + quiet(model, X).history_
+    np.testing.assert_allclose(history, through.history_, rtol=1e-12)
+    np.testing.assert_allclose(model.covariances_, through.covariances_, rtol=1e-9)
+
+
+def test_warm_start_under_another_structure_is_refused_or_done():
+    X = np.random.default_rng(0).normal(size=(100, 2))
+    model = GaussianMixture(2, covariance_type="diag", warm_start=True, random_state=0).fit(X)
+    model.set_params(covariance_type="full")
+    try:
+        quiet(model, X)
+    except ValueError as error:
+        assert "warm_start" in str(error) or "covariance_type" in str(error)
+    else:
+        assert model.covariances_.shape == (2, 2, 2)
+
+
+# Collapse.
+
+
+@pytest.mark.parametrize("rows", [[[1.0, 2.0]] * 5, [[1.0, 2.0]], [[0.1, 0.2]] * 3, [[1e8 + 0.1, 0.3]] * 7])
+def test_a_start_on_one_point_is_refused_by_name(structure, rows):
+    """In every structure but tied, where only all components together can be singular."""
+    cloud = np.random.default_rng(0).normal(size=(30, 2))
+    X, labels = np.r_[cloud, rows], np.repeat([0, 1], [30, len(rows)])
+    model = GaussianMixture(2, covariance_type=structure, init_params=labels, reg_covar=0)
+    if structure == "tied":
+        assert is_proper(quiet(model, X))
+        return
+    with pytest.raises(ValueError, match="component 1 of the start is singular"):
+        model.fit(X)
+    assert not hasattr(model, "means_")
+
+
+@pytest.mark.parametrize("scale", [1e10, 1.0, 1e-10])
+def test_the_singular_component_is_named_whatever_the_others_scale(scale):
+    """A component on one point, beside a wide one whose mean moves further in absolute terms."""
+    rng = np.random.default_rng(1)
+    for point in (0.1, 0.3, 0.7, 1 / 3, 1e-3, 1e5 / 7):
+        X = np.r_[scale * rng.normal(size=(50, 1)) + scale / 3, np.full((7, 1), point)]
+        with pytest.raises(ValueError, match="component 1 of the start is singular"):
+            GaussianMixture(2, init_params=np.repeat([0, 1], [50, 7]), reg_covar=0).fit(X)
+
+
+def test_a_start_in_a_subspace_is_refused():
+    rng = np.random.default_rng(2)
+    line = rng.normal(size=(40, 1)) * [1.0, 2.0, -1.0] + 5
+    X = np.r_[rng.normal(size=(40, 3)), line]
+    with pytest.raises(ValueError, match="component 1"):
+        GaussianMixture(2, init_params=np.repeat([0, 1], 40), reg_covar=0).fit(X)
+    with pytest.raises(ValueError, match="singular"):
+        GaussianMixture(1, reg_covar=0).fit(line)
+    with pytest.raises(ValueError, match="singular"):
+        GaussianMixture(2, covariance_type="tied", reg_covar=0, random_state=0).fit(line)
+
+
+@pytest.mark.parametrize("structure", ["full", "tied", "diag"])
+def test_a_constant_column_is_singular(structure):
+    X = np.c_[np.random.default_rng(0).normal(size=60), np.full(60, 0.1)]
+    with pytest.raises(ValueError, match="singular"):
+        GaussianMixture(2, covariance_type=structure, reg_covar=0, random_state=0).fit(X)
+    assert is_proper(GaussianMixture(2, covariance_type=structure, random_state=0).fit(X))
+
+
+def test_an_empty_component_of_a_start_is_named():
+    X = np.random.default_rng(0).normal(size=(10, 2))
+    with pytest.raises(ValueError, match="component 2 .*no rows"):
+        GaussianMixture(4, init_params=np.array([0, 1, 3, 0, 1, 3, 0, 1, 3, 0])).fit(X)
+    with pytest.raises(ValueError, match="component 1 .*no rows"):
+        GaussianMixture(2, init_params=np.arange(10) % 2).fit(X, sample_weight=1 - np.arange(10) % 2)
+
+
+def collapsing():
+    """A component that starts narrow upon three coincident rows and, in a later M step, is left with these alone."""
+    cloud = np.random.default_rng(3).normal(size=(100, 2))
+    X = np.r_[cloud, [[6.0, 6.0]] * 3]
+    start = {"weights_init": [0.9, 0.1], "means_init": [[0.0, 0.0], [5.0, 5.0]]}
+    return X, start
+
+
+@pytest.mark.parametrize("structure", ["full", "diag", "spherical"])
+def test_a_later_collapse_keeps_the_last_valid_parameters(structure):
+    X, start = collapsing()
+    eyes = {"full": [np.eye(2)] * 2, "diag": np.ones((2, 2)), "spherical": np.ones(2)}[structure]
+    options = {"covariance_type": structure, "reg_covar": 0, "precisions_init": eyes, "tol": 0, **start}
+    with pytest.warns(CollapseWarning, match="[Cc]omponent 1"):
+        model = GaussianMixture(2, max_iter=200, **options).fit(X)
+    assert not model.converged_ and is_proper(model) and model.n_iter_ < 200
+    assert np.isfinite(model.history_).all()
+    before = quiet(GaussianMixture(2, max_iter=model.n_iter_ - 1, **options), X)
+    for name in ("weights_", "means_", "covariances_"):
+        np.testing.assert_array_equal(getattr(model, name), getattr(before, name))
+    assert issubclass(CollapseWarning, ConvergenceWarning)
+
+
+def test_a_component_that_loses_all_rows_is_a_collapse(structure):
+    X = np.random.default_rng(0).normal(size=(100, 2))
+    eyes = {"full": [np.eye(2)] * 2, "tied": np.eye(2), "diag": np.ones((2, 2)), "spherical": np.ones(2)}[structure]
+    for far in (1e3, 1e9, 1e160, 1e300):
+        model = GaussianMixture(2, covariance_type=structure, weights_init=[0.5, 0.5], means_init=[[0, 0], [far, far]],
+                                precisions_init=eyes, reg_covar=0)
+        for data in (X, X.astype(np.float32)):
+            with np.errstate(over="ignore"), pytest.warns(CollapseWarning, match="[Cc]omponent 1"):
+                model.fit(data)
+            assert np.isfinite(model.mixture_.means).all() and not model.converged_
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_no_planted_trap_gives_nan(structure, dtype):
+    """Repeated rows, few rows, collinear columns, huge and tiny units, without and with reg_covar."""
+    rng = np.random.default_rng(5)
+    traps = [np.zeros((10, 2)), np.repeat(rng.normal(size=(2, 3)), 10, axis=0), rng.normal(size=(4, 6)),
+             np.outer(rng.normal(size=40), [1, 2, 3]), 1e30 * rng.normal(size=(40, 2)), 1e-30 * rng.normal(size=(40, 2)),
+             np.r_[rng.normal(size=(40, 2)), [[1e15, -1e15]]], rng.integers(0, 2, size=(40, 2)), rng.normal(size=(3, 1))]
+    if dtype == np.float64:
+        traps += [1e140 * rng.normal(size=(40, 2)), 1e-140 * rng.normal(size=(40, 2)), 1e-160 * rng.normal(size=(40, 2)),
+                  np.full((10, 1), 5e-324) * np.arange(10)[:, None]]
+    for number, X in enumerate(traps):
+        X = X.astype(dtype)
+        for n_components in (1, 2, 3):
+            for reg_covar in (0, 1e-6):
+                for start in ("kmeans", "k-means++", "random", "random_from_data"):
+                    model = GaussianMixture(n_components, covariance_type=structure, reg_covar=reg_covar, init_params=start,
+                                            random_state=number)
+                    with np.errstate(over="ignore", under="ignore"):
+                        try:
+                            quiet(model, X)
+                        except ValueError as error:
+                            assert "singular" in str(error) or "no rows" in str(error), (number, str(error))
+                            continue
+                    m = model.mixture_
+                    context = number, n_components, reg_covar, start
+                    assert all(np.isfinite(a).all() for a in (m.weights, m.means, m.covariances, model.history_)), context
+                    assert np.isfinite(m.logpdf(X)).all(), context
+
+
+def test_proper_optima_come_before_collapsed_ones():
+    """On iris with eight components some starts collapse; among ten, one that did not is kept."""
+    X = np.loadtxt(Path(__file__).parent / "data/reference/iris.csv", delimiter=",")
+    rng = np.random.default_rng(0)
+    outcomes = []
+    for _ in range(10):
+        try:
+            outcomes.append(quiet(GaussianMixture(8, reg_covar=0, random_state=rng, max_iter=500), X))
+        except ValueError:
+            pass
+    proper = [model.lower_bound_ for model in outcomes if model.converged_]
+    assert 0 < len(proper) < 10
+    best = quiet(GaussianMixture(8, reg_covar=0, random_state=0, max_iter=500, n_init=10), X)
+    assert best.converged_ and best.lower_bound_ == max(proper)
+
+
+def test_a_failed_refit_leaves_the_earlier_fit():
+    X = np.random.default_rng(0).normal(size=(50, 2))
+    model = GaussianMixture(2, random_state=0, reg_covar=0).fit(X)
+    before = {name: value for name, value in vars(model).items() if name.endswith("_")}
+    for bad in (np.zeros((50, 2)), np.full((50, 2), np.nan), np.zeros((1, 2)), X[:, 0]):
+        with pytest.raises(ValueError):
+            model.fit(bad)
+        assert all(getattr(model, name) is value for name, value in before.items())

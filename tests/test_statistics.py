@@ -1,0 +1,120 @@
+"""Statistics: they add, they move by the parallel-axis rule, they travel."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+from direct import as_kept, core_parameters, draw, moments, of_kind, one_pass, random_mixture, responsibilities
+from gaussmix._core.parameters import Kind
+from gaussmix.statistics import Statistics
+
+KINDS = {Kind.FULL: "full", Kind.TIED: "tied", Kind.DIAG: "diag"}
+
+
+@pytest.fixture(params=KINDS)
+def kind(request):
+    return request.param
+
+
+def passed(kind, X, reference=None, seed=0):
+    mixture = random_mixture(np.random.default_rng(seed), 3, X.shape[1], KINDS[kind])
+    return one_pass(kind, core_parameters(kind, *mixture), X, None, reference), responsibilities(X, *mixture)
+
+
+def close(one, other, rtol=1e-11):
+    np.testing.assert_array_equal(one.reference, other.reference)
+    for name in ("weight", "first", "log_likelihood", "total_weight"):
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=rtol, atol=rtol * 1e3)
+    np.testing.assert_allclose(as_kept(one.second, one.kind), as_kept(other.second, one.kind), rtol=rtol, atol=rtol * 1e4)
+
+
+@pytest.fixture
+def X():
+    return draw(np.random.default_rng(1), 500, *random_mixture(np.random.default_rng(0), 3, 4))
+
+
+def test_parts_add_to_the_whole(kind, X):
+    whole, _ = passed(kind, X)
+    first, second, third = (passed(kind, part)[0] for part in (X[:100], X[100:101], X[101:]))
+    close(first + second + third, whole)
+    close(first + (second + third), whole)
+
+
+def test_addition_leaves_its_terms_alone(kind, X):
+    a, b = passed(kind, X[:100])[0], passed(kind, X[100:])[0]
+    before = copy.deepcopy((a, b))
+    a + b
+    a.translated(a.reference + 1)
+    a.copy().clear()
+    for now, then in zip((a, b), before):
+        close(now, then, rtol=0)
+
+
+def test_translation_is_the_direct_sum_about_the_new_points(kind, X):
+    statistics, gamma = passed(kind, X)
+    points = np.random.default_rng(2).normal(scale=3, size=(3, 4))
+    moved = statistics.translated(points)
+    weight, first, second = moments(X, gamma, points)
+    np.testing.assert_array_equal(moved.reference, points)
+    np.testing.assert_allclose(moved.weight, weight, rtol=1e-11)
+    np.testing.assert_allclose(moved.first, first, rtol=1e-10, atol=1e-9)
+    np.testing.assert_allclose(as_kept(moved.second, kind), of_kind(second, kind), rtol=1e-10, atol=1e-8)
+    assert moved.log_likelihood == statistics.log_likelihood and moved.total_weight == statistics.total_weight
+
+
+def test_there_and_back_is_where_it_was(kind, X):
+    statistics, _ = passed(kind, X)
+    back = statistics.translated(statistics.reference + [1, -2, 3, 0.5]).translated(statistics.reference)
+    close(back, statistics)
+
+
+def test_terms_about_different_points_add(kind, X):
+    whole, _ = passed(kind, X)
+    a = passed(kind, X[:200])[0]
+    b = passed(kind, X[200:], reference=whole.reference + np.random.default_rng(3).normal(size=(3, 4)))[0]
+    close(a + b, whole)
+    np.testing.assert_array_equal((b + a).reference, b.reference)
+    close((b + a).translated(whole.reference), whole)
+
+
+def test_translation_keeps_the_digits_of_few_bits_far_out(kind):
+    """Between two far points a small step apart, nothing of the distance to the origin enters."""
+    X = np.round(np.random.default_rng(4).normal(size=(96, 2)) * 16) / 16
+    step = np.full((1, 2), 0.25)
+    results = []
+    for offset in (0.0, 2.0**40):
+        reference = np.full((1, 2), offset)
+        p = core_parameters(kind, np.ones(1), reference, np.eye(2)[None])
+        results.append(one_pass(kind, p, X + offset).translated(reference + step))
+    for name in ("weight", "first", "second"):
+        np.testing.assert_array_equal(getattr(results[1], name), getattr(results[0], name))
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_pickling_keeps_every_bit(kind, X, protocol):
+    statistics, _ = passed(kind, X)
+    back = pickle.loads(pickle.dumps(statistics, protocol))
+    assert type(back) is Statistics and back.kind == statistics.kind
+    for name in ("reference", "weight", "first", "second", "log_likelihood", "total_weight"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(statistics, name))
+    close(back + statistics, statistics + statistics, rtol=0)
+
+
+def test_what_does_not_fit_does_not_add():
+    a = Statistics(Kind.FULL, 2, 3)
+    for other in (Statistics(Kind.TIED, 2, 3), Statistics(Kind.FULL, 1, 3), Statistics(Kind.FULL, 2, 2)):
+        with pytest.raises(ValueError):
+            a + other
+    with pytest.raises(TypeError):
+        a + 1
+    with pytest.raises(ValueError):
+        a.translated(np.zeros((2, 2)))
+    for shape in ((0, 1), (1, 0), (-1, 2)):
+        with pytest.raises(ValueError):
+            Statistics(Kind.FULL, *shape)
+
+
+def test_it_says_what_it_is(kind, X):
+    assert KINDS[kind].upper() in repr(passed(kind, X)[0])
