@@ -1,0 +1,69 @@
+"""The package as a user meets it: what importing brings, what is documented, and whether the documentation runs."""
+
+import doctest
+import importlib
+import importlib.metadata
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gaussmix
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = [gaussmix.__name__, *(module.name for module in pkgutil.walk_packages(gaussmix.__path__, "gaussmix."))]
+
+
+def run_python(code, **options):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, **options).stdout
+
+
+def test_importing_is_light():
+    heavy = ["sklearn", "matplotlib", "pandas", "polars", "pyarrow", "tqdm", "joblib", "scipy.stats", "scipy.optimize"]
+    loaded = run_python(f"import sys, gaussmix; print(*[name for name in {heavy} if name in sys.modules])").split()
+    assert loaded == []
+
+
+def test_every_public_name_exists_and_is_documented():
+    assert {"GaussianMixture", "Mixture"} <= set(gaussmix.__all__)
+    for name in gaussmix.__all__:
+        assert getattr(gaussmix, name).__doc__
+
+
+def test_the_version_is_that_of_the_installed_package():
+    assert gaussmix.__version__ == importlib.metadata.version("gaussmix")
+
+
+def test_dependencies_are_numpy_and_scipy_only():
+    needed = [line for line in importlib.metadata.requires("gaussmix") if "extra ==" not in line]
+    assert sorted(re.match(r"[\w-]+", line)[0] for line in needed) == ["numpy", "scipy"]
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("gaussmix._core.")])
+def test_every_compiled_module_has_its_stub_and_its_declarations(name):
+    module = importlib.import_module(name)
+    assert not module.__file__.endswith(".py")
+    package = importlib.resources.files("gaussmix._core")
+    stem = name.rpartition(".")[2]
+    assert (package / f"{stem}.pyi").is_file()
+    assert (package / f"{stem}.pxd").is_file()
+
+
+def test_types_are_declared():
+    assert (importlib.resources.files("gaussmix") / "py.typed").is_file()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings(name):
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_the_readme_example_runs():
+    block, = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    printed = run_python(block, cwd=ROOT, env={**os.environ, "PYTHONWARNINGS": "error"})
+    assert "nan" not in printed
+    assert len(printed.splitlines()) > 10
