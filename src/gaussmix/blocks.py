@@ -15,6 +15,7 @@ FEWEST_ROWS = 6 * TILE
 # all squares and their inverses stay well inside its range.
 LARGEST = 1e145
 SINGLE_RANGE = (2.0**-40, 2.0**40)
+LARGEST_SINGLE = 2.0**100
 
 
 def block_bounds(n_rows, n_features, n_components):
@@ -67,7 +68,7 @@ class Blocks:
 
     def __init__(self, X, n_components, weights=None):
         self.X = X
-        self.weights = weights
+        self.weights = balanced(weights)
         self.n_rows, self.n_features = X.shape
         self.bounds = block_bounds(self.n_rows, self.n_features, n_components)
         self.dtype = np.dtype(np.float32 if X.dtype == np.float32 and fits_single(X, self.bounds) else np.float64)
@@ -76,6 +77,15 @@ class Blocks:
 
     def __len__(self):
         return len(self.bounds)
+
+    def widened_for(self, *parameters):
+        """Whether the loops now work in float64, and did not before, because float32 cannot hold these parameters."""
+        if self.size == 8 or all(np.abs(array).max() < LARGEST_SINGLE for array in parameters):
+            return False
+        self.dtype = np.dtype(np.float64)
+        self.size = self.dtype.itemsize
+        self._views = [None] * len(self.bounds)
+        return True
 
     def rows(self, index):
         """Block `index` as the compiled loops read it."""
@@ -94,6 +104,13 @@ class Blocks:
         """The sample weights of block `index`, or None."""
         start, stop = self.bounds[index]
         return None if self.weights is None else self.weights[start:stop]
+
+
+def balanced(weights):
+    """Weights times a power of two that keeps their sums, in float32 too, inside the range; only their proportions count."""
+    if weights is None or 2.0**-20 < weights.max() < 2.0**20:
+        return weights
+    return np.ldexp(weights, -np.frexp(weights.max())[1])
 
 
 def fits_single(X, bounds):

@@ -15,6 +15,9 @@ __all__ = ["Fit", "Passes", "SingularStart", "allotted_start", "maximize_likelih
 # rounding error, about ε times this, is 1e-12 of the new covariance. Past it they are taken again about the new mean.
 FAR = 1e4
 
+# Each time the distance that is left falls by ε, so that these bring a mean home from the end of the range of double.
+MOST_RETAKES = 25
+
 
 class SingularStart(ValueError):
     """EM cannot begin: a component of the start has no rows, or a singular covariance."""
@@ -34,12 +37,19 @@ class Passes:
 
     def __init__(self, blocks, kind, n_components, threads):
         self.blocks, self.kind, self.n_components, self.threads = blocks, kind, n_components, threads
-        shape = n_components, blocks.n_features
-        n_workers = min(threads.n_threads, len(blocks))
-        self._pass = Pass(kind, *shape, blocks.size)
-        self._workspaces = [Workspace(*shape, blocks.size) for _ in range(n_workers)]
-        self._parts = [Statistics(kind, *shape) for _ in range(n_workers)]
-        self._total = Statistics(kind, *shape)
+        self._shape = n_components, blocks.n_features
+        self._parts = [Statistics(kind, *self._shape) for _ in range(min(threads.n_threads, len(blocks)))]
+        self._total = Statistics(kind, *self._shape)
+        self._allocate()
+
+    def _allocate(self):
+        self._pass = Pass(self.kind, *self._shape, self.blocks.size)
+        self._workspaces = [Workspace(*self._shape, self.blocks.size) for _ in self._parts]
+
+    def _prepare(self, parameters, reference):
+        if self.blocks.widened_for(parameters.means, parameters.factors):
+            self._allocate()
+        self._pass.prepare(parameters, reference)
 
     def expect(self, parameters, reference=None):
         """
@@ -56,7 +66,7 @@ class Passes:
         Statistics
             Overwritten by the next pass.
         """
-        self._pass.prepare(parameters, reference)
+        self._prepare(parameters, reference)
         return self._sum(self._pass.expect)
 
     def allot(self, allotment, reference):
@@ -74,7 +84,7 @@ class Passes:
         Statistics
             Overwritten by the next pass.
         """
-        self._pass.prepare(Parameters(self.kind, self.n_components, self.blocks.n_features), reference)
+        self._prepare(Parameters(self.kind, *self._shape), reference)
 
         def compute(rows, weights, part, workspace, index):
             self._pass.allot(rows, weights, *allotment(index, *self.blocks.bounds[index]), part, workspace)
@@ -143,14 +153,14 @@ def m_step(statistics, structure, parameters, reg_covar, again):
         −1, or the index of the first component that has no weight or a singular covariance.
     """
     singular = structure.maximize(statistics, parameters, reg_covar)
-    if singular >= 0 and not statistics.weight[singular] > 0:
-        return singular
-    if singular >= 0 or mstep.displacement(statistics, parameters) > FAR:
+    for _ in range(MOST_RETAKES):
+        if singular >= 0 and not statistics.weight[singular] > 0:
+            break
+        far = mstep.displacement(statistics, parameters) if singular < 0 else mstep.shift(statistics)
+        if far <= FAR:
+            break
         statistics = again(parameters.means.copy())
         singular = structure.maximize(statistics, parameters, reg_covar)
-        if singular < 0 and mstep.displacement(statistics, parameters) > FAR:
-            # Even about its own mean a component is narrower than the mean's rounding error: its rows are one point.
-            singular = int(np.argmax(np.abs(statistics.first).max(axis=1) / statistics.weight))
     return singular
 
 

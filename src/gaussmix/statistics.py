@@ -64,13 +64,13 @@ class Statistics(_Sums):
         moved = self.copy()
         moved.reference[...] = reference
         step = self.reference - moved.reference
-        moved.first += self.weight[:, None] * step
+        moved.first[...] += self.weight[:, None] * step
         if self.kind == Kind.DIAG:
-            moved.second += 2 * self.first * step + self.weight[:, None] * step**2
+            moved.second[...] += 2 * self.first * step + self.weight[:, None] * step**2
         else:
             cross = self.first[:, :, None] * step[:, None, :]
             change = cross + cross.transpose(0, 2, 1) + self.weight[:, None, None] * step[:, :, None] * step[:, None, :]
-            moved.second += change if self.kind == Kind.FULL else change.sum(axis=0)
+            moved.second[...] += change if self.kind == Kind.FULL else change.sum(axis=0)
         return moved
 
     def __add__(self, other):

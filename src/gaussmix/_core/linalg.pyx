@@ -48,6 +48,9 @@ cdef int cholesky(double *a, Py_ssize_t n) noexcept nogil:
             rows = min(n - i, <Py_ssize_t> BLOCK)
             multiply_add(b'T', a + j * n, a + i * n, a + i * n + j, columns, rows, j, n, n, -1)
         dpotrf(b'U', &order, a + j * n + j, &leading, &info)
+        for i in range(columns):
+            if info == 0 and not a[(j + i) * n + j + i] > 0:  # NaN, which LAPACK lets pass
+                info = <int> i + 1
         if info != 0:
             return <int> j + info
         for i in range(columns):
@@ -168,13 +171,14 @@ def whiten(covariance):
 
     Examples
     --------
-    >>> whiten([[4.0, 0.0], [0.0, 1.0]])[0]
-    array([[0.5, 0. ],
-           [0. , 1. ]])
+    >>> whiten([[4.0, 2.0], [2.0, 2.0]])[0]
+    array([[ 0.5,  0. ],
+           [-0.5,  1. ]])
     """
-    result = np.tril(np.array(covariance, dtype=np.float64, order="C"))
+    result = np.array(covariance, dtype=np.float64, order="C")
     if result.ndim != 2 or result.shape[0] != result.shape[1]:
         raise ValueError("covariance must be a square matrix, not of shape %s" % (result.shape,))
+    result = np.tril(result)
     cdef Py_ssize_t n = result.shape[0]
     if n == 0:
         return result, 0.0

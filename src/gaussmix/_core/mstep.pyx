@@ -164,3 +164,23 @@ def displacement(Statistics s not None, Parameters p not None):
             if not square <= farthest:
                 farthest = square if square == square else INFINITY
     return farthest
+
+
+def shift(Statistics s not None):
+    """
+    How far the means moved in this M step, feature by feature: max d_kj² / variance_kj, or ∞ where no variance is left.
+
+    What is left when `displacement` has no Cholesky factor to measure with.
+    """
+    cdef Py_ssize_t D = s.n_features, step = D + 1 if s.kind != DIAG else 1, k, j, group
+    cdef double farthest = 0, moved, square
+    with nogil:
+        for group in range(1 if s.kind == TIED else s.n_components):
+            for j in range(D):
+                moved = 0
+                for k in range(0 if s.kind == TIED else group, s.n_components if s.kind == TIED else group + 1):
+                    moved += s.s1[k * D + j] * (s.s1[k * D + j] / s.s0[k])
+                square = s.s2[group * (D if s.kind == DIAG else D * D) + j * step] - moved
+                if moved > 0:
+                    farthest = max(farthest, moved / square if square > 0 else INFINITY)
+    return farthest
