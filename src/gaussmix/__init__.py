@@ -3,5 +3,7 @@
 from gaussmix._version import __version__
 from gaussmix.estimator import CollapseWarning, ConvergenceWarning, GaussianMixture, NotFittedError
 from gaussmix.mixture import Mixture
+from gaussmix.modelfile import load, save
 
-__all__ = ["CollapseWarning", "ConvergenceWarning", "GaussianMixture", "Mixture", "NotFittedError", "__version__"]
+__all__ = ["CollapseWarning", "ConvergenceWarning", "GaussianMixture", "Mixture", "NotFittedError", "load", "save",
+           "__version__"]

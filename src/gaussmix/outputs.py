@@ -1,0 +1,83 @@
+"""Outputs: a file appears whole or not at all."""
+
+import errno
+import os
+import secrets
+import shutil
+from contextlib import contextmanager, suppress
+
+__all__ = ["check_output", "whole_file"]
+
+
+def check_output(path):
+    """
+    Raise OSError where a file could not be written, before the work that it is to hold.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Returns
+    -------
+    str
+        Where the file will really lie, symbolic links followed.
+
+    Raises
+    ------
+    OSError
+        Naming `path`.
+    """
+    path = os.fspath(path)
+    target = os.path.realpath(path)
+    folder = os.path.dirname(target)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(errno.ENOENT, "cannot be written: its folder does not exist", path)
+    if os.path.isdir(target):
+        raise IsADirectoryError(errno.EISDIR, "cannot be written: it is a folder", path)
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise OSError(errno.EINVAL, "cannot be written: it is not an ordinary file", path)
+    if not os.access(target if os.path.exists(target) else folder, os.W_OK) or not os.access(folder, os.W_OK):
+        raise PermissionError(errno.EACCES, "cannot be written: permission denied", path)
+    return target
+
+
+@contextmanager
+def whole_file(path):
+    """
+    A binary file to write to, which takes its name only when all has been written.
+
+    Until then it has another name in the same folder; after an exception nothing is left of it, and what `path` held before
+    is as it was.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Yields
+    ------
+    file object
+
+    Raises
+    ------
+    OSError
+        Naming `path`.
+    """
+    target = check_output(path)
+    temporary = os.path.join(os.path.dirname(target), f".gaussmix-{secrets.token_hex(8)}.part")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+        if os.path.exists(target):
+            shutil.copymode(target, temporary)
+        os.replace(temporary, target)
+    except OSError as error:
+        _remove(temporary)
+        raise OSError(error.errno, f"cannot be written: {error.strerror or error}", os.fspath(path)) from None
+    except BaseException:
+        _remove(temporary)
+        raise
+
+
+def _remove(path):
+    with suppress(OSError):
+        os.unlink(path)
