@@ -4,6 +4,7 @@ from gaussmix._version import __version__
 from gaussmix.estimator import CollapseWarning, ConvergenceWarning, GaussianMixture, NotFittedError
 from gaussmix.mixture import Mixture
 from gaussmix.modelfile import load, save
+from gaussmix.selection import select
 
-__all__ = ["CollapseWarning", "ConvergenceWarning", "GaussianMixture", "Mixture", "NotFittedError", "load", "save",
+__all__ = ["CollapseWarning", "ConvergenceWarning", "GaussianMixture", "Mixture", "NotFittedError", "load", "save", "select",
            "__version__"]

@@ -1,0 +1,201 @@
+"""Which number of components, which structure: every candidate fitted, the best by an information criterion."""
+
+import math
+import numbers
+import re
+import warnings
+from dataclasses import dataclass
+from functools import partial
+
+from gaussmix.blocks import as_table, as_weights
+from gaussmix.em import SingularStart
+from gaussmix.estimator import CollapseWarning, ConvergenceWarning, GaussianMixture
+from gaussmix.structures import structure_named
+
+__all__ = ["Candidate", "Selection", "select"]
+
+CRITERIA = ("bic", "aic")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """
+    One row of the table.
+
+    Attributes
+    ----------
+    n_components : int
+    covariance_type : str
+        scikit-learn's name of the structure.
+    n_parameters : int
+        How many are free.
+    log_likelihood : float
+        L (6) of the data under the fitted mixture; NaN where nothing could be fitted.
+    bic, aic : float
+        −2 L + p ln Σ_n w_n and −2 L + 2 p; lower is better.
+    converged : bool
+    collapsed : bool
+        Whether EM ended because a component became singular.
+    failure : str
+        Why nothing could be fitted; empty where it could.
+    """
+
+    n_components: int
+    covariance_type: str
+    n_parameters: int
+    log_likelihood: float = math.nan
+    bic: float = math.nan
+    aic: float = math.nan
+    converged: bool = False
+    collapsed: bool = False
+    failure: str = ""
+
+    @property
+    def note(self):
+        """What is wrong with it, in a few words."""
+        if self.failure:
+            return re.split(r" \((?=its)|: ", self.failure)[0]
+        return "" if self.converged else "a component collapsed" if self.collapsed else "not converged"
+
+
+class Selection:
+    """
+    The candidates of a selection and the best of them.
+
+    Printing it prints the table.
+
+    Attributes
+    ----------
+    candidates : list of Candidate
+        In the order in which they were fitted.
+    criterion : {"bic", "aic"}
+    chosen : Candidate
+        The one with the lowest criterion; one in which a component collapsed only where there is no other.
+    best : GaussianMixture
+        The chosen candidate, fitted.
+    """
+
+    def __init__(self, candidates, criterion, chosen, best):
+        self.candidates, self.criterion, self.chosen, self.best = candidates, criterion, chosen, best
+
+    def __str__(self):
+        name, several = self.criterion.upper(), len(self.candidates) > 1
+        lines = [f"components  covariance  log-likelihood  parameters  {name:>12}"]
+        for c in self.candidates:
+            start = f"{c.n_components:>10}  {c.covariance_type:<10}"
+            if c.failure:
+                lines.append(f"{start}  {c.note}")
+                continue
+            mark = f"{'*' if several and c is self.chosen else ' '} {c.note}"
+            row = f"{start}  {c.log_likelihood:>14.2f}  {c.n_parameters:>10}  {getattr(c, self.criterion):>12.2f} {mark}"
+            lines.append(row.rstrip())
+        return "\n".join(lines)
+
+    def __repr__(self):
+        return f"<Selection of {len(self.candidates)} candidates by {self.criterion.upper()}>\n{self}"
+
+
+def select(X, n_components=range(1, 10), covariance_types=("full",), criterion="bic", *, n_init=1, random_state=None,
+           n_threads=None, sample_weight=None, tol=1e-3, reg_covar=1e-6, max_iter=100, init_params="kmeans", progress=None):
+    """
+    Fit every number of components with every structure, and choose by an information criterion.
+
+    A candidate that cannot be fitted (more components than rows, a singular start) is a row in the table with the reason.
+
+    Parameters
+    ----------
+    X : array_like or DataFrame, shape (N, D)
+    n_components : int or iterable of int, default=range(1, 10)
+    covariance_types : str or iterable of str, default=("full",)
+        Names of structures, as for `GaussianMixture`.
+    criterion : {"bic", "aic"}, default="bic"
+        Lower is better.
+    n_init, random_state, n_threads, tol, reg_covar, max_iter, init_params
+        As for `GaussianMixture`. With a whole number as random_state every candidate is the same as if it were fitted alone.
+    sample_weight : array_like, shape (N,), optional
+    progress : callable, optional
+        Called with each `Candidate` as soon as it is fitted.
+
+    Returns
+    -------
+    Selection
+        With `candidates`, `chosen` and `best`.
+
+    Raises
+    ------
+    ValueError
+        Where an argument or the data are not usable, or no candidate could be fitted.
+
+    Warns
+    -----
+    ConvergenceWarning, CollapseWarning
+        For the chosen candidate only; the table tells of the others.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gaussmix import select
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.concatenate([rng.normal(-5, 1, (200, 2)), rng.normal(5, 1, (200, 2))])
+    >>> s = select(X, range(1, 4), random_state=0)
+    >>> s.chosen.n_components, s.best.means_.shape
+    (2, (2, 2))
+    """
+    if criterion not in CRITERIA:
+        raise ValueError(f"criterion must be one of {', '.join(map(repr, CRITERIA))}, not {criterion!r}")
+    counts = _listed(n_components, "n_components", numbers.Integral)
+    names = [structure_named(name).name for name in _listed(covariance_types, "covariance_types", str)]
+    options = dict(n_init=n_init, random_state=random_state, n_threads=n_threads, tol=tol, reg_covar=reg_covar,
+                   max_iter=max_iter, init_params=init_params)
+    models = [GaussianMixture(k, covariance_type=name, **options) for name in names for k in counts]
+    shape = as_table(X)[0].shape
+    weights = as_weights(sample_weight, shape[0])
+    candidates, chosen, best, told = [], None, None, []
+    for model in models:
+        candidate, caught = _fitted(model, X, weights, shape)
+        candidates.append(candidate)
+        if not candidate.failure and (chosen is None or _rank(candidate, criterion) < _rank(chosen, criterion)):
+            chosen, best, told = candidate, model, caught
+        if progress is not None:
+            progress(candidate)
+    if chosen is None:
+        raise ValueError(candidates[0].failure if len(candidates) == 1 else
+                         f"no candidate could be fitted; with {candidates[0].n_components} components, "
+                         f"{candidates[0].covariance_type}: {candidates[0].failure}")
+    for message in told:
+        warnings.warn(message, stacklevel=2)
+    return Selection(candidates, criterion, chosen, best)
+
+
+def _listed(value, name, kind):
+    values = [value] if isinstance(value, (kind, str)) else list(value)
+    if not values or not all(isinstance(item, kind) and not isinstance(item, bool) for item in values):
+        what = "a whole number" if kind is numbers.Integral else "a name"
+        raise ValueError(f"{name} must be {what} or several, not {value!r}")
+    return values
+
+
+def _fitted(model, X, weights, shape):
+    """The candidate that a model becomes, and the warnings about it."""
+    n_rows, n_features = shape
+    K, name = model.n_components, model.covariance_type
+    unfitted = partial(Candidate, K, name, structure_named(name).n_parameters(K, n_features))
+    if K > n_rows:
+        return unfitted(failure=f"more components ({K}) than rows ({n_rows})"), []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        try:
+            model.fit(X, sample_weight=weights)
+        except SingularStart as error:
+            return unfitted(failure=str(error)), []
+    caught = [warning.message for warning in caught]
+    log_likelihood = model.mixture_.log_likelihood(X, weights, n_threads=model.n_threads)
+    total = n_rows if weights is None else weights.sum()
+    p = unfitted().n_parameters
+    collapsed = any(isinstance(message, CollapseWarning) for message in caught)
+    return unfitted(log_likelihood, -2 * log_likelihood + p * math.log(total), -2 * log_likelihood + 2 * p,
+                    model.converged_, collapsed), caught
+
+
+def _rank(candidate, criterion):
+    return candidate.collapsed, getattr(candidate, criterion)

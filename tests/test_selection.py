@@ -1,0 +1,131 @@
+"""Selection: every candidate against scikit-learn, and candidates that cannot be fitted."""
+
+import math
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.mixture import GaussianMixture as SklearnMixture
+
+import gaussmix
+from gaussmix import CollapseWarning, ConvergenceWarning, select
+
+FAITHFUL = np.loadtxt(Path(__file__).parent / "data" / "faithful_with_header.csv", delimiter=",", skiprows=1)
+STRUCTURES = ("full", "tied", "diag", "spherical")
+
+
+@pytest.mark.parametrize("criterion", ["bic", "aic"])
+def test_every_candidate_agrees_with_scikit_learn(criterion):
+    # The same labels start both, so that both climb to the same optimum.
+    labels = (FAITHFUL[:, 0] > 3).astype(int)
+    s = select(FAITHFUL, 2, STRUCTURES, criterion, tol=1e-10, max_iter=1000, init_params=labels)
+    theirs = []
+    for name in STRUCTURES:
+        start = gaussmix.GaussianMixture(2, covariance_type=name, init_params=labels, max_iter=0).fit(FAITHFUL)
+        theirs.append(SklearnMixture(2, covariance_type=name, tol=1e-10, max_iter=1000, weights_init=start.weights_,
+                                     means_init=start.means_, precisions_init=start.precisions_).fit(FAITHFUL))
+    for candidate, their, name in zip(s.candidates, theirs, STRUCTURES):
+        assert (candidate.n_components, candidate.covariance_type, candidate.converged) == (2, name, True)
+        assert candidate.n_parameters == their._n_parameters()
+        assert candidate.log_likelihood == pytest.approx(their.score(FAITHFUL) * len(FAITHFUL), rel=1e-8)
+        assert candidate.bic == pytest.approx(their.bic(FAITHFUL), rel=1e-8)
+        assert candidate.aic == pytest.approx(their.aic(FAITHFUL), rel=1e-8)
+    lowest = min(theirs, key=lambda their: getattr(their, criterion)(FAITHFUL))
+    assert s.chosen.covariance_type == s.best.covariance_type == lowest.covariance_type
+    np.testing.assert_allclose(s.best.means_, lowest.means_, rtol=1e-5)
+
+
+def test_the_best_is_the_same_model_fitted_alone():
+    s = select(FAITHFUL, range(1, 4), ("full", "tied"), random_state=3, n_init=2)
+    alone = gaussmix.GaussianMixture(s.chosen.n_components, covariance_type=s.chosen.covariance_type, random_state=3,
+                                     n_init=2).fit(FAITHFUL)
+    assert s.best.mixture_ == alone.mixture_
+    assert s.chosen.bic == pytest.approx(alone.bic(FAITHFUL), rel=1e-14)
+    assert s.chosen.bic == min(candidate.bic for candidate in s.candidates)
+
+
+def test_weights_count_as_rows():
+    weights = np.arange(len(FAITHFUL)) % 3
+    kwargs = dict(init_params="kmeans", random_state=0, tol=1e-10, max_iter=1000)
+    weighted = select(FAITHFUL, 1, "full", sample_weight=weights, **kwargs).chosen
+    repeated = select(np.repeat(FAITHFUL, weights, axis=0), 1, "full", **kwargs).chosen
+    assert weighted.log_likelihood == pytest.approx(repeated.log_likelihood, rel=1e-12)
+    assert weighted.bic == pytest.approx(repeated.bic, rel=1e-12)
+
+
+def test_what_cannot_be_fitted_is_a_row_in_the_table():
+    X = FAITHFUL[:5]
+    s = select(X, range(1, 8), reg_covar=0, random_state=0)
+    assert [c.n_components for c in s.candidates if not c.failure] == [1]
+    assert s.chosen is s.candidates[0]
+    assert "singular" in s.candidates[2].failure and "more components (6) than rows (5)" == s.candidates[5].failure
+    assert math.isnan(s.candidates[5].bic) and not s.candidates[5].converged
+    lines = str(s).splitlines()
+    assert len(lines) == 8 and "more components (6) than rows (5)" in lines[6] and "singular" in lines[3]
+
+
+def test_if_nothing_can_be_fitted_that_is_an_error():
+    with pytest.raises(ValueError, match=r"^no candidate could be fitted; with 6 components, full: more components \(6\)"):
+        select(FAITHFUL[:5], range(6, 8))
+    with pytest.raises(ValueError, match="^the covariance of component 0 of the start is singular.*increase reg_covar"):
+        select(np.ones((5, 2)), 1, reg_covar=0)
+
+
+def test_a_collapsed_candidate_is_not_chosen_while_there_is_another():
+    # The second component sheds the row at 2.5 and shrinks onto two equal rows: its likelihood grows without bound.
+    X = np.concatenate([np.random.default_rng(1).normal(size=(60, 1)), [[9.0], [9.0], [2.5]]])
+    start = dict(init_params=np.repeat([0, 1], [60, 3]), reg_covar=0, max_iter=1000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        s = select(X, 2, ("full", "tied"), **start)
+    full, tied = s.candidates
+    assert full.collapsed and not full.converged and full.bic < tied.bic
+    assert s.chosen is tied and "a component collapsed" in str(s)
+    with pytest.warns(CollapseWarning):
+        assert select(X, 2, "full", **start).chosen.collapsed
+
+
+def test_only_the_chosen_candidate_warns():
+    with pytest.warns(ConvergenceWarning) as caught:
+        s = select(FAITHFUL, range(1, 6), max_iter=1, random_state=0)
+    assert len(caught) == 1
+    assert not s.chosen.converged and str(s).count("not converged") == 5
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        s = select(FAITHFUL, range(2, 9), max_iter=6, random_state=0)
+    assert s.chosen.converged and not all(c.converged for c in s.candidates)
+
+
+def test_progress_is_told_of_every_candidate():
+    told = []
+    s = select(FAITHFUL, (2, 1), "diag", progress=told.append, random_state=0)
+    assert told == s.candidates and [c.n_components for c in told] == [2, 1]
+
+
+def test_a_table_keeps_its_names():
+    import pandas as pd
+
+    s = select(pd.DataFrame(FAITHFUL, columns=["a", "b"]), 2, random_state=0)
+    assert list(s.best.feature_names_in_) == ["a", "b"]
+
+
+@pytest.mark.parametrize("change, said", [
+    (dict(n_components=0), "n_components"), (dict(n_components=()), "n_components"),
+    (dict(n_components="3"), "n_components"),
+    (dict(n_components=[2.0]), "n_components"), (dict(covariance_types="round"), "covariance_type"),
+    (dict(covariance_types=()), "covariance_types"), (dict(criterion="icl"), "criterion must be one of 'bic', 'aic'"),
+    (dict(tol=-1), "tol"), (dict(sample_weight=[1.0]), "sample_weight"),
+])
+def test_bad_arguments(change, said):
+    with pytest.raises(ValueError, match=said):
+        select(FAITHFUL, **({"n_components": 1} | change))
+
+
+def test_the_table_fits_a_terminal_and_marks_the_chosen():
+    s = select(FAITHFUL, range(1, 4), STRUCTURES, random_state=0, n_init=3)
+    lines = str(s).splitlines()
+    assert max(map(len, lines)) <= 80
+    marked = [line.split() for line in lines if "*" in line]
+    assert [marked[0][:2]] == [[str(s.chosen.n_components), s.chosen.covariance_type]] and len(marked) == 1
+    assert "BIC" in lines[0] and repr(s).endswith(str(s))
