@@ -1,0 +1,345 @@
+"""The command line: gaussmix fit, predict, sample."""
+
+import argparse
+import contextlib
+import math
+import os
+import re
+import shutil
+import sys
+import warnings
+
+import numpy as np
+
+from gaussmix._version import __version__
+from gaussmix.blocks import LARGEST
+from gaussmix.datafiles import DataFileError, check_table_output, read_table, write_csv, write_table
+from gaussmix.engines import resolve_threads
+from gaussmix.estimator import ConvergenceWarning
+from gaussmix.modelfile import Model, load, save
+from gaussmix.outputs import check_output
+from gaussmix.selection import select
+from gaussmix.statistics import Kind
+from gaussmix.structures import STRUCTURES, structure_named
+
+__all__ = ["main"]
+
+ERROR, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+MOST_MATRIX_COLUMNS = 12  # wider covariances are shown by their diagonals only
+LONGEST_NAME = 20
+THREADS = "how many threads; the result is the same (default: all CPUs)"
+
+
+def main(argv=None):
+    """
+    Run the command `gaussmix`.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        Its arguments, those of the process by default.
+
+    Returns
+    -------
+    int
+        Exit status: 0, 2 after bad input (told in one line on standard error), 130 after Ctrl-C, 141 where the reader of
+        standard output has gone.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", ConvergenceWarning)
+            warnings.showwarning = lambda message, *_, **__: _tell(f"warning: {message}")
+            options = _parser().parse_args(argv)
+            options.run(options)
+            sys.stdout.flush()
+        return 0
+    except KeyboardInterrupt:
+        _tell("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        _leave_standard_output()
+        return BROKEN_PIPE
+    except OSError as error:
+        if error.filename is None:
+            _leave_standard_output()
+        _tell(f"{error.filename or 'standard output'}: {error.strerror or error}")
+    except MemoryError as error:
+        _tell(f"not enough memory. {error}".rstrip(". "))
+    except (ValueError, OverflowError) as error:
+        _tell(error)
+    return ERROR
+
+
+def _tell(message):
+    print("gaussmix:", " ".join(str(message).splitlines()), file=sys.stderr)
+
+
+def _leave_standard_output():
+    """What is still to be flushed at exit goes nowhere."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+# Options
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)
+        sys.exit(ERROR)
+
+
+def _parser():
+    parser = _Parser(prog="gaussmix", description="Fit Gaussian mixtures to tables of numbers.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"gaussmix {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    data = "CSV (with a header or without), Parquet or .npy"
+
+    fit = commands.add_parser("fit", help="fit a mixture to the rows of a file", allow_abbrev=False,
+                              description="Fit mixtures to the rows of a file, and choose one by BIC.")
+    fit.add_argument("file", metavar="FILE", help=data)
+    fit.add_argument("--columns", type=_names, metavar="NAMES", help="only these columns, as in x,y")
+    fit.add_argument("--components", type=_components, default=range(1, 10), metavar="K",
+                     help="how many: 3, or a range as in 1:9, of which BIC chooses (default: 1:9)")
+    fit.add_argument("--covariance", type=_structures, default=["full"], metavar="NAMES",
+                     help=f"{', '.join(f'{s.name} ({s.alias})' for s in STRUCTURES)}; or several, as in full,diag, "
+                          "of which BIC chooses (default: full)")
+    fit.add_argument("--n-init", type=_whole(1), default=1, metavar="N",
+                     help="starts, of which the best is kept (default: 1)")
+    fit.add_argument("--seed", type=_whole(0), default=0, metavar="S", help="of the random start (default: 0)")
+    fit.add_argument("--tol", type=_not_negative, default=1e-3, metavar="T",
+                     help="stop when the mean log-likelihood changes by less (default: 0.001)")
+    fit.add_argument("--max-iter", type=_whole(1), default=100, metavar="N", help="iterations at most (default: 100)")
+    fit.add_argument("--reg-covar", type=_not_negative, default=1e-6, metavar="R",
+                     help="added to every variance (default: 1e-06)")
+    fit.add_argument("--threads", type=_whole(1), metavar="N", help=THREADS)
+    fit.add_argument("--output", metavar="MODEL", help="write the chosen model to this file (JSON)")
+    fit.set_defaults(run=_fit)
+
+    predict = commands.add_parser("predict", help="labels and responsibilities of the rows of a file", allow_abbrev=False,
+                                  description="Write the label and the responsibilities of every row of a file.")
+    predict.add_argument("model", metavar="MODEL", help="written by gaussmix fit --output")
+    predict.add_argument("file", metavar="FILE", help=f"{data}; its columns are matched with the model's by name, "
+                                                      "where both have names")
+    predict.add_argument("--threads", type=_whole(1), metavar="N", help=THREADS)
+    predict.set_defaults(run=_predict)
+
+    sample = commands.add_parser("sample", help="draw rows from a model", allow_abbrev=False,
+                                 description="Draw rows from a model.")
+    sample.add_argument("model", metavar="MODEL", help="written by gaussmix fit --output")
+    sample.add_argument("-n", type=_whole(1), required=True, metavar="N", help="how many rows")
+    sample.add_argument("--seed", type=_whole(0), metavar="S", help="the same seed draws the same rows (default: none)")
+    sample.set_defaults(run=_sample)
+
+    for command in (predict, sample):
+        command.add_argument("--output", metavar="OUT", help=".csv, .parquet or .npy (default: CSV on standard output)")
+    return parser
+
+
+def _components(text):
+    match = re.fullmatch(r"([0-9]{1,9})(?::([0-9]{1,9}))?", text)
+    low, high = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if not 1 <= low <= high:
+        raise argparse.ArgumentTypeError(f"must be a number as in 3, or a range from low to high as in 1:9, not {text!r}")
+    return range(low, high + 1)
+
+
+def _structures(text):
+    try:
+        return [structure_named(name).name for name in text.split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("covariance_type ")) from None
+
+
+def _names(text):
+    names = text.split(",")
+    if len(set(names)) < len(names) or "" in names:
+        raise argparse.ArgumentTypeError(f"must be different names with commas between, not {text!r}")
+    return names
+
+
+def _whole(least):
+    def convert(text):
+        if not re.fullmatch("[0-9]{1,18}", text) or int(text) < least:
+            raise argparse.ArgumentTypeError(f"must be a whole number of at least {least}, not {text!r}")
+        return int(text)
+    return convert
+
+
+def _not_negative(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number of at least 0, not {text!r}")
+    return value
+
+
+def _check_not_input(output, *inputs):
+    for path in inputs:
+        if os.path.exists(output) and os.path.exists(path) and os.path.samefile(output, path):
+            raise DataFileError(f"{output}: cannot be written: it is also read")
+
+
+# Commands
+
+def _fit(options):
+    if options.output is not None:
+        check_output(options.output)
+        _check_not_input(options.output, options.file)
+    threads = resolve_threads(options.threads)
+    table = read_table(options.file, options.columns, largest=LARGEST)
+    if options.columns is not None and table.columns is None:
+        raise DataFileError(f"{options.file}: has no column names, so --columns cannot choose")
+    counts, names = options.components, options.covariance
+    with _caught_warnings() as caught, _progress_bar(len(counts) * len(names)) as progress:
+        try:
+            selection = select(
+                table.values, counts, names, n_init=options.n_init, random_state=options.seed, n_threads=threads,
+                tol=options.tol, reg_covar=options.reg_covar, max_iter=options.max_iter, progress=progress)
+        except ValueError as error:
+            raise DataFileError(f"{options.file}: {error}") from None
+    for warning in caught:
+        _tell(f"warning: {warning.message}")
+    model = Model(selection.best.mixture_, selection.chosen.covariance_type, table.columns)
+    if options.output is not None:
+        save(options.output, model)
+    report = _report(options.file, table, selection, model)
+    if options.output is not None:
+        report += f"\n\nModel written to {options.output}"
+    encoding = sys.stdout.encoding or "utf-8"
+    print(report.encode(encoding, "replace").decode(encoding))
+
+
+def _predict(options):
+    if options.output is not None:
+        check_table_output(options.output)
+        _check_not_input(options.output, options.model, options.file)
+    threads = resolve_threads(options.threads)
+    model = load(options.model)
+    table = read_table(options.file, model.columns)
+    mixture = model.mixture
+    if table.values.shape[1] != mixture.n_features:
+        raise DataFileError(f"{options.file}: has {table.values.shape[1]} columns, but the model in {options.model} is of "
+                            f"{mixture.n_features}")
+    labels = mixture.classify(table.values, n_threads=threads)
+    responsibilities = mixture.responsibilities(table.values, n_threads=threads)
+    columns = ["label", *(f"responsibility_{k}" for k in range(mixture.n_components))]
+    _write(options.output, columns, [labels, responsibilities])
+
+
+def _sample(options):
+    if options.output is not None:
+        check_table_output(options.output)
+        _check_not_input(options.output, options.model)
+    model = load(options.model)
+    rows = model.mixture.rvs(options.n, random_state=options.seed)
+    _write(options.output, model.columns, [rows])
+
+
+def _write(output, columns, arrays):
+    if output is None:
+        write_csv(sys.stdout, columns, arrays)
+    else:
+        write_table(output, columns, arrays)
+
+
+@contextlib.contextmanager
+def _caught_warnings():
+    """Warnings, kept until the progress bar has gone."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        yield caught
+
+
+@contextlib.contextmanager
+def _progress_bar(total):
+    """A bar on standard error where that is a terminal; yields what is to be called after each candidate, or None."""
+    tqdm = None
+    if sys.stderr.isatty():
+        with contextlib.suppress(ImportError):
+            from tqdm import tqdm
+    if tqdm is None:
+        yield None
+        return
+    with tqdm(total=total, desc="Fitting", unit="fit", leave=False, file=sys.stderr) as bar:
+        yield lambda candidate: bar.update()
+
+
+# What a person reads
+
+def _report(path, table, selection, model):
+    """The candidates, and the chosen model."""
+    n_rows, n_columns = table.values.shape
+    names = [_shown(name) for name in table.columns or [f"column {index + 1}" for index in range(n_columns)]]
+    best, chosen = selection.best, selection.chosen
+    ended = f"converged in {best.n_iter_}" if best.converged_ else f"stopped after {best.n_iter_}"
+    several = len(selection.candidates) > 1
+    title = f"{_counted(chosen.n_components, 'component')}, {chosen.covariance_type} covariances"
+    return "\n".join([
+        f"{path}: {_counted(n_rows, 'row')}, {_counted(n_columns, 'column')}", "",
+        str(selection), *(["* chosen: the lowest BIC"] if several else []), "",
+        f"{title}; EM {ended} {'iteration' if best.n_iter_ == 1 else 'iterations'}", "",
+        *_model_lines(model, names)])
+
+
+def _counted(number, noun):
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _shown(name):
+    """A column's name, printable and short."""
+    name = "".join(letter if letter.isprintable() else "?" for letter in name)
+    return name if len(name) <= LONGEST_NAME else name[:LONGEST_NAME - 3] + "..."
+
+
+def _model_lines(model, names):
+    mixture = model.mixture
+    K, D = mixture.means.shape
+    components = [str(k) for k in range(K)]
+    lines = ["Weights and means", *_grid("component", components, ["weight", *names],
+                                         [mixture.weights, *mixture.means.T])]
+    if model.covariance_type == "spherical":
+        return lines + ["", "Variances", *_grid("component", components, ["variance"], [mixture.covariances[:, 0, 0]])]
+    if mixture._parameters.kind == Kind.DIAG or D == 1 or D > MOST_MATRIX_COLUMNS:
+        variances = np.diagonal(mixture.covariances, axis1=1, axis2=2)
+        left = "" if mixture._parameters.kind == Kind.DIAG or D == 1 else " (the covariances are in the model file)"
+        return lines + ["", f"Variances{left}", *_grid("component", components, names, variances.T)]
+    tied = mixture._parameters.kind == Kind.TIED
+    for k in range(1 if tied else K):
+        lines += ["", f"Covariance of {'every component' if tied else f'component {k}'}",
+                  *_grid("", names, names, mixture.covariances[k])]
+    return lines
+
+
+def _grid(corner, rows, headings, columns):
+    """Lines of a table with as many columns beside each other as the terminal is wide."""
+    left = max(map(len, [corner, *rows]))
+    cells = [_aligned(column) for column in columns]
+    widths = [max(map(len, [heading, *column])) for heading, column in zip(headings, cells)]
+    lines, start, room = [], 0, shutil.get_terminal_size().columns
+    while start < len(widths):
+        stop = start + 1
+        while stop < len(widths) and left + sum(width + 2 for width in widths[start:stop + 1]) <= room:
+            stop += 1
+        some = range(start, stop)
+        for label, row in zip([corner, *rows], [headings, *zip(*cells)]):
+            label = f"{label:>{left}}" if corner else f"{label:<{left}}"
+            lines.append("  ".join([label, *(f"{row[i]:>{widths[i]}}" for i in some)]))
+        start = stop
+        if start < len(widths):
+            lines.append("")
+    return lines
+
+
+def _aligned(numbers):
+    """One column's numbers with four digits in the largest and three at least in the smallest, or in powers of ten."""
+    sizes = np.abs(np.asarray(numbers, dtype=np.float64))
+    largest = sizes.max()
+    if largest == 0:
+        return ["0"] * len(sizes)
+    smallest = sizes[sizes > 1e-9 * largest].min()  # what is less is rounding
+    decimals = max(3 - math.floor(math.log10(largest)), 2 - math.floor(math.log10(smallest)), 0)
+    if largest >= 1e7 or decimals > 7:
+        return [f"{number:.3e}" for number in numbers]
+    return [f"{number + 0.0:.{decimals}f}" for number in numbers]

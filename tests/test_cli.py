@@ -1,0 +1,519 @@
+"""The command line: what it prints, what it writes, and what it says of bad input."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.mixture import GaussianMixture as SklearnMixture
+from threadpoolctl import threadpool_limits
+
+import gaussmix
+from gaussmix import cli
+
+FAITHFUL_FILE = Path(__file__).parent / "data" / "faithful_with_header.csv"
+FAITHFUL = np.loadtxt(FAITHFUL_FILE, delimiter=",", skiprows=1)
+STRUCTURES = ("full", "tied", "diag", "spherical")
+
+
+def run(*arguments, **kwargs):
+    """The command in a process of its own."""
+    return subprocess.run([sys.executable, "-m", "gaussmix", *map(str, arguments)], capture_output=True, text=True,
+                          timeout=120, **kwargs)
+
+
+@pytest.fixture
+def command(capsys):
+    """The command in this process: from arguments to status, standard output and standard error."""
+    def call(*arguments):
+        try:
+            status = cli.main(list(map(str, arguments)))
+        except SystemExit as end:
+            status = end.code
+        return status, *capsys.readouterr()
+    return call
+
+
+@pytest.fixture
+def model(tmp_path, command):
+    path = tmp_path / "model.json"
+    assert command("fit", FAITHFUL_FILE, "--components", 2, "--output", path)[0] == 0
+    return path
+
+
+def table_rows(text):
+    """Lines of the table of candidates: components, structure, log-likelihood, parameters, BIC, mark."""
+    return [line.split() for line in text.splitlines() if re.match(r" +\d+  (full|tied|diag|spherical) ", line)]
+
+
+# What fit finds
+
+def test_fit_chooses_what_scikit_learn_and_bic_choose(command):
+    # diag and spherical are left out: with more components both libraries find, from some starts, a component on equal
+    # waiting times whose variance is reg_covar, and which start finds it is chance.
+    status, out, err = command("fit", FAITHFUL_FILE, "--components", "1:4", "--covariance", "full,EEE", "--n-init", 3,
+                               "--tol", "1e-6", "--max-iter", 2000)
+    assert (status, err) == (0, "")
+    bic = {}
+    with threadpool_limits(1):
+        for name in ("full", "tied"):
+            for k in range(1, 5):
+                their = SklearnMixture(k, covariance_type=name, n_init=3, tol=1e-6, max_iter=2000, random_state=0)
+                bic[k, name] = their.fit(FAITHFUL).bic(FAITHFUL)
+    best = min(bic, key=bic.get)
+    rows = table_rows(out)
+    assert len(rows) == 8
+    marked = [row for row in rows if row[-1] == "*"]
+    assert [(int(row[0]), row[1]) for row in marked] == [best]
+    assert float(marked[0][4]) == pytest.approx(bic[best], abs=0.02)
+    assert f"{best[0]} components, {best[1]} covariances" in out
+
+
+def test_one_component_is_the_mean_and_covariance(command):
+    lines = command("fit", FAITHFUL_FILE, "--components", 1, "--reg-covar", 0)[1].splitlines()
+
+    def follows(title, skipped, expected):
+        """The numbers under a title are these, to the digits that are shown."""
+        start = lines.index(title) + 2
+        for line, numbers in zip(lines[start:], expected):
+            for cell, number in zip(line.split()[skipped:], numbers, strict=True):
+                assert cell == f"{number:.{len(cell.partition('.')[2])}f}" and len(cell) >= 4
+
+    follows("Weights and means", 2, [FAITHFUL.mean(axis=0)])
+    follows("Covariance of component 0", 1, np.cov(FAITHFUL.T, bias=True))
+
+
+@pytest.mark.parametrize("covariance_type", STRUCTURES)
+def test_the_model_is_the_estimators_and_gives_the_same_bits(tmp_path, command, covariance_type):
+    path, out = tmp_path / "m.json", tmp_path / "out.csv"
+    assert command("fit", FAITHFUL_FILE, "--components", 3, "--covariance", covariance_type, "--seed", 4, "--threads", 1,
+                   "--output", path)[0] == 0
+    gm = gaussmix.GaussianMixture(3, covariance_type=covariance_type, random_state=4).fit(FAITHFUL)
+    assert gaussmix.load(path).mixture == gm.mixture_
+    assert gaussmix.load(path).columns == ["eruptions", "waiting"]
+    assert command("predict", path, FAITHFUL_FILE, "--output", out) == (0, "", "")
+    assert out.read_text().startswith("label,responsibility_0,responsibility_1,responsibility_2\n")
+    written = np.loadtxt(out, delimiter=",", skiprows=1)
+    np.testing.assert_array_equal(written[:, 0], gm.predict(FAITHFUL))
+    np.testing.assert_array_equal(written[:, 1:], gm.predict_proba(FAITHFUL))
+
+
+def test_lines_fit_in_eighty_columns(tmp_path, command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "wide.npy", rng.normal(size=(200, 20)) * 10.0 ** rng.integers(-6, 9, 20))
+    for name in STRUCTURES:
+        out = command("fit", tmp_path / "wide.npy", "--components", 2, "--covariance", name)[1]
+        assert max(map(len, out.splitlines()[1:])) <= 80
+        assert all(f"column {k}" in out for k in range(1, 21))
+
+
+@pytest.mark.parametrize("numbers, shown", [
+    ([2.036521, 4.289779], ["2.037", "4.290"]), ([54.4799, 79.9695], ["54.48", "79.97"]), ([0.0, 0.0], ["0", "0"]),
+    ([1.0, -1e-17], ["1.000", "0.000"]), ([123456.7, 0.5], ["123456.700", "0.500"]),
+    ([1e-9, 2e-9], ["1.000e-09", "2.000e-09"]), ([3e8, 1.0], ["3.000e+08", "1.000e+00"]),
+    ([999.96, 12.0], ["1000.0", "12.0"]),
+])
+def test_numbers_of_a_column_are_aligned(numbers, shown):
+    got = cli._aligned(np.array(numbers))
+    assert [text.replace("-0.000", "0.000") for text in got] == shown
+
+
+# What it reads
+
+@pytest.fixture(scope="module")
+def formats(tmp_path_factory):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder = tmp_path_factory.mktemp("formats")
+    np.save(folder / "a.npy", FAITHFUL)
+    np.savetxt(folder / "bare.csv", FAITHFUL, delimiter=",", fmt="%.17g")
+    table = pa.table({"waiting": FAITHFUL[:, 1], "species": ["x"] * 272, "eruptions": FAITHFUL[:, 0]})
+    pq.write_table(table, folder / "a.parquet")
+    body = FAITHFUL_FILE.read_text().splitlines()
+    (folder / "odd.csv").write_bytes(b"\xef\xbb\xbf\r\n" + "\r\n\r\n".join(
+        ['"eruptions" , waiting', *('"' + line.replace(",", '" , ') for line in body[1:])]).encode())
+    (folder / "text.txt").write_text("\n".join(f"{'name' if i == 0 else 'word'},{line}" for i, line in enumerate(body)))
+    return folder
+
+
+@pytest.mark.parametrize("name, options", [
+    ("a.npy", []), ("bare.csv", []), ("a.parquet", ["--columns", "eruptions,waiting"]), ("odd.csv", []),
+    ("text.txt", ["--columns", "eruptions,waiting"])])
+def test_every_format_gives_the_same_model(tmp_path, command, formats, model, name, options):
+    status, out, err = command("fit", formats / name, *options, "--components", 2, "--output", tmp_path / "other.json")
+    assert (status, err) == (0, "")
+    assert gaussmix.load(tmp_path / "other.json").mixture == gaussmix.load(model).mixture
+    named = options or name == "odd.csv"
+    assert gaussmix.load(tmp_path / "other.json").columns == (["eruptions", "waiting"] if named else None)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "bare.csv", "a.parquet", "odd.csv", "text.txt"])
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npy"])
+def test_predict_reads_and_writes_every_format(tmp_path, command, formats, model, name, suffix):
+    out = tmp_path / f"out{suffix}"
+    assert command("predict", model, formats / name, "--output", out) == (0, "", "")
+    mixture = gaussmix.load(model).mixture
+    expected = np.column_stack([mixture.classify(FAITHFUL), mixture.responsibilities(FAITHFUL)])
+    np.testing.assert_array_equal(contents(out)[0], expected)
+    if suffix != ".npy":
+        assert contents(out)[1] == ["label", "responsibility_0", "responsibility_1"]
+
+
+def contents(path):
+    """Numbers and names of a file, read without gaussmix."""
+    import pandas as pd
+
+    if path.suffix == ".npy":
+        return np.load(path, allow_pickle=False), None
+    table = pd.read_csv(path, dtype=str).astype(float) if path.suffix == ".csv" else pd.read_parquet(path)
+    return table.to_numpy(), list(table.columns)
+
+
+def test_predict_without_output_writes_csv_to_standard_output(command, model):
+    status, out, err = command("predict", model, FAITHFUL_FILE)
+    lines = out.splitlines()
+    assert (status, err, len(lines)) == (0, "", 273)
+    first = gaussmix.load(model).mixture.responsibilities(FAITHFUL[:1])[0]
+    assert [float(cell) for cell in lines[1].split(",")][1:] == list(first)
+
+
+def test_sample(tmp_path, command, model):
+    mixture = gaussmix.load(model).mixture
+    rows = mixture.rvs(50, random_state=3)
+    for suffix in (".csv", ".parquet", ".npy"):
+        out = tmp_path / f"rows{suffix}"
+        assert command("sample", model, "-n", 50, "--seed", 3, "--output", out) == (0, "", "")
+        got, names = contents(out)
+        np.testing.assert_array_equal(got, rows)
+        assert suffix == ".npy" or names == ["eruptions", "waiting"]
+    status, out, _ = command("sample", model, "-n", 50, "--seed", 3)
+    assert status == 0 and out == (tmp_path / "rows.csv").read_text()
+    assert command("sample", model, "-n", 5)[1] != command("sample", model, "-n", 5)[1]
+
+
+def test_rows_of_a_nameless_model_have_no_header_and_can_be_fitted(tmp_path, command, formats):
+    assert command("fit", formats / "a.npy", "--components", 2, "--output", tmp_path / "m.json")[0] == 0
+    assert command("sample", tmp_path / "m.json", "-n", 1000, "--seed", 0, "--output", tmp_path / "rows.csv")[0] == 0
+    assert np.loadtxt(tmp_path / "rows.csv", delimiter=",").shape == (1000, 2)
+    assert "1,000 rows, 2 columns" in command("fit", tmp_path / "rows.csv", "--components", 2)[1]
+
+
+# What it says of bad input
+
+def bad_files():
+    header = "a,b\n"
+    yield "empty", "x.csv", b"", "is empty"
+    yield "blank", "x.csv", b"\n\n\n", "is empty"
+    yield "header only", "x.csv", b"a,b\n", "holds no rows below its header"
+    yield "word", "x.csv", header + "1,2\n3,four\n", "line 3, column 'b': 'four' is not a number"
+    yield "word without header", "x.csv", "1,2\n3,four\n", "line 2, column 2: 'four' is not a number"
+    yield "python's number", "x.csv", header + "1,2\n1_0,4\n", "line 3, column 'a': '1_0' is not a number"
+    yield "semicolons", "x.csv", "a;b\n1;2\n", "line 2, column 'a;b': '1;2' is not a number"
+    yield "empty cell", "x.csv", header + "1,2\n,4\n", "line 3, column 'a': the value is missing"
+    yield "empty cell in the first line", "x.csv", "1,\n3,4\n", "line 1, column 2: the value is missing"
+    yield "NA", "x.csv", header + "1,NA\n", "line 2, column 'b': the value is missing (NA)"
+    yield "NaN", "x.csv", header + "1,2\n1,nan\n", "line 3, column 'b': the value is missing (nan)"
+    yield "infinite", "x.csv", header + "1,2\n1,-inf\n", "line 3, column 'b': the value is infinite (-inf)"
+    yield "beyond float64", "x.csv", header + "1,1e999\n", "line 2, column 'b': the value is infinite"
+    yield "too large", "x.csv", header + "1,1e200\n", "line 2, column 'b': the value 1e+200 is too large"
+    yield "short row", "x.csv", header + "1,2\n3\n", "line 3 has 1 field, but line 1 has 2"
+    yield "long row", "x.csv", header + "1,2\n3,4,5\n", "line 3 has 3 fields, but line 1 has 2"
+    yield "after blank lines", "x.csv", "\na,b\n\n1,2\n\n\n3,x\n", "line 7, column 'b': 'x' is not a number"
+    yield "after a name of two lines", "x.csv", '"a\nb",c\n1,2\n3,x\n', "line 4, column 'c': 'x' is not a number"
+    yield "Windows line ends", "x.csv", "a,b\r\n1,2\r\n3,x\r\n", "line 3, column 'b': 'x' is not a number"
+    yield "unclosed quote", "x.csv", header + '1,2\n3,"4\n5,6\n', "line 3, column 'b'"
+    yield "nameless column", "x.csv", ",a\n0,1\n", "line 1: column 1 has no name"
+    yield "a name twice", "x.csv", "a,a\n0,1\n", "line 1: two columns have the name 'a'"
+    yield "not UTF-8", "x.csv", b"a,b\n1,2\n3,\xe9\n", "line 3 is not UTF-8 text"
+    yield "fewer rows than components", "x.csv", header + "1,2\n3,4\n", "more components (3) than rows (2)"
+    yield "singular", "x.csv", header + "1,2\n" * 9, "component"
+    yield "npy: empty", "x.npy", b"", "is empty"
+    yield "npy: truncated", "x.npy", b"\x93NUMPY\x01\x00v\x00{'descr'", "is not a .npy file of numbers, or is damaged"
+    yield "npy: pickle", "x.npy", np.array([{}, 1], dtype=object), "is not a .npy file of numbers"
+    yield "npy: words", "x.npy", np.array([["a"]]), "must hold real numbers, not <U1"
+    yield "npy: cube", "x.npy", np.zeros((2, 2, 2)), "shape (rows, columns), not (2, 2, 2)"
+    yield "npy: no rows", "x.npy", np.zeros((0, 2)), "shape (rows, columns), not (0, 2)"
+    yield "npy: NaN", "x.npy", np.array([[1.0, 2], [np.nan, 3]]), "row 2, column 1: the value is missing (NaN)"
+    yield "npy: infinite", "x.npy", np.array([[1.0, 2], [3, np.inf]]), "row 2, column 2: the value is infinite"
+    yield "Parquet: damaged", "x.parquet", b"PAR1 and no more", "is not a Parquet file, or is damaged"
+    yield "Parquet: words", "x.parquet", {"a": [1.0], "b": ["x"]}, "column 'b' does not hold numbers, but string"
+    yield "Parquet: null", "x.parquet", {"a": [1.0, 2.0], "b": [1, None]}, "row 2, column 'b': the value is missing"
+    yield "Parquet: NaN", "x.parquet", {"a": [1.0, float("nan")]}, "row 2, column 'a': the value is missing (NaN)"
+    yield "Parquet: no rows", "x.parquet", {"a": np.zeros(0)}, "holds no rows"
+
+
+def write(path, content):
+    if isinstance(content, np.ndarray):
+        np.save(path, content)
+    elif isinstance(content, dict):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+        pq.write_table(pa.table(content), path)
+    else:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+BAD_FILES = list(bad_files())
+
+
+def one_line(result):
+    """What a failed command said, after checking that it is one line and no traceback."""
+    status, out, err = result
+    assert status == 2 and out == "" and err.startswith("gaussmix")
+    assert err.count("\n") == 1 and err.endswith("\n") and "Traceback" not in err
+    return err
+
+
+@pytest.mark.parametrize("name, content, said", [case[1:] for case in BAD_FILES], ids=[case[0] for case in BAD_FILES])
+def test_a_bad_file(tmp_path, command, name, content, said):
+    write(tmp_path / name, content)
+    line = one_line(command("fit", tmp_path / name, "--components", 3, "--reg-covar", 0, "--output", tmp_path / "m.json"))
+    assert line.startswith(f"gaussmix: {tmp_path / name}: ") and said in line
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["nowhere.csv", "nowhere.npy", "nowhere.parquet"])
+def test_no_such_file(tmp_path, command, model, name):
+    path = tmp_path / name
+    assert one_line(command("fit", path)) == f"gaussmix: {path}: No such file or directory\n"
+    assert one_line(command("predict", model, path)) == f"gaussmix: {path}: No such file or directory\n"
+    assert one_line(command("sample", path, "-n", 1)) == f"gaussmix: {path}: No such file or directory\n"
+
+
+def test_folders_and_pipes_are_no_data(tmp_path, command):
+    assert "is a folder" in one_line(command("fit", tmp_path))
+    assert "is a pipe or device" in one_line(command("fit", os.devnull))
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["fit", "f.csv", "--components", "9:1"],
+     "--components: must be a number as in 3, or a range from low to high as in 1:9, not '9:1'"),
+    (["fit", "f.csv", "--components", "0"], "--components"), (["fit", "f.csv", "--components", "two"], "--components"),
+    (["fit", "f.csv", "--components", "1:"], "--components"), (["fit", "f.csv", "--components", "-3"], "--components"),
+    (["fit", "f.csv", "--covariance", "round"], "--covariance: must be one of 'full' ('VVV')"),
+    (["fit", "f.csv", "--covariance", "full,"], "--covariance"), (["fit", "f.csv", "--n-init", "0"], "--n-init"),
+    (["fit", "f.csv", "--seed", "-1"], "--seed"), (["fit", "f.csv", "--seed", "1.5"], "--seed"),
+    (["fit", "f.csv", "--threads", "0"], "--threads"), (["fit", "f.csv", "--tol", "nan"], "--tol"),
+    (["fit", "f.csv", "--tol", "small"], "--tol"), (["fit", "f.csv", "--max-iter", "0"], "--max-iter"),
+    (["fit", "f.csv", "--reg-covar", "-1"], "--reg-covar"), (["fit", "f.csv", "--columns", "a,,b"], "--columns"),
+    (["fit"], "FILE"), (["fit", "f.csv", "--colour"], "--colour"), (["dance"], "dance"), ([], "COMMAND"),
+    (["sample", "m.json"], "-n"), (["sample", "m.json", "-n", "0"], "-n"), (["sample", "m.json", "-n", "many"], "-n"),
+    (["predict", "m.json"], "FILE"),
+])
+def test_a_bad_option(command, arguments, said):
+    assert said in one_line(command(*arguments))
+
+
+def test_bad_columns(tmp_path, command, model, formats):
+    assert "has no column 'z'; its columns are 'eruptions', 'waiting'" in one_line(
+        command("fit", FAITHFUL_FILE, "--columns", "eruptions,z"))
+    assert "has no column names" in one_line(command("fit", formats / "bare.csv", "--columns", "a"))
+    (tmp_path / "other.csv").write_text("waiting,x\n1,2\n")
+    assert "other.csv: has no column 'eruptions'" in one_line(command("predict", model, tmp_path / "other.csv"))
+    (tmp_path / "three.csv").write_text("1,2,3\n")
+    assert "three.csv: has 3 columns, but the model in" in one_line(command("predict", model, tmp_path / "three.csv"))
+
+
+def test_a_bad_row_for_predict_leaves_no_output(tmp_path, command, model):
+    (tmp_path / "new.csv").write_text("waiting,eruptions\n1,2\n1,\n")
+    before = sorted(tmp_path.iterdir())
+    line = one_line(command("predict", model, tmp_path / "new.csv", "--output", tmp_path / "out.csv"))
+    assert "new.csv: line 3, column 'eruptions': the value is missing" in line
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_damaged_model(tmp_path, command, model):
+    model.write_text(model.read_text()[:150])
+    for arguments in (["predict", model, FAITHFUL_FILE], ["sample", model, "-n", 3]):
+        assert re.match(rf"gaussmix: {re.escape(str(model))}: .*line \d+, column \d+", one_line(command(*arguments)))
+    assert "is not a whole JSON file: line 1, column 1" in one_line(command("sample", FAITHFUL_FILE, "-n", 3))
+    np.save(tmp_path / "m.npy", FAITHFUL)
+    assert "m.npy: is not a model file: it is not text" in one_line(command("sample", tmp_path / "m.npy", "-n", 3))
+
+
+@pytest.mark.parametrize("output, said", [
+    ("missing/out.csv", "its folder does not exist"), (".", "it is a folder"), 
+    ("out.xlsx", "must end in .csv, .parquet or .npy")])
+def test_a_bad_output(tmp_path, command, model, output, said):
+    path = tmp_path / output
+    before = sorted(tmp_path.iterdir())
+    commands = [["predict", model, FAITHFUL_FILE], ["sample", model, "-n", 3], ["fit", FAITHFUL_FILE]]
+    for arguments in commands[:2 if "xlsx" in output else 3]:  # a model may have any name
+        line = one_line(command(*arguments, "--output", path))
+        assert line.startswith(f"gaussmix: {path}: ") and said in line
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_output_that_may_not_be_written(tmp_path, command, model, monkeypatch):
+    monkeypatch.setattr("gaussmix.outputs.os.access", lambda *_: False)
+    line = one_line(command("sample", model, "-n", 3, "--output", tmp_path / "out.csv"))
+    assert line == f"gaussmix: {tmp_path / 'out.csv'}: cannot be written: permission denied\n"
+
+
+def test_a_device_is_not_replaced(command, tmp_path):
+    link = tmp_path / "null.csv"
+    link.symlink_to(os.devnull)
+    assert "not an ordinary file" in one_line(command("fit", FAITHFUL_FILE, "--output", link))
+    assert not os.path.isfile(os.devnull)
+
+
+def test_an_input_is_not_overwritten(command, tmp_path, model):
+    content = model.read_bytes()
+    assert "cannot be written: it is also read" in one_line(command("fit", FAITHFUL_FILE, "--output", FAITHFUL_FILE))
+    (tmp_path / "m.csv").symlink_to(model)
+    line = one_line(command("sample", model, "-n", 3, "--output", tmp_path / "m.csv"))
+    assert "cannot be written: it is also read" in line
+    assert model.read_bytes() == content
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npy"])
+def test_a_write_that_fails_leaves_what_was_there(tmp_path, command, model, monkeypatch, suffix):
+    out = tmp_path / f"out{suffix}"
+    out.write_text("before")
+    before = sorted(tmp_path.iterdir())
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("gaussmix.outputs.os.replace", full)
+    assert one_line(command("sample", model, "-n", 9, "--output", out)) == (
+        f"gaussmix: {out}: cannot be written: No space left on device\n")
+    assert sorted(tmp_path.iterdir()) == before and out.read_text() == "before"
+
+
+def test_warnings_are_one_plain_line(command):
+    status, out, err = command("fit", FAITHFUL_FILE, "--components", 3, "--max-iter", 2)
+    assert status == 0 and err.count("\n") == 1
+    assert err.startswith("gaussmix: warning: EM did not converge in 2 iterations") and "not converged" in out
+
+
+def test_candidates_that_cannot_be_fitted_are_shown(tmp_path, command):
+    np.savetxt(tmp_path / "few.csv", FAITHFUL[:4], delimiter=",")
+    status, out, err = command("fit", tmp_path / "few.csv", "--components", "1:5", "--reg-covar", 0)
+    assert (status, err) == (0, "") and "more components (5) than rows (4)" in out
+
+
+# As a process
+
+def test_python_m_and_the_version():
+    result = run("--version")
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"gaussmix {gaussmix.__version__}\n", "")
+
+
+def test_a_process_says_one_line_and_ends_with_two(tmp_path):
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n3,four\n")
+    result = run("fit", "x.csv", "--output", "m.json", cwd=tmp_path)
+    assert result.stderr == "gaussmix: x.csv: line 3, column 'b': 'four' is not a number\n"
+    assert (result.returncode, result.stdout) == (2, "") and os.listdir(tmp_path) == ["x.csv"]
+
+
+WITHOUT = ("import sys; sys.modules['pyarrow'] = sys.modules['tqdm'] = None\n"
+           "from gaussmix.cli import main; sys.exit(main(sys.argv[1:]))")
+
+
+def test_without_pyarrow_npy_works_and_others_say_what_to_install(tmp_path, formats):
+    def without(*arguments):
+        return subprocess.run([sys.executable, "-c", WITHOUT, *map(str, arguments)], capture_output=True, text=True,
+                              timeout=120)
+
+    model = tmp_path / "m.json"
+    assert without("fit", formats / "a.npy", "--components", 2, "--output", model).returncode == 0
+    result = without("predict", model, formats / "a.npy")
+    assert (result.returncode, result.stderr, result.stdout.count("\n")) == (0, "", 273)
+    for path in (FAITHFUL_FILE, formats / "a.parquet"):
+        result = without("fit", path)
+        assert result.returncode == 2 and result.stderr.startswith(f"gaussmix: {path}: ") and result.stderr.count("\n") == 1
+        assert "pip install 'gaussmix[cli]'" in result.stderr
+    result = without("sample", model, "-n", 3, "--output", tmp_path / "rows.parquet")
+    assert result.returncode == 2 and "pip install 'gaussmix[cli]'" in result.stderr
+
+
+def test_names_that_the_terminal_cannot_show_are_no_error(tmp_path):
+    (tmp_path / "x.csv").write_text("länge,b\n1,2\n3,4\n5,7\n", encoding="utf-8")
+    result = run("fit", "x.csv", "--components", 1, cwd=tmp_path, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert (result.returncode, result.stderr) == (0, "") and "l?nge" in result.stdout
+
+
+def test_importing_is_light():
+    code = ("import sys, gaussmix, gaussmix.cli\n"
+            "print({'pyarrow', 'tqdm', 'pandas', 'sklearn', 'matplotlib', 'scipy.stats'} & set(sys.modules))")
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
+
+
+needs_posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals and terminals")
+
+
+@needs_posix
+def test_a_reader_that_goes_away_is_no_error(model):
+    process = subprocess.Popen([sys.executable, "-m", "gaussmix", "sample", model, "-n", "300000"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout.readline() == b"eruptions,waiting\n"
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(60) == 141
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_behind_standard_output(model):
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([sys.executable, "-m", "gaussmix", "sample", model, "-n", "3"], stdout=full,
+                                stderr=subprocess.PIPE, text=True)
+    assert (result.returncode, result.stderr) == (2, "gaussmix: standard output: No space left on device\n")
+
+
+@needs_posix
+def test_ctrl_c(tmp_path):
+    np.save(tmp_path / "large.npy", np.random.default_rng(0).normal(size=(200_000, 4)))
+    code = "import sys; from gaussmix.cli import main; print('ready', flush=True); sys.exit(main(sys.argv[1:]))"
+    options = "--components", "8", "--tol", "0", "--max-iter", "1000000", "--output", "m"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "fit", "large.npy", *options], stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, cwd=tmp_path, text=True)
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "gaussmix: interrupted\n")
+    assert os.listdir(tmp_path) == ["large.npy"]
+
+
+@needs_posix
+def test_a_progress_bar_on_a_terminal_only():
+    import pty
+    import termios
+
+    def errors(stderr):
+        return subprocess.Popen([sys.executable, "-m", "gaussmix", "fit", FAITHFUL_FILE, "--max-iter", "3"],
+                                stdout=subprocess.PIPE, stderr=stderr, text=True)
+
+    with errors(subprocess.PIPE) as process:
+        piped_out, piped_err = process.communicate(timeout=60)
+    assert [line[:17] for line in piped_err.splitlines()] in ([], ["gaussmix: warning"])
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    shown = []
+
+    def watch():
+        try:
+            while chunk := os.read(ours, 4096):
+                shown.append(chunk)
+        except OSError:  # the other side is closed
+            pass
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    with errors(theirs) as process:
+        os.close(theirs)
+        out = process.communicate(timeout=60)[0]
+    watcher.join(60)
+    os.close(ours)
+    assert b"Fitting" in b"".join(shown) and b"9" in b"".join(shown)
+    assert out == piped_out
