@@ -1,0 +1,1 @@
+"""gaussmix beside its peers, in one run: `python -m benchmarks --help`."""

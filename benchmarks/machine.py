@@ -1,0 +1,101 @@
+"""What was measured on: the machine, the versions, the threads; and the machine's own peak."""
+
+import ctypes
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from time import perf_counter
+
+INSTRUCTION_SETS = "avx512f", "avx2", "avx", "sse4_2", "asimd"
+PACKAGES = "gaussmix", "numpy", "scipy", "scikit-learn", "scikit-learn-intelex", "daal", "threadpoolctl"
+
+
+def describe(n_threads):
+    """
+    The machine, the versions and the BLAS in use.
+
+    Parameters
+    ----------
+    n_threads : int
+        What every library was given.
+
+    Returns
+    -------
+    dict
+    """
+    model, flags = _processor()
+    return {"cpu": model, "cores": os.cpu_count(), "instruction_sets": [name for name in INSTRUCTION_SETS if name in flags],
+            "system": f"{platform.system()} {platform.machine()}", "python": platform.python_version(), "threads": n_threads,
+            "versions": {name: version for name in PACKAGES if (version := _version(name))}, "pools": _pools(),
+            "gaussmix_isa": os.environ.get("GAUSSMIX_ISA", "chosen by the library")}
+
+
+def _processor():
+    try:
+        lines = dict(line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines() if ":" in line)
+    except OSError:
+        return platform.processor() or platform.machine(), set()
+    lines = {key.strip(): value.strip() for key, value in lines.items()}
+    return lines.get("model name", platform.machine()), set((lines.get("flags") or lines.get("Features", "")).split())
+
+
+def _version(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _pools():
+    """What threadpoolctl sees, without the paths of the files."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return []
+    import scipy.linalg  # noqa: F401  loads SciPy's BLAS, so that it is seen
+
+    wanted = "user_api", "internal_api", "version", "architecture", "threading_layer", "num_threads"
+    return [{key: pool[key] for key in wanted if key in pool} | {"library": Path(pool["filepath"]).name}
+            for pool in threadpool_info()]
+
+
+def peak(n_threads, real="double", rounds=30):
+    """
+    The best rate of a plain fused-multiply-add loop, compiled here for this machine.
+
+    Parameters
+    ----------
+    n_threads : int
+        How many threads run the loop at once.
+    real : {"double", "float"}
+    rounds : int
+        The best of so many tries.
+
+    Returns
+    -------
+    float or None
+        Operations per second (a multiply-add is two) of all threads together; None without a C compiler.
+    """
+    compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder) / "peak.so"
+        command = [compiler, "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC", "-o", library,
+                   Path(__file__).with_name("peak.c")]
+        if subprocess.run(command, capture_output=True).returncode:
+            return None
+        loop = getattr(ctypes.CDLL(str(library)), f"peak_{real}")
+    loop.restype, loop.argtypes = ctypes.c_double, [ctypes.c_long]
+    best = 0.0
+    with ThreadPoolExecutor(n_threads) as pool:
+        for _ in range(rounds):
+            begin = perf_counter()
+            operations = sum(pool.map(loop, [2_000_000] * n_threads))
+            best = max(best, operations / (perf_counter() - begin))
+    return best

@@ -1,0 +1,234 @@
+"""
+The sections of the benchmark. Each takes the libraries and the effort, and returns tables.
+
+A time is in seconds, a ratio is a peer's time over ours (above one, gaussmix is faster), and a log-likelihood is that of all rows.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from benchmarks import machine, shapes
+from benchmarks.measure import best_times, iteration_times
+
+OURS = "gaussmix"
+
+
+@dataclass
+class Table:
+    """Rows under a title; the columns are the keys of the rows, in the order of their first appearance."""
+
+    title: str
+    rows: list = field(default_factory=list)
+    note: str = ""
+
+
+def _ratio(peer, ours):
+    return peer / ours if peer and ours else None
+
+
+def _compared(row, found):
+    """Add times, ratios and log-likelihoods of all libraries to a row."""
+    ours = found[OURS]
+    for name, one in found.items():
+        row[f"{name} ms"] = one["seconds"] and one["seconds"] * 1e3
+    for name, one in found.items():
+        if name != OURS:
+            row[f"{name} / {OURS}"] = _ratio(one["seconds"], ours["seconds"])
+    row["L of gaussmix"] = ours["log_likelihood"]
+    for name, one in found.items():
+        if name == OURS:
+            continue
+        if one["n_iter"] == ours["n_iter"]:
+            row[f"L of {name}, relative difference"] = (one["log_likelihood"] - ours["log_likelihood"]) / max(
+                1, abs(ours["log_likelihood"]))
+        else:
+            row[f"L of {name}, relative difference"] = f"stopped after {one['n_iter']}"
+    row["iterations"] = ours["n_iter"]
+    return row
+
+
+def _em(libraries, shape, effort, structure="full", problem=None):
+    problem = problem or shapes.problem(shape)
+    fits = {name: (lambda n, peer=peer: peer.em(problem, n, structure)) for name, peer in libraries.items()
+            if structure in peer.structures}
+    return iteration_times(fits, shape.iterations, effort)
+
+
+def full(libraries, effort):
+    """One iteration with full covariances, float64."""
+    table = Table("One EM iteration, full covariances, float64")
+    for shape in (s.shrunk(effort.operations) for s in shapes.FULL):
+        table.rows.append(_compared({"N · D · K": str(shape)}, _em(libraries, shape, effort)))
+    return [table]
+
+
+def curve(libraries, effort):
+    """GFLOP/s against D, K and N, on one thread and on all, beside the machine's own peak."""
+    n_threads = libraries[OURS].n_threads
+    counts = sorted({1, n_threads})
+    peaks = {n: machine.peak(n) for n in counts}
+    table = Table("GFLOP/s by the count 2·N·K·D·(D+1), full covariances, float64",
+                  note="Peak of a fused-multiply-add loop: " + ", ".join(
+                      f"{peaks[n] / 1e9:.1f} GFLOP/s on {n} thread(s)" if peaks[n] else "not measured" for n in counts) + ".")
+    for varied, members in shapes.curve():
+        for shape in (s.shrunk(effort.operations) for s in members):
+            fits = {f"{OURS}, {n} thread(s)": type(libraries[OURS])(n) for n in counts}
+            fits |= {name: peer for name, peer in libraries.items() if name == "oneDAL"}
+            found = _em(fits, shape, effort)
+            row = {"varied": varied, "N": shape.N, "D": shape.D, "K": shape.K}
+            for name, one in found.items():
+                row[name] = one["seconds"] and shape.operations / one["seconds"] / 1e9
+            ours = found[f"{OURS}, {n_threads} thread(s)"]["seconds"]
+            row["share of peak, %"] = peaks[n_threads] and ours and 100 * shape.operations / ours / peaks[n_threads]
+            table.rows.append(row)
+    return [table]
+
+
+def float32(libraries, effort):
+    """float32 against our own float64 and oneDAL's float32, on the same rounded data."""
+    table = Table("One EM iteration, full covariances, float32",
+                  note="Log-likelihoods are compared with those of gaussmix in float64 on the same data, rounded to float32.")
+    ours = libraries[OURS]
+    for shape in (s.shrunk(effort.operations) for s in shapes.FULL):
+        single = shapes.problem(shape).rounded(np.float32)
+        double = single.rounded(np.float64)
+        fits = {"float64": lambda n: ours.em(double, n), "float32": lambda n: ours.em(single, n)}
+        if "oneDAL" in libraries:
+            fits["oneDAL float32"] = lambda n: libraries["oneDAL"].em(single, n)
+        found = iteration_times(fits, shape.iterations, effort)
+        exact = found["float64"]
+        row = {"N · D · K": str(shape)} | {f"{name} ms": one["seconds"] and one["seconds"] * 1e3 for name, one in found.items()}
+        for name in set(found) - {"float32"}:
+            row[f"{name} / float32"] = _ratio(found[name]["seconds"], found["float32"]["seconds"])
+        row["L of float64"] = exact["log_likelihood"]
+        for name in [name for name in found if name != "float64"]:
+            one = found[name]
+            row[f"L of {name}, relative difference"] = (
+                (one["log_likelihood"] - exact["log_likelihood"]) / max(1, abs(exact["log_likelihood"]))
+                if one["n_iter"] == exact["n_iter"] else f"stopped after {one['n_iter']}")
+        table.rows.append(row)
+    return [table]
+
+
+def diag(libraries, effort):
+    """Diagonal, spherical and tied covariances."""
+    table = Table("One EM iteration, other covariances, float64",
+                  note="oneDAL has no spherical covariances; its diagonal ones stand beside ours, with another log-likelihood.")
+    for shape in (s.shrunk(effort.operations) for s in shapes.DIAG):
+        found = {structure: _em(libraries, shape, effort, structure) for structure in ("diag", "spherical", "tied")}
+        for structure, times in found.items():
+            row = _compared({"N · D · K": str(shape), "covariances": structure}, times)
+            if structure == "spherical" and "oneDAL" in found["diag"]:
+                row["oneDAL / gaussmix"] = _ratio(found["diag"]["oneDAL"]["seconds"], times[OURS]["seconds"])
+            table.rows.append(row)
+    return [table]
+
+
+def predict(libraries, effort):
+    """Whole calls of predict, predict_proba and score_samples."""
+    table = Table("Whole calls of a fitted mixture, float64")
+    for shape in (s.shrunk(effort.operations) for s in shapes.PREDICT):
+        problem = shapes.problem(shape)
+        models = {name: _fitted(peer, problem) for name, peer in libraries.items() if name != "oneDAL"}
+        for method in ("predict", "predict_proba", "score_samples"):
+            times, results = best_times({name: [lambda model=model: getattr(model, method)(problem.X)]
+                                         for name, model in models.items()}, effort)
+            row = {"N · D · K": str(shape), "method": method} | {f"{name} ms": t[0] * 1e3 for name, t in times.items()}
+            for name in times:
+                if name != OURS:
+                    row[f"{name} / {OURS}"] = _ratio(times[name][0], times[OURS][0])
+                    row["largest difference"] = float(np.abs(results[name][0] - results[OURS][0]).max())
+            table.rows.append(row)
+    return [table]
+
+
+def _fitted(peer, problem):
+    """The peer's own estimator, holding the start: fitted with no more than one iteration from it."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return peer.estimator(problem.shape.K, max_iter=1, reg_covar=0, weights_init=problem.weights, means_init=problem.means,
+                              precisions_init=problem.unit_matrices("full")).fit(problem.X)
+
+
+def kmeans(libraries, effort):
+    """An iteration of Lloyd's algorithm from the same centres, against scikit-learn's KMeans."""
+    table = Table("One iteration of k-means (Lloyd), float64")
+    for shape in (s.shrunk(effort.operations) for s in shapes.KMEANS):
+        problem = shapes.problem(shape)
+        iterations = 5
+        runs = {name: [lambda n=n, peer=peer: peer.k_means(problem.X, problem.means, n) for n in (1, 1 + iterations)]
+                for name, peer in libraries.items() if name != "oneDAL"}
+        times, results = best_times(runs, effort)
+        row = {"N · D · K": str(shape)}
+        for name, (few, many) in results.items():
+            ran, difference = many[1] - few[1], times[name][1] - times[name][0]
+            row[f"{name} ms"] = difference / ran * 1e3 if ran > 0 and difference > 0 else None
+        for name, (_, many) in results.items():
+            if name != OURS:
+                row[f"{name} / {OURS}"] = _ratio(row[f"{name} ms"], row[f"{OURS} ms"])
+                row["largest difference of a centre"] = float(np.abs(many[0] - results[OURS][1][0]).max())
+        row["iterations"] = " and ".join(str(many[1]) for _, many in results.values())
+        table.rows.append(row)
+    return [table]
+
+
+def fit(libraries, effort):
+    """A whole fit with default parameters, its start included."""
+    table = Table("A whole fit with default parameters, float64", note="Each library with its own start, random_state=0.")
+    for shape in (s.shrunk(effort.operations) for s in shapes.FIT):
+        problem = shapes.problem(shape)
+        times, results = best_times({name: [lambda peer=peer: peer.default_fit(problem, 0)] for name, peer in libraries.items()
+                                     if name != "oneDAL"}, effort)
+        row = {"N · D · K": str(shape)} | {f"{name} s": t[0] for name, t in times.items()}
+        for name in times:
+            if name != OURS:
+                row[f"{name} / {OURS}"] = _ratio(times[name][0], times[OURS][0])
+        for name, (model,) in results.items():
+            row[f"L of {name}"] = float(model.score(problem.X)) * shape.N
+            row[f"iterations of {name}"] = model.n_iter_
+        table.rows.append(row)
+    return [table]
+
+
+def threads(libraries, effort):
+    """One thread against two, and the bits for 1, 2, 3 and 7."""
+    table = Table("Threads: one EM iteration, full covariances, float64")
+    ours = type(libraries[OURS])
+    for shape in (s.shrunk(effort.operations) for s in shapes.THREADS):
+        problem = shapes.problem(shape)
+        found = iteration_times({n: lambda i, n=n: ours(n).em(problem, i) for n in (1, 2)}, shape.iterations, effort)
+        fits, _ = best_times({n: [lambda n=n: ours(n).em(problem, 3)] for n in (1, 2)}, effort)
+        one, two = (found[n]["seconds"] for n in (1, 2))
+        table.rows.append({"N · D · K": str(shape), "1 thread ms": one and one * 1e3, "2 threads ms": two and two * 1e3,
+                           "1 / 2 threads": _ratio(one, two), "fit of 3 iterations, 1 / 2 threads": fits[1][0] / fits[2][0],
+                           "same bits for 1, 2, 3, 7": "yes" if _same_bits(ours, problem) else "NO"})
+    return [table]
+
+
+def _same_bits(ours, problem):
+    bits = {b"".join(np.ascontiguousarray(array).tobytes() for array in (m.weights_, m.means_, m.covariances_, m.lower_bounds_))
+            for m in (_fitted(ours(n), problem) for n in (1, 2, 3, 7))}
+    return len(bits) == 1
+
+
+def clustered(libraries, effort):
+    """Many components, of which few have a say in a row; beside the same shape with overlapping clusters."""
+    peak = machine.peak(libraries[OURS].n_threads)
+    table = Table("Many components, full covariances, float64",
+                  note="GFLOP/s by the dense count 2·N·K·D·(D+1), as if every responsibility were alive"
+                  + (f"; the machine's peak is {peak / 1e9:.1f}." if peak else "."))
+    for shape in (s.shrunk(effort.operations) for s in shapes.CLUSTERED):
+        problem = shapes.problem(shape)
+        found = _em({name: peer for name, peer in libraries.items() if name != "scikit-learn"}, shape, effort)
+        alive = np.mean(_fitted(libraries[OURS], problem).predict_proba(problem.X[:20_000]) > 1e-16)
+        row = _compared({"N · D · K": str(shape), "separation": shape.separation, "alive, %": 100 * float(alive)}, found)
+        row["GFLOP/s"] = found[OURS]["seconds"] and shape.operations / found[OURS]["seconds"] / 1e9
+        row["of peak, %"] = row["GFLOP/s"] and peak and 100e9 * row["GFLOP/s"] / peak
+        table.rows.append(row)
+    return [table]
+
+
+SECTIONS = {section.__name__: section for section in (full, curve, float32, diag, predict, kmeans, fit, threads, clustered)}
