@@ -14,7 +14,7 @@ def _parser():
         prog="python -m benchmarks", description="gaussmix beside every peer that is installed, in one run.",
         epilog="Sections: " + " ".join(f"{name}: {section.__doc__}" for name, section in SECTIONS.items()) + measure.__doc__)
     parser.add_argument("section", nargs="*", metavar="SECTION", help=f"any of {', '.join(SECTIONS)}; all by default")
-    parser.add_argument("--quick", action="store_true", help="fewer rows and fewer rounds, for trying")
+    parser.add_argument("--quick", action="store_true", help="fewer rows, fewer rounds and no large shapes, for trying")
     parser.add_argument("--threads", type=int, default=2, help="for every library (default: 2)")
     parser.add_argument("--without", nargs="+", default=[], metavar="PEER", help="leave out peers, by name")
     parser.add_argument("--output", type=Path, default=Path("build/benchmarks"), metavar="FOLDER",

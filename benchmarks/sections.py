@@ -58,7 +58,7 @@ def _em(libraries, shape, effort, structure="full", problem=None):
 def full(libraries, effort):
     """One iteration with full covariances, float64."""
     table = Table("One EM iteration, full covariances, float64")
-    for shape in (s.shrunk(effort.operations) for s in shapes.FULL):
+    for shape in shapes.affordable(shapes.FULL, effort.operations):
         table.rows.append(_compared({"N · D · K": str(shape)}, _em(libraries, shape, effort)))
     return [table]
 
@@ -72,7 +72,7 @@ def curve(libraries, effort):
                   note="Peak of a fused-multiply-add loop: " + ", ".join(
                       f"{peaks[n] / 1e9:.1f} GFLOP/s on {n} thread(s)" if peaks[n] else "not measured" for n in counts) + ".")
     for varied, members in shapes.curve():
-        for shape in (s.shrunk(effort.operations) for s in members):
+        for shape in shapes.affordable(members, effort.operations):
             fits = {f"{OURS}, {n} thread(s)": type(libraries[OURS])(n) for n in counts}
             fits |= {name: peer for name, peer in libraries.items() if name == "oneDAL"}
             found = _em(fits, shape, effort)
@@ -90,7 +90,7 @@ def float32(libraries, effort):
     table = Table("One EM iteration, full covariances, float32",
                   note="Log-likelihoods are compared with those of gaussmix in float64 on the same data, rounded to float32.")
     ours = libraries[OURS]
-    for shape in (s.shrunk(effort.operations) for s in shapes.FULL):
+    for shape in shapes.affordable(shapes.FULL, effort.operations):
         single = shapes.problem(shape).rounded(np.float32)
         double = single.rounded(np.float64)
         fits = {"float64": lambda n: ours.em(double, n), "float32": lambda n: ours.em(single, n)}
@@ -115,7 +115,7 @@ def diag(libraries, effort):
     """Diagonal, spherical and tied covariances."""
     table = Table("One EM iteration, other covariances, float64",
                   note="oneDAL has no spherical covariances; its diagonal ones stand beside ours, with another log-likelihood.")
-    for shape in (s.shrunk(effort.operations) for s in shapes.DIAG):
+    for shape in shapes.affordable(shapes.DIAG, effort.operations):
         found = {structure: _em(libraries, shape, effort, structure) for structure in ("diag", "spherical", "tied")}
         for structure, times in found.items():
             row = _compared({"N · D · K": str(shape), "covariances": structure}, times)
@@ -128,7 +128,7 @@ def diag(libraries, effort):
 def predict(libraries, effort):
     """Whole calls of predict, predict_proba and score_samples."""
     table = Table("Whole calls of a fitted mixture, float64")
-    for shape in (s.shrunk(effort.operations) for s in shapes.PREDICT):
+    for shape in shapes.affordable(shapes.PREDICT, effort.operations):
         problem = shapes.problem(shape)
         models = {name: _fitted(peer, problem) for name, peer in libraries.items() if name != "oneDAL"}
         for method in ("predict", "predict_proba", "score_samples"):
@@ -156,7 +156,7 @@ def _fitted(peer, problem):
 def kmeans(libraries, effort):
     """An iteration of Lloyd's algorithm from the same centres, against scikit-learn's KMeans."""
     table = Table("One iteration of k-means (Lloyd), float64")
-    for shape in (s.shrunk(effort.operations) for s in shapes.KMEANS):
+    for shape in shapes.affordable(shapes.KMEANS, effort.operations):
         problem = shapes.problem(shape)
         iterations = 5
         runs = {name: [lambda n=n, peer=peer: peer.k_means(problem.X, problem.means, n) for n in (1, 1 + iterations)]
@@ -178,7 +178,7 @@ def kmeans(libraries, effort):
 def fit(libraries, effort):
     """A whole fit with default parameters, its start included."""
     table = Table("A whole fit with default parameters, float64", note="Each library with its own start, random_state=0.")
-    for shape in (s.shrunk(effort.operations) for s in shapes.FIT):
+    for shape in shapes.affordable(shapes.FIT, effort.operations):
         problem = shapes.problem(shape)
         times, results = best_times({name: [lambda peer=peer: peer.default_fit(problem, 0)] for name, peer in libraries.items()
                                      if name != "oneDAL"}, effort)
@@ -197,7 +197,7 @@ def threads(libraries, effort):
     """One thread against two, and the bits for 1, 2, 3 and 7."""
     table = Table("Threads: one EM iteration, full covariances, float64")
     ours = type(libraries[OURS])
-    for shape in (s.shrunk(effort.operations) for s in shapes.THREADS):
+    for shape in shapes.affordable(shapes.THREADS, effort.operations):
         problem = shapes.problem(shape)
         found = iteration_times({n: lambda i, n=n: ours(n).em(problem, i) for n in (1, 2)}, shape.iterations, effort)
         fits, _ = best_times({n: [lambda n=n: ours(n).em(problem, 3)] for n in (1, 2)}, effort)
@@ -220,7 +220,7 @@ def clustered(libraries, effort):
     table = Table("Many components, full covariances, float64",
                   note="GFLOP/s by the dense count 2·N·K·D·(D+1), as if every responsibility were alive"
                   + (f"; the machine's peak is {peak / 1e9:.1f}." if peak else "."))
-    for shape in (s.shrunk(effort.operations) for s in shapes.CLUSTERED):
+    for shape in shapes.affordable(shapes.CLUSTERED, effort.operations):
         problem = shapes.problem(shape)
         found = _em({name: peer for name, peer in libraries.items() if name != "scikit-learn"}, shape, effort)
         alive = np.mean(_fitted(libraries[OURS], problem).predict_proba(problem.X[:20_000]) > 1e-16)

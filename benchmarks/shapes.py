@@ -42,7 +42,7 @@ class Shape:
     def shrunk(self, operations):
         """The same D and K with fewer rows, but enough for K covariances to be well determined."""
         rows = operations / (self.operations + 40 * self.N * self.K) * self.N
-        return Shape(int(min(self.N, max(rows, 8 * self.D * self.K, 256))), self.D, self.K, self.separation)
+        return Shape(int(min(self.N, max(rows, 6 * self.D * self.K, 256))), self.D, self.K, self.separation)
 
 
 FULL = [Shape(272, 2, 2), Shape(1_000_000, 2, 8), Shape(500_000, 8, 16), Shape(200_000, 32, 32), Shape(100_000, 39, 256),
@@ -79,6 +79,12 @@ def curve():
             ("K (D = 32)", [fixed_work(32, K) for K in CURVE_K]),
             ("N (D = 2, K = 3)", [Shape(N, 2, 3) for N in CURVE_N]),
             ("N (D = 16, K = 7)", [Shape(N, 16, 7) for N in CURVE_N if N >= 1_000])]
+
+
+def affordable(members, operations):
+    """The shapes shrunk to about so many operations an iteration; those that cannot be (wide, many components) are left out."""
+    shrunk = (shape.shrunk(operations) for shape in members)
+    return [shape for shape in shrunk if shape.operations <= 50 * operations]
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def benchmarks(monkeypatch):
 
 def test_every_section_writes_its_table(benchmarks, tmp_path, capsys):
     pytest.importorskip("sklearn")
-    benchmarks.main(["--quick", "--output", str(tmp_path)])
+    benchmarks.main(["--quick", "--threads", "1", "--output", str(tmp_path)])
     printed = capsys.readouterr().out
     results = json.loads((tmp_path / "results.json").read_text())
     assert list(results["sections"]) == list(benchmarks.SECTIONS)
