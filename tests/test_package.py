@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import importlib.metadata
+import importlib.resources
 import os
 import pkgutil
 import re
