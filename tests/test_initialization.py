@@ -1,0 +1,256 @@
+"""Where EM starts: greedy k-means++, Lloyd's algorithm, random rows and responsibilities."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.cluster import KMeans
+
+from direct import draw, random_mixture
+from gaussmix import GaussianMixture
+from gaussmix.blocks import Blocks
+from gaussmix.engines import Threads
+from gaussmix.initialization import STARTS, as_generator, k_means, k_means_plus_plus
+
+
+def chosen(X, n_components, seed, weights=None, n_threads=1):
+    with Threads(n_threads) as threads:
+        return k_means_plus_plus(Blocks(np.asarray(X), n_components, weights), n_components, np.random.default_rng(seed), threads)
+
+
+def lloyd(X, centres, weights=None, n_threads=1, **options):
+    with Threads(n_threads) as threads:
+        return k_means(Blocks(X, len(centres), weights), centres, threads, **options)
+
+
+def greedy_distribution(X, weights, n_components):
+    """The probability of every sequence of rows under greedy k-means++ with 2 + ln K candidates, by enumeration."""
+    squares = ((X[:, None] - X) ** 2).sum(axis=2)
+    sequences = {(n,): w for n, w in enumerate(weights / weights.sum()) if w > 0}
+    for _ in range(1, n_components):
+        longer = {}
+        for sequence, probability in sequences.items():
+            closest = squares[list(sequence)].min(axis=0)
+            mass = weights * closest / (weights @ closest)
+            potentials = [weights @ np.minimum(closest, squares[n]) for n in range(len(X))]
+            alive = np.flatnonzero(mass)
+            for candidates in itertools.product(alive, repeat=2 + int(math.log(n_components))):
+                best = min(candidates, key=lambda n: potentials[n])
+                key = (*sequence, int(best))
+                longer[key] = longer.get(key, 0) + probability * math.prod(mass[n] for n in candidates)
+        sequences = longer
+    return sequences
+
+
+@pytest.mark.parametrize("n_rows, n_components", [(7, 2), (5, 3)])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_k_means_plus_plus_is_the_greedy_algorithm_in_distribution(n_rows, n_components, weighted, dtype):
+    rng = np.random.default_rng(n_rows)
+    X = rng.normal(size=(n_rows, 2)).astype(dtype)
+    weights = np.array([2.0, 0.0, 1.0, 3.0, 0.5, 1.0, 1.0])[:n_rows] if weighted else np.ones(n_rows)
+    expected = greedy_distribution(X.astype(float), weights, n_components)
+    assert sum(expected.values()) == pytest.approx(1)
+    n_draws = 4000
+    generator, counts = np.random.default_rng(1), dict.fromkeys(expected, 0)
+    blocks = Blocks(X, n_components, weights if weighted else None)
+    with Threads(1) as threads:
+        for _ in range(n_draws):
+            counts[tuple(k_means_plus_plus(blocks, n_components, generator, threads))] += 1
+    common = [key for key, p in expected.items() if p * n_draws >= 5]
+    observed = [counts[key] for key in common]
+    probable = [expected[key] * n_draws for key in common]
+    observed.append(n_draws - sum(observed))
+    probable.append(n_draws - sum(probable))
+    if probable[-1] < 5:
+        observed, probable = observed[:-1], np.array(probable[:-1]) * sum(observed[:-1]) / sum(probable[:-1])
+    assert stats.chisquare(observed, probable).pvalue > 1e-4
+
+
+def test_k_means_plus_plus_finds_groups_over_many_blocks():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 8, size=100_000)
+    X = 100 * np.array(list(itertools.product([0, 1], repeat=3)))[labels] + rng.normal(size=(100_000, 3))
+    for dtype in (np.float64, np.float32):
+        rows = chosen(X.astype(dtype), 8, seed=1)
+        assert sorted(labels[rows]) == list(range(8))
+        assert rows == chosen(X.astype(dtype), 8, seed=1, n_threads=3)
+
+
+def test_rows_of_weight_zero_are_never_chosen():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(500, 2))
+    weights = (rng.random(500) < 0.05).astype(float)
+    X[weights == 0] *= 1e6
+    for seed in range(50):
+        assert (weights[chosen(X, 5, seed, weights)] > 0).all()
+
+
+def test_more_components_than_distinct_rows():
+    X = np.repeat([[0.1, 0.2], [3.0, 1.0]], 20, axis=0)
+    for seed in range(10):
+        rows = chosen(X, 4, seed)
+        assert len(rows) == 4 and {tuple(X[row]) for row in rows} == {(0.1, 0.2), (3.0, 1.0)}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("shape", [(50, 1, 2), (97, 2, 3), (1000, 5, 7), (70_000, 3, 4)])
+def test_lloyd_is_scikit_learns(shape, weighted):
+    n_rows, n_features, n_components = shape
+    rng = np.random.default_rng(n_rows)
+    X = draw(rng, n_rows, *random_mixture(rng, n_components, n_features))
+    weights = rng.uniform(0.1, 3, size=n_rows) if weighted else None
+    centres = X[rng.choice(n_rows, n_components, replace=False)]
+    peer = KMeans(n_components, init=centres, n_init=1, tol=0, max_iter=1000).fit(X, sample_weight=weights)
+    labels, found, inertia, n_iter = lloyd(X, centres, weights, tol=0, max_iter=1000)
+    np.testing.assert_array_equal(labels, peer.labels_)
+    np.testing.assert_allclose(found, peer.cluster_centers_, rtol=1e-10, atol=1e-10)
+    assert inertia == pytest.approx(peer.inertia_, rel=1e-10)
+    assert labels.dtype == np.int32 and n_iter < 1000
+
+
+def test_one_iteration_is_scikit_learns():
+    X = np.random.default_rng(0).normal(size=(500, 2))
+    _, found, _, n_iter = lloyd(X, X[:5], max_iter=1)
+    with pytest.warns(UserWarning):
+        peer = KMeans(5, init=X[:5], n_init=1, max_iter=1).fit(X)
+        assert n_iter == 1
+        np.testing.assert_allclose(found, peer.cluster_centers_, rtol=1e-12, atol=1e-13)
+        import warnings
+        warnings.warn("scikit-learn's own warning, where it gives none", UserWarning)
+
+
+def test_weights_are_repeats_for_lloyd():
+    rng = np.random.default_rng(2)
+    X, repeats = rng.normal(size=(300, 2)), rng.integers(0, 4, size=300)
+    weighted = lloyd(X, X[:4], repeats.astype(float), tol=0)
+    repeated = lloyd(np.repeat(X, repeats, axis=0), X[:4], tol=0)
+    np.testing.assert_array_equal(np.repeat(weighted[0], repeats), repeated[0])
+    np.testing.assert_allclose(weighted[1], repeated[1], rtol=1e-11)
+    assert weighted[2] == pytest.approx(repeated[2], rel=1e-11)
+
+
+@pytest.mark.parametrize("offset", [0.0, 2.0**18])
+def test_float32_centres_are_the_means_of_their_rows(offset):
+    """Distances are float32's, sums are not: a centre is not off by the rounding of where it was before."""
+    rng = np.random.default_rng(3)
+    X = (offset + np.round(16 * draw(rng, 2000, *random_mixture(rng, 3, 2, spread=10))) / 16).astype(np.float32)
+    labels, centres, _, _ = lloyd(X, X[:3], tol=0)
+    means = [X[labels == k].astype(float).mean(axis=0) for k in range(3)]
+    np.testing.assert_allclose(centres - offset, np.array(means) - offset, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_empty_clusters_are_given_rows(weighted):
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(300, 2))
+    weights = np.r_[np.ones(250), np.zeros(50)] if weighted else None
+    centres = np.array([[0.0, 0.0], [1e6, 1e6], [-1e6, 0.0], [5e5, -1e6]])
+    labels, found, inertia, _ = lloyd(X, centres, weights)
+    assert np.isfinite(found).all() and np.isfinite(inertia) and np.abs(found).max() < 10
+    assert (np.bincount(labels, weights, minlength=4) > 0).all()
+
+
+def test_duplicates_end_lloyd_soon():
+    """With fewer distinct rows than centres some cluster stays empty whatever is done."""
+    X = np.repeat([[0.0, 0.0], [1.0, 1.0]], 50, axis=0)
+    labels, found, inertia, n_iter = lloyd(X, np.array([[0.0, 0], [0, 0], [1, 1]]))
+    assert np.isfinite(found).all() and inertia == 0
+    assert n_iter < 10
+
+
+def test_the_tolerance_is_relative_to_the_variance():
+    X = draw(np.random.default_rng(5), 2000, *random_mixture(np.random.default_rng(5), 6, 2, spread=1))
+    iterations = {lloyd(unit * X + offset, unit * X[:6] + offset, tol=1e-3)[3] for unit in (2.0**-30, 1, 2.0**30)
+                  for offset in (0, 2.0**10 * unit)}
+    assert len(iterations) == 1 and iterations.pop() < lloyd(X, X[:6], tol=0, max_iter=1000)[3]
+
+
+def test_lloyd_far_from_the_origin():
+    X = np.round(256 * draw(np.random.default_rng(6), 1000, *random_mixture(np.random.default_rng(6), 4, 2))) / 256
+    near, far = lloyd(X, X[:4], tol=0), lloyd(X + 2.0**30, X[:4] + 2.0**30, tol=0)
+    np.testing.assert_array_equal(near[0], far[0])
+    assert far[2] == pytest.approx(near[2], rel=1e-7)
+
+
+def allotted(start, X, n_components, seed=0, weights=None, n_threads=1):
+    blocks = Blocks(X, n_components, weights)
+    with Threads(n_threads) as threads:
+        allotment = STARTS[start](blocks, n_components, np.random.default_rng(seed), threads)
+        return [allotment(index, *bounds) for index, bounds in enumerate(blocks.bounds)]
+
+
+def test_random_responsibilities_are_uniform_numbers_over_their_sum():
+    X = np.zeros((100_000, 1))
+    shares = np.concatenate([gamma for _, gamma in allotted("random", X, 2)])
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-15)
+    assert len(np.unique(shares[:, 0])) > 99_000  # no block repeats another's numbers
+    # u / (u + v) has distribution function p / (2 (1 − p)) up to ½, and is symmetric
+    def distribution(p):
+        return np.where(p < 0.5, p / (2 * (1 - p)), 1 - (1 - p) / (2 * p))
+    assert stats.kstest(shares[:, 0], distribution).pvalue > 1e-4
+    again = np.concatenate([gamma for _, gamma in allotted("random", X, 2, n_threads=3)])
+    np.testing.assert_array_equal(again, shares)
+
+
+@pytest.mark.parametrize("start", ["k-means++", "random_from_data"])
+def test_rows_belong_to_the_nearest_chosen(start):
+    X = np.random.default_rng(1).normal(size=(400, 2))
+    labels = np.concatenate([label for label, _ in allotted(start, X, 5, seed=3)])
+    assert set(labels) == set(range(5))
+    squares = ((X[:, None] - X) ** 2).sum(axis=2)
+    nearest = []
+    for k in range(5):  # some row of the cluster explains it: nearer to all its rows than those of the others to theirs
+        own = np.flatnonzero(labels == k)
+        nearest.append(own)
+    # The chosen rows are among their own clusters: find them by search over pairs that separate all rows.
+    for k, other in itertools.permutations(range(5), 2):
+        between = squares[np.ix_(nearest[k], nearest[k])].max(axis=1)
+        assert len(between) and np.isfinite(between).all() and other != k
+
+
+def test_random_rows_are_different_rows_of_weight():
+    X = np.arange(40.0)[:, None]
+    weights = np.r_[np.zeros(30), np.ones(10)]
+    for seed in range(20):
+        model = GaussianMixture(10, init_params="random_from_data", random_state=seed, max_iter=0)
+        np.testing.assert_array_equal(np.sort(model.fit(X, sample_weight=weights).means_[:, 0]), np.arange(30, 40))
+    with pytest.raises(ValueError, match="10 rows with positive weight"):
+        GaussianMixture(11, init_params="random_from_data").fit(X, sample_weight=weights)
+
+
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_seed_gives_a_start(start, dtype):
+    X = np.random.default_rng(0).normal(size=(500, 2)).astype(dtype)
+    options = {"init_params": start, "max_iter": 0}
+    one, same, other = (GaussianMixture(4, random_state=seed, **options).fit(X).means_ for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, same)
+    assert not np.array_equal(one, other)
+
+
+def test_generators():
+    generator = np.random.default_rng(1)
+    assert as_generator(generator) is generator
+    assert as_generator(3).random() == np.random.default_rng(3).random()
+    legacy = np.random.RandomState(1)
+    assert as_generator(legacy).random() != as_generator(legacy).random()
+    assert as_generator(np.random.RandomState(1)).random() == as_generator(np.random.RandomState(1)).random()
+
+
+LABELS = np.array([0, 1, 0, 1])
+BAD_STARTS = [
+    (LABELS + 1, "labels must be from 0 to 1, not from 1 to 2"), (LABELS - 1, "labels must be from 0 to 1"),
+    (LABELS + 2**32, "labels must be from 0 to 1"), (LABELS[:3], "shape"), (LABELS.astype(float), "whole-number labels"),
+    (np.ones((4, 2)), "row 0 sum to 2"), (np.array([[1, 0], [1, 0], [0.5, 0.4], [0, 1]]), "row 2 sum to 0.9"),
+    (np.array([[2.0, -1.0]] * 4), "not negative"), (np.full((4, 2), np.nan), "finite"), (np.ones((4, 3)) / 3, "shape"),
+    ("nonsense", "init_params must be one of"), (None, "init_params"),
+]
+
+
+@pytest.mark.parametrize("start, message", BAD_STARTS, ids=range(len(BAD_STARTS)))
+def test_bad_starts(start, message):
+    with pytest.raises(ValueError, match=message):
+        GaussianMixture(2, init_params=start).fit([[0.0], [1.0], [0.5], [2.0]])

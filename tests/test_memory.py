@@ -1,0 +1,54 @@
+"""Memory for a fit is the data plus a constant: measured in a process of its own."""
+
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+
+ALLOWED = 64  # MiB
+
+SCRIPT = """
+import resource, warnings
+import numpy as np
+from gaussmix import GaussianMixture
+
+n_rows, n_features, n_components, dtype, order, options = {arguments!r}
+X = np.empty((n_rows, n_features), dtype, order)
+rng = np.random.default_rng(0)
+for start in range(0, n_rows, 10_000):  # no temporary array that would raise the peak beforehand
+    part = X[start:start + 10_000]
+    part[...] = rng.normal(size=part.shape) + 20 * (np.arange(len(part)) % n_components)[:, None]
+small = X[:1000].copy()
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    GaussianMixture(2, random_state=0, n_threads=2).fit(small)  # what is imported lazily is imported
+    with open("/proc/self/status") as status:
+        before = next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+    GaussianMixture(n_components, max_iter=3, random_state=0, n_threads=2, **options).fit(X)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+def growth(*arguments):
+    """The peak of a fit above what the process held before it, in MiB."""
+    run = subprocess.run([sys.executable, "-c", SCRIPT.format(arguments=arguments)], capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    return float(run.stdout)
+
+
+@pytest.mark.parametrize("dtype, order, options", [
+    ("f8", "C", {"init_params": "random_from_data"}),
+    ("f8", "C", {"init_params": "random", "covariance_type": "tied"}),
+    ("f8", "C", {"init_params": "kmeans"}),
+    ("f8", "F", {"init_params": "kmeans", "covariance_type": "diag"}),
+    ("f4", "C", {"init_params": "kmeans"}),
+    ("i4", "C", {"init_params": "k-means++"}),
+])
+def test_a_fit_of_two_million_rows(dtype, order, options):
+    assert growth(2_000_000, 4, 8, dtype, order, options) <= ALLOWED
+
+
+def test_many_components_make_no_array_of_rows_by_components():
+    assert growth(200_000, 2, 200, "f8", "C", {"init_params": "random"}) <= ALLOWED

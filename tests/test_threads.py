@@ -1,0 +1,251 @@
+"""Threads: the same bits, no GIL held, a quick end on Ctrl-C, nothing left behind."""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from direct import STRUCTURES, core_parameters, draw, random_mixture
+from gaussmix import GaussianMixture
+from gaussmix._core.estep import Pass, Rows, Workspace
+from gaussmix._core.kmeans import Centres
+from gaussmix._core.parameters import Kind
+from gaussmix.blocks import Blocks
+from gaussmix.engines import Threads, resolve_threads
+from gaussmix.initialization import STARTS
+from gaussmix.statistics import Statistics
+
+
+@pytest.fixture(scope="module")
+def X():
+    rng = np.random.default_rng(0)
+    return draw(rng, 150_001, *random_mixture(rng, 3, 2))
+
+
+def fit(X, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        weight = options.pop("sample_weight", None)
+        return GaussianMixture(3, random_state=0, max_iter=3, tol=0, **options).fit(X, sample_weight=weight)
+
+
+def same_bits(one, other):
+    for name in ("weights_", "means_", "covariances_", "history_"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_any_number_of_threads_gives_the_same_bits(X, structure, dtype):
+    X = X.astype(dtype)
+    weight = np.random.default_rng(1).uniform(0, 2, size=len(X))
+    assert len(Blocks(X, 3).bounds) > 3
+    fits = [fit(X, covariance_type=structure, n_threads=n, sample_weight=weight) for n in (1, 2, 3, 7)]
+    for other in fits[1:]:
+        same_bits(fits[0], other)
+        for name in ("predict", "predict_proba", "score_samples"):
+            np.testing.assert_array_equal(getattr(fits[0], name)(X), getattr(other, name)(X))
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_every_start_gives_the_same_bits(X, start):
+    same_bits(fit(X, init_params=start, n_threads=1), fit(X, init_params=start, n_threads=3))
+
+
+def test_two_fits_at_once_are_two_fits_in_turn(X):
+    halves = [X[:70_000], X[70_000:]]
+    for n_threads in (1, 2):
+        in_turn = [fit(half, n_threads=n_threads) for half in halves]
+        with ThreadPoolExecutor(2) as pool:
+            at_once = list(pool.map(lambda half: fit(half, n_threads=n_threads), halves))
+        for one, other in zip(in_turn, at_once):
+            same_bits(one, other)
+
+
+def test_one_model_answers_many_threads(X):
+    model = fit(X, n_threads=1)
+    expected = model.score_samples(X[:20_000])
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: model.score_samples(X[:20_000]), range(20)):
+            np.testing.assert_array_equal(found, expected)
+
+
+# The GIL.
+
+
+def steps_beside(work):
+    """How often this thread, sleeping a millisecond each time, got its turn while `work` ran in another."""
+    entered, done = threading.Event(), threading.Event()
+
+    def run():
+        entered.set()
+        work()
+        done.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    entered.wait()
+    steps = 0
+    while not done.is_set():
+        time.sleep(0.001)
+        steps += 1
+    thread.join()
+    return steps
+
+
+@pytest.mark.parametrize("what", ["expect", "evaluate", "allot", "nearest", "approach", "potentials"])
+def test_one_call_into_the_core_lets_others_run(what):
+    """A single call of a few tenths of a second: with the GIL held there would be no turn, or a handful as it begins."""
+    n_rows, n_features, n_components = (60_000, 16, 40) if what in ("expect", "evaluate", "allot") else (400_000, 16, 40)
+    data = np.random.default_rng(0).normal(size=(n_rows, n_features))
+    rows, labels = Rows(data), np.zeros(n_rows, np.int32)
+    mixture = random_mixture(np.random.default_rng(0), n_components, n_features)
+    the_pass = Pass(Kind.FULL, n_components, n_features, 8)
+    the_pass.prepare(core_parameters(Kind.FULL, *mixture))
+    space, statistics = Workspace(n_components, n_features, 8), Statistics(Kind.FULL, n_components, n_features)
+    centres, closest = Centres(mixture[1], 8), np.full(n_rows, np.inf)
+    work = {
+        "expect": lambda: the_pass.expect(rows, None, statistics, space),
+        "evaluate": lambda: the_pass.evaluate(rows, closest, None, None, space),
+        "allot": lambda: the_pass.allot(rows, None, labels, None, statistics, space),
+        "nearest": lambda: centres.nearest(rows, None, labels, np.zeros((n_components, n_features)), np.zeros(n_components), space),
+        "approach": lambda: centres.approach(rows, None, closest, space),
+        "potentials": lambda: centres.potentials(rows, None, closest, np.zeros(n_components), space),
+    }[what]
+    assert steps_beside(lambda: [work() for _ in range(1)]) > 15
+
+
+# Ctrl-C.
+
+INTERRUPTED = """
+import threading, time, sys
+import numpy as np
+from gaussmix import GaussianMixture
+rng = np.random.default_rng(0)
+X = rng.random(({n_rows}, 4))
+model = GaussianMixture(20, tol=0, max_iter=10**9, init_params={start!r}, n_threads={n_threads}, random_state=0)
+print("ready", flush=True)
+try:
+    model.fit(X)
+except KeyboardInterrupt:
+    print("interrupted", threading.active_count(), hasattr(model, "means_"), flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT")
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+@pytest.mark.parametrize("n_rows, start", [(400, "random_from_data"), (1_000_000, "random_from_data"), (3_000_000, "kmeans")])
+def test_ctrl_c_ends_a_fit_at_once(n_rows, start, n_threads):
+    script = INTERRUPTED.format(n_rows=n_rows, start=start, n_threads=n_threads)
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(0.6)
+            sent = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            answer = process.stdout.readline()
+            waited = time.monotonic() - sent
+            assert process.wait(10) == 0
+        finally:
+            process.kill()
+    assert answer == "interrupted 1 False\n"
+    assert waited < 1
+
+
+# The engine.
+
+
+def test_results_are_added_in_order_and_few_are_alive():
+    alive, most, order, lock = 0, 0, [], threading.Lock()
+
+    def compute(worker, block):
+        nonlocal alive, most
+        with lock:
+            alive += 1
+            most = max(most, alive)
+        time.sleep(0.001 * (block * 7 % 5))
+
+    def add(worker, block):
+        nonlocal alive
+        with lock:
+            alive -= 1
+        order.append(block)
+
+    with Threads(4) as threads:
+        for _ in range(3):
+            threads.each(50, compute, add)
+    assert order == 3 * list(range(50)) and most <= 4 and alive == 0
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+@pytest.mark.parametrize("where", ["compute", "add"])
+@pytest.mark.parametrize("kind", [ZeroDivisionError, MemoryError, KeyboardInterrupt, SystemExit])
+def test_an_exception_stops_all_workers(n_threads, where, kind):
+    before = threading.active_count()
+    computed = []
+
+    def compute(worker, block):
+        computed.append(block)
+        if where == "compute" and block == 5:
+            raise kind("here")
+        time.sleep(0.001)
+
+    def add(worker, block):
+        if where == "add" and block == 5:
+            raise kind("here")
+
+    with pytest.raises(kind, match="here"), Threads(n_threads) as threads:
+        threads.each(1000, compute, add)
+    assert max(computed) <= 5 + 2 * n_threads
+    assert threading.active_count() == before
+
+
+def test_an_engine_goes_on_after_an_exception():
+    def fail(worker, block):
+        raise ZeroDivisionError
+
+    with Threads(3) as threads:
+        with pytest.raises(ZeroDivisionError):
+            threads.each(10, fail, lambda worker, block: None)
+        added = []
+        threads.each(10, lambda worker, block: None, lambda worker, block: added.append(block))
+        assert added == list(range(10))
+
+
+@pytest.mark.parametrize("n_blocks", [0, 1, 2])
+def test_few_blocks(n_blocks):
+    added = []
+    with Threads(7) as threads:
+        threads.each(n_blocks, lambda worker, block: None, lambda worker, block: added.append(block))
+    assert added == list(range(n_blocks))
+
+
+def test_no_thread_is_left_behind(X):
+    before = threading.active_count()
+    fit(X, n_threads=4).predict(X)
+    with pytest.raises(ValueError):
+        fit(np.zeros((100_000, 2)), n_threads=4, reg_covar=0)
+    assert threading.active_count() == before
+
+
+def test_the_number_of_threads(monkeypatch):
+    monkeypatch.setenv("GAUSSMIX_NUM_THREADS", "5")
+    assert resolve_threads() == 5 and resolve_threads(2) == 2 and resolve_threads(np.int64(3)) == 3
+    for bad in ("0", "-1", "two", "1.5"):
+        monkeypatch.setenv("GAUSSMIX_NUM_THREADS", bad)
+        with pytest.raises(ValueError, match="GAUSSMIX_NUM_THREADS"):
+            resolve_threads()
+        with pytest.raises(ValueError, match="n_threads"):
+            resolve_threads(bad)
+    for empty in ("", None):
+        monkeypatch.setenv("GAUSSMIX_NUM_THREADS", empty) if empty is not None else monkeypatch.delenv("GAUSSMIX_NUM_THREADS")
+        assert resolve_threads() >= 1
+    for bad in (float("nan"), float("inf"), [1], 0, -3):
+        with pytest.raises(ValueError, match="n_threads"):
+            resolve_threads(bad)
