@@ -25,14 +25,14 @@ from gaussmix.statistics import Statistics
 @pytest.fixture(scope="module")
 def X():
     rng = np.random.default_rng(0)
-    return draw(rng, 150_001, *random_mixture(rng, 3, 2))
+    return draw(rng, 100_003, *random_mixture(rng, 3, 2))
 
 
 def fit(X, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         weight = options.pop("sample_weight", None)
-        return GaussianMixture(3, random_state=0, max_iter=3, tol=0, **options).fit(X, sample_weight=weight)
+        return GaussianMixture(3, random_state=0, max_iter=2, tol=0, **options).fit(X, sample_weight=weight)
 
 
 def same_bits(one, other):
@@ -45,7 +45,7 @@ def same_bits(one, other):
 def test_any_number_of_threads_gives_the_same_bits(X, structure, dtype):
     X = X.astype(dtype)
     weight = np.random.default_rng(1).uniform(0, 2, size=len(X))
-    assert len(Blocks(X, 3).bounds) > 3
+    assert len(Blocks(X, 3).bounds) >= 4
     fits = [fit(X, covariance_type=structure, n_threads=n, sample_weight=weight) for n in (1, 2, 3, 7)]
     for other in fits[1:]:
         same_bits(fits[0], other)
@@ -59,7 +59,7 @@ def test_every_start_gives_the_same_bits(X, start):
 
 
 def test_two_fits_at_once_are_two_fits_in_turn(X):
-    halves = [X[:70_000], X[70_000:]]
+    halves = [X[:60_000], X[60_000:]]
     for n_threads in (1, 2):
         in_turn = [fit(half, n_threads=n_threads) for half in halves]
         with ThreadPoolExecutor(2) as pool:
@@ -118,7 +118,7 @@ def test_one_call_into_the_core_lets_others_run(what):
         "approach": lambda: centres.approach(rows, None, closest, space),
         "potentials": lambda: centres.potentials(rows, None, closest, np.zeros(n_components), space),
     }[what]
-    assert steps_beside(lambda: [work() for _ in range(1)]) > 15
+    assert steps_beside(work) > 15
 
 
 # Ctrl-C.
@@ -139,7 +139,7 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT")
-@pytest.mark.parametrize("n_threads", [1, 2, 5])
+@pytest.mark.parametrize("n_threads", [1, 3])
 @pytest.mark.parametrize("n_rows, start", [(400, "random_from_data"), (1_000_000, "random_from_data"), (3_000_000, "kmeans")])
 def test_ctrl_c_ends_a_fit_at_once(n_rows, start, n_threads):
     script = INTERRUPTED.format(n_rows=n_rows, start=start, n_threads=n_threads)
