@@ -1,8 +1,20 @@
 """Who maps the blocks: the calling thread, or several threads. The sums come out the same, bit for bit."""
 
 import os
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+
+
+def available_cpus():
+    """How many CPUs this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_worker_process():
+    """Whether multiprocessing, concurrent.futures or joblib started this process: its siblings have the other CPUs."""
+    process = sys.modules.get("multiprocessing.process")
+    return process is not None and process.current_process().name != "MainProcess"
 
 
 def resolve_threads(n_threads=None):
@@ -12,7 +24,8 @@ def resolve_threads(n_threads=None):
     Parameters
     ----------
     n_threads : int, optional
-        None means `GAUSSMIX_NUM_THREADS` if set, else the CPUs that this process may run on.
+        None means `GAUSSMIX_NUM_THREADS` if set, else the CPUs that this process may run on; in a worker process of
+        multiprocessing, concurrent.futures or joblib, one.
 
     Returns
     -------
@@ -32,7 +45,7 @@ def resolve_threads(n_threads=None):
     if n_threads is None:
         name, n_threads = "the environment variable GAUSSMIX_NUM_THREADS", os.environ.get("GAUSSMIX_NUM_THREADS")
         if not n_threads:
-            return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            return 1 if in_worker_process() else available_cpus()
     try:
         number = int(n_threads)
         if number != float(n_threads) or number < 1:
@@ -42,11 +55,49 @@ def resolve_threads(n_threads=None):
     return number
 
 
+class _Budget:
+    """
+    How many threads of this process are at work, so that fits in several Python threads share the CPUs.
+
+    Whoever calls always works; helpers are lent for one pass, as many as there are idle CPUs. As the sums do not depend
+    on the number of threads, neither do the results depend on who else is at work.
+    """
+
+    def __init__(self):
+        self.reset()
+
+    def reset(self):
+        self._lock = threading.Lock()
+        self._working = 0
+
+    def enter(self):
+        """Count the caller in."""
+        with self._lock:
+            self._working += 1
+
+    def borrow(self, wanted, limit):
+        """Helpers for one pass: up to `wanted`, while no more than `limit` threads are at work."""
+        with self._lock:
+            lent = max(0, min(wanted, limit - self._working))
+            self._working += lent
+            return lent
+
+    def leave(self, count=1):
+        with self._lock:
+            self._working -= count
+
+
+_budget = _Budget()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_budget.reset)  # the parent's other threads do not exist there
+
+
 class Threads:
     """
     Maps a function over blocks with up to `n_threads` threads, one of them the caller's.
 
-    A context manager: the other threads are started when first needed and have ended when the block is left.
+    A context manager: the other threads are started when first needed and have ended when the block is left. While
+    other fits are at work in this process, a pass takes only the CPUs that they leave idle.
 
     Parameters
     ----------
@@ -55,12 +106,15 @@ class Threads:
 
     def __init__(self, n_threads):
         self.n_threads = n_threads
+        self._limit = max(n_threads, available_cpus())
         self._pool = None
 
     def __enter__(self):
+        _budget.enter()
         return self
 
     def __exit__(self, *exception):
+        _budget.leave()
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
@@ -80,16 +134,23 @@ class Threads:
         add : callable
             Runs for one block at a time, in order.
         """
-        n_workers = min(self.n_threads, n_blocks)
-        if n_workers <= 1:
+        wanted = min(self.n_threads, n_blocks) - 1
+        helpers = _budget.borrow(wanted, self._limit) if wanted > 0 else 0
+        if not helpers:
             for block in range(n_blocks):
                 compute(0, block)
                 add(0, block)
             return
+        try:
+            self._each_with(helpers, n_blocks, compute, add)
+        finally:
+            _budget.leave(helpers)
+
+    def _each_with(self, helpers, n_blocks, compute, add):
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.n_threads - 1, thread_name_prefix="gaussmix")
         queue = _Turns(n_blocks)
-        others = [self._pool.submit(queue.work, worker, compute, add) for worker in range(1, n_workers)]
+        others = [self._pool.submit(queue.work, worker, compute, add) for worker in range(1, helpers + 1)]
         try:
             queue.work(0, compute, add)
         finally:
