@@ -157,21 +157,13 @@ def as_table(X, *, name="X"):
         raise TypeError(f"{name} is a masked array, and masked entries have no value here: fill them, or drop their rows")
     if hasattr(X, "tocsr"):
         raise TypeError(f"{name} is a sparse matrix, but dense data is needed: pass {name}.toarray()")
-    columns = getattr(X, "column_names", None) or getattr(X, "columns", None)
-    columns = list(columns) if columns is not None and not callable(columns) else None
-    if columns is not None and not all(isinstance(column, str) for column in columns):
-        columns = None
-    if hasattr(X, "to_numpy") and not isinstance(X, np.ndarray):
-        array = X.to_numpy()
-    elif hasattr(X, "column_names"):  # a pyarrow table
-        array = np.column_stack([column.to_numpy() for column in X.columns]) if X.num_columns else np.empty((len(X), 0))
-    else:
-        array = np.asarray(X)
+    columns = _column_names(X)
+    array = np.asarray(X) if columns is None or isinstance(X, np.ndarray) else _table_array(X, columns, name)
     if array.dtype.kind == "O":
         try:
             array = array.astype(np.float64)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{name} must hold numbers only: {error}") from None
+            raise type(error)(f"{name} must hold numbers only: {error}") from None
     if array.dtype.kind in "SU":
         raise ValueError(f"{name} must hold numbers, not text: dtype is {array.dtype}")
     if array.dtype.kind == "c":
@@ -183,7 +175,49 @@ def as_table(X, *, name="X"):
             f"Expected 2D array for {name}, got {array.ndim}D array of shape {array.shape} instead: one row a sample, "
             f"one column a feature. Reshape your data with {name}.reshape(-1, 1) if it has a single feature or "
             f"{name}.reshape(1, -1) if it is a single sample.")
-    return array, columns
+    return array, _checked_names(columns, name)
+
+
+def _column_names(X):
+    """The names of a table's columns: pyarrow's are `column_names`, the others' `columns`."""
+    names = getattr(X, "column_names", getattr(X, "columns", None))
+    return None if names is None or callable(names) else list(names)
+
+
+def _checked_names(columns, name):
+    kinds = sorted({type(column).__qualname__ for column in columns or ()})
+    if len(kinds) > 1 and "str" in kinds:
+        raise TypeError("Feature names are only supported if all input features have string names, but "
+                        f"{name} has {kinds} as feature name / column name types: make them all strings")
+    return list(map(str, columns)) if kinds == ["str"] else None
+
+
+def _table_array(X, columns, name):
+    """The columns of a pandas, polars or pyarrow table side by side; missing values become NaN."""
+    if hasattr(X, "to_numpy"):
+        array = X.to_numpy()
+        if array.dtype.kind in "fiub":
+            return array
+    series = [X.column(i) if hasattr(X, "column_names") else X.iloc[:, i] if hasattr(X, "iloc") else X[column]
+              for i, column in enumerate(columns)]
+    arrays = [_column_array(one, column, name) for one, column in zip(series, columns)]
+    return np.column_stack(arrays) if arrays else np.empty((len(X), 0))
+
+
+def _column_array(series, column, name):
+    array = series.to_numpy()
+    if array.dtype.kind == "O":  # booleans among numbers, or missing values of a nullable type
+        present = np.array([value is not None and value == value and str(value) != "<NA>" for value in array], dtype=bool)
+        try:
+            numbers = np.full(array.shape, np.nan)
+            numbers[present] = array[present].astype(np.float64)
+            array = numbers
+        except (TypeError, ValueError):
+            pass
+    if array.dtype.kind not in "fiub":
+        kind = series.dtype if hasattr(series, "dtype") else series.type
+        raise ValueError(f"{name} must hold numbers only, but column {column!r} holds {kind}: leave it out or code it as numbers")
+    return array
 
 
 def check_finite(X, *, name="X", largest=np.inf):
