@@ -1,10 +1,12 @@
 """Gaussian mixtures by EM: fast, exact, and at home in the scientific Python ecosystem."""
 
 from gaussmix._version import __version__
-from gaussmix.estimator import CollapseWarning, ConvergenceWarning, GaussianMixture, NotFittedError
+from gaussmix.estimator import GaussianMixture
+from gaussmix.exceptions import CollapseWarning, ConvergenceWarning, InvalidParameterError, NotFittedError
 from gaussmix.mixture import Mixture
 from gaussmix.modelfile import load, save
 from gaussmix.selection import select
 
-__all__ = ["CollapseWarning", "ConvergenceWarning", "GaussianMixture", "Mixture", "NotFittedError", "load", "save", "select",
+__all__ = ["CollapseWarning", "ConvergenceWarning", "GaussianMixture", "InvalidParameterError", "Mixture", "NotFittedError",
+           "load", "save", "select",
            "__version__"]

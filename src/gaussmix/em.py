@@ -1,5 +1,6 @@
 """The EM loop: E step, M step, stop. It reads beside section 1 of the design."""
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,8 +9,9 @@ from gaussmix._core import mstep
 from gaussmix._core.estep import Pass, Workspace
 from gaussmix._core.parameters import Parameters
 from gaussmix.statistics import Kind, Statistics
+from gaussmix.structures import structure_named
 
-__all__ = ["Fit", "Passes", "SingularStart", "allotted_start", "maximize_likelihood"]
+__all__ = ["Fit", "Passes", "SingularStart", "allotted_start", "feature_variances", "maximize_likelihood"]
 
 # A mean that moves by this many of its new standard deviations (squared) in one M step leaves second moments whose
 # rounding error, about ε times this, is 1e-12 of the new covariance. Past it they are taken again about the new mean.
@@ -164,7 +166,7 @@ def m_step(statistics, structure, parameters, reg_covar, again):
     return singular
 
 
-def allotted_start(passes, allotment, structure, reg_covar):
+def allotted_start(passes, allotment, structure, reg_covar, *, share=False):
     """
     Parameters from given labels or responsibilities: an M step before the first E step.
 
@@ -176,7 +178,9 @@ def allotted_start(passes, allotment, structure, reg_covar):
     allotment : callable
         As for `Passes.allot`.
     structure : Structure
-    reg_covar : float
+    reg_covar : float or ndarray, shape (D,)
+    share : bool
+        Whether a component without rows gets half of those of the largest one, so that both are the same; else it is refused.
 
     Returns
     -------
@@ -192,21 +196,64 @@ def allotted_start(passes, allotment, structure, reg_covar):
     some_point = np.repeat(first_row, passes.n_components, axis=0)
     means_only = passes if passes.kind == Kind.DIAG else Passes(blocks, Kind.DIAG, passes.n_components, passes.threads)
     statistics = means_only.allot(allotment, some_point)
+    donors = []
     for k in np.flatnonzero(~(statistics.weight > 0)):
-        raise SingularStart(f"component {k} of the start has no rows: use fewer than {passes.n_components} components, "
-                            "or another start")
+        if not share:
+            raise SingularStart(f"component {k} of the start has no rows: use fewer than {passes.n_components} components, "
+                                "or another start")
+        donors.append((k, int(np.argmax(statistics.weight))))
+        _halve(statistics, donors[-1:])
     centres = statistics.reference + statistics.first / statistics.weight[:, None]
+
+    def moments(reference):
+        statistics = passes.allot(allotment, reference)
+        _halve(statistics, donors)
+        return statistics
+
     parameters = Parameters(passes.kind, passes.n_components, blocks.n_features)
-    statistics = passes.allot(allotment, centres)
-    singular = m_step(statistics, structure, parameters, reg_covar, lambda means: passes.allot(allotment, means))
+    singular = m_step(moments(centres), structure, parameters, reg_covar, moments)
     if singular >= 0:
         raise SingularStart(
-            f"the covariance of component {singular} of the start is singular (its rows lie in a subspace, or are fewer "
-            "than the features need): increase reg_covar, use fewer components, or a simpler covariance_type")
+            "Fitting the mixture model failed because some components have ill-defined empirical covariance (for instance caused "
+            "by singleton or collapsed samples). Try to decrease the number of components, increase reg_covar, or scale the input "
+            f"data. In this start it is component {singular}: its rows lie in a subspace, or are too few.")
     return parameters
 
 
-def maximize_likelihood(passes, start, structure, *, tol, max_iter, reg_covar, report=None):
+def _halve(statistics, donors):
+    """Give each empty component half of its donor's rows, the two about the same point."""
+    for k, donor in donors:
+        for sums in (statistics.weight, statistics.first) + ((statistics.second,) if statistics.kind != Kind.TIED else ()):
+            sums[donor] /= 2
+            sums[k] = sums[donor]
+
+
+def feature_variances(blocks, threads):
+    """
+    The variance of every feature, with sample weights.
+
+    Parameters
+    ----------
+    blocks : Blocks
+    threads : Threads
+
+    Returns
+    -------
+    ndarray, shape (D,)
+    """
+    passes = Passes(blocks, Kind.DIAG, 1, threads)
+    longest = max(stop - start for start, stop in blocks.bounds)
+    everyone = np.zeros(longest, dtype=np.int32)
+
+    def moments(reference):
+        return passes.allot(lambda index, start, stop: (everyone[:stop - start], None), reference)
+
+    parameters = Parameters(Kind.DIAG, 1, blocks.n_features)
+    m_step(moments(np.array(blocks.X[:1], dtype=np.float64, order="C")), structure_named("diag"), parameters, 0.0, moments)
+    return np.maximum(parameters.covariances[0], 0.0)
+
+
+def maximize_likelihood(passes, start, structure, *, tol, max_iter, reg_covar, previous=-math.inf, report=None):
     """
     EM from one start: E step (5), M step (7) (8) (11), until the log-likelihood (6) stops rising.
 
@@ -220,8 +267,10 @@ def maximize_likelihood(passes, start, structure, *, tol, max_iter, reg_covar, r
         Stop when the mean log-likelihood of a row changes by less.
     max_iter : int
         Stop after so many iterations.
-    reg_covar : float
+    reg_covar : float or ndarray, shape (D,)
         Added to every variance in each M step.
+    previous : float
+        The mean log-likelihood that the first iteration's is compared with, where EM goes on from an earlier fit.
     report : callable, optional
         Called after each E step with the iteration (from 1), its mean log-likelihood and the parameters that it is of.
         EM stops where it returns True.
@@ -243,7 +292,8 @@ def maximize_likelihood(passes, start, structure, *, tol, max_iter, reg_covar, r
             fit.collapsed = singular
             break
         fit.parameters, following = following, (spare if current is start else current)
-        fit.converged = iteration > 1 and abs(fit.history[-1] - fit.history[-2]) < tol
+        fit.converged = abs(fit.history[-1] - previous) < tol
+        previous = fit.history[-1]
         if fit.converged or stop:
             break
     return fit

@@ -1,37 +1,34 @@
 """GaussianMixture: scikit-learn's conventions over the loop, the starts and the mixture."""
 
-import inspect
 import math
 import warnings
+import zlib
 
 import numpy as np
 from scipy import linalg
 
-from gaussmix.blocks import LARGEST, Blocks, as_table, as_weights, check_finite
-from gaussmix.em import Passes, SingularStart, allotted_start, maximize_likelihood
+from gaussmix.blocks import LARGEST, Blocks, as_table, as_weights, block_bounds, check_finite
+from gaussmix.collapse import effective_rows, spurious_components
+from gaussmix.em import Passes, SingularStart, allotted_start, feature_variances, maximize_likelihood
 from gaussmix.engines import Threads, resolve_threads
-from gaussmix.initialization import STARTS, as_generator, given_labels, given_responsibilities
+from gaussmix.exceptions import CollapseWarning, ConvergenceWarning, InvalidParameterError, in_use
+from gaussmix.given import allotment_of, checked_parameters, insert_parameters
+from gaussmix.initialization import STARTS, as_generator
 from gaussmix.mixture import Mixture, evaluate
+from gaussmix.progress import Progress
+from gaussmix.scikit_learn import Estimator, check_names
+from gaussmix.summary import summary_text
 from gaussmix._core.parameters import Parameters
 from gaussmix.statistics import Kind
 from gaussmix.structures import structure_named
 
-__all__ = ["CollapseWarning", "ConvergenceWarning", "GaussianMixture", "NotFittedError"]
+__all__ = ["GaussianMixture"]
+
+AUTO = 1e-6  # reg_covar="auto", as a part of each feature's variance
+RUINOUS = 1e-3  # a reg_covar of more than this part of a feature's variance gets a warning
 
 
-class NotFittedError(ValueError, AttributeError):
-    """A method was called that needs a fitted model."""
-
-
-class ConvergenceWarning(UserWarning):
-    """EM ended before the log-likelihood stopped rising."""
-
-
-class CollapseWarning(ConvergenceWarning):
-    """EM ended because a component's covariance became singular, or because a component lost all its rows."""
-
-
-class GaussianMixture:
+class GaussianMixture(Estimator):
     """
     Gaussian mixture learned by EM, with the interface of scikit-learn's class of the same name.
 
@@ -43,8 +40,9 @@ class GaussianMixture:
         "full" (VVV), "tied" (EEE), "diag" (VVI) or "spherical" (VII); mclust's names in brackets serve too.
     tol : float, default=1e-3
         EM stops when the mean log-likelihood of a row changes by less.
-    reg_covar : float, default=1e-6
-        Added to every variance, in the units of the data squared.
+    reg_covar : float or "auto", default=1e-6
+        Added to every variance, in the units of the data squared; "auto" adds a millionth of each feature's variance (their mean
+        for "spherical"), so that the fit does not depend on the units.
     max_iter : int, default=100
         EM stops after so many iterations.
     n_init : int, default=1
@@ -61,10 +59,16 @@ class GaussianMixture:
     warm_start : bool, default=False
         Whether `fit` starts from the last solution.
     verbose : int, default=0
-        1 prints each start and every `verbose_interval`-th iteration, 2 the log-likelihood's change as well.
+        1 prints each start and every `verbose_interval`-th iteration, 2 time and the log-likelihood's change as well.
     verbose_interval : int, default=10
     n_threads : int, optional
         None means `GAUSSMIX_NUM_THREADS` if set, else the CPUs that this process may run on. The result does not depend on it.
+        In a worker process of multiprocessing or joblib None means one.
+    progress : bool, default=False
+        Whether to show a progress bar (tqdm's where it is installed).
+    callback : callable, optional
+        Called in every iteration with its number (from 1), the mean log-likelihood of a row that its E step found, and the
+        `Mixture` that has it; the fit ends there where it returns something true.
 
     Attributes
     ----------
@@ -80,6 +84,8 @@ class GaussianMixture:
         The mean log-likelihood that the last E step found.
     lower_bounds_, history_ : list of float
         The same of every iteration of the best start.
+    n_parameters_ : int
+        Free parameters: what AIC and BIC count.
     n_features_in_ : int
     feature_names_in_ : ndarray of str, shape (D,)
         Only after a table whose column names are all strings.
@@ -96,11 +102,9 @@ class GaussianMixture:
     True
     """
 
-    _estimator_type = "density_estimator"
-
     def __init__(self, n_components=1, *, covariance_type="full", tol=1e-3, reg_covar=1e-6, max_iter=100, n_init=1,
                  init_params="kmeans", weights_init=None, means_init=None, precisions_init=None, random_state=None,
-                 warm_start=False, verbose=0, verbose_interval=10, n_threads=None):
+                 warm_start=False, verbose=0, verbose_interval=10, n_threads=None, progress=False, callback=None):
         self.n_components = n_components
         self.covariance_type = covariance_type
         self.tol = tol
@@ -116,58 +120,8 @@ class GaussianMixture:
         self.verbose = verbose
         self.verbose_interval = verbose_interval
         self.n_threads = n_threads
-
-    # Parameters, as scikit-learn's BaseEstimator has them.
-
-    @classmethod
-    def _parameter_defaults(cls):
-        return {name: parameter.default for name, parameter in inspect.signature(cls.__init__).parameters.items()
-                if name != "self"}
-
-    def get_params(self, deep=True):
-        """
-        The constructor's arguments.
-
-        Parameters
-        ----------
-        deep : bool
-            Without meaning here.
-
-        Returns
-        -------
-        dict
-        """
-        return {name: getattr(self, name) for name in self._parameter_defaults()}
-
-    def set_params(self, **params):
-        """
-        Set some of the constructor's arguments.
-
-        Returns
-        -------
-        GaussianMixture
-            This one.
-
-        Raises
-        ------
-        ValueError
-            Where a name is not an argument of the constructor.
-        """
-        known = self._parameter_defaults()
-        for name, value in params.items():
-            if name not in known:
-                raise ValueError(f"Invalid parameter {name!r} for estimator {self!r}. Valid parameters are: {sorted(known)!r}.")
-            setattr(self, name, value)
-        return self
-
-    def __repr__(self):
-        set_here = []
-        for name, default in self._parameter_defaults().items():
-            value = getattr(self, name)
-            if isinstance(value, np.ndarray) or not (value is default or value == default):
-                with np.printoptions(threshold=6, edgeitems=2):
-                    set_here.append(f"{name}={value!r}".replace("\n", ""))
-        return f"{type(self).__name__}({', '.join(set_here)})"
+        self.progress = progress
+        self.callback = callback
 
     # Fitting.
 
@@ -198,7 +152,10 @@ class GaussianMixture:
         ConvergenceWarning
             Where `max_iter` iterations were not enough.
         CollapseWarning
-            Where a covariance became singular; the parameters are then the last valid ones.
+            Where a covariance became singular (the parameters are then the last valid ones), or where every start led to a
+            spurious optimum (docs/collapse.md).
+        UserWarning
+            Where `reg_covar` is more than a thousandth of a feature's variance.
         """
         self._fit(X, sample_weight)
         return self
@@ -222,154 +179,149 @@ class GaussianMixture:
     def _fit(self, X, sample_weight):
         structure = self._check_parameters()
         table, columns = as_table(X)
-        n_rows, n_features = table.shape
-        if n_rows < self.n_components or n_rows < 1:
-            raise ValueError(f"Expected n_samples >= n_components but got n_components = {self.n_components}, n_samples = {n_rows}")
-        if n_features < 1:
-            raise ValueError(f"X has 0 feature(s) (shape={table.shape}) while a minimum of 1 is required.")
-        check_finite(table, largest=LARGEST)
-        blocks = Blocks(table, self.n_components, as_weights(sample_weight, n_rows))
-        rng = as_generator(self.random_state)
-        warm = self.warm_start and hasattr(self, "mixture_")
-        if warm and self.mixture_.means.shape != (self.n_components, n_features):
-            raise ValueError(f"warm_start needs the shape of the last fit, {self.mixture_.means.shape}, not "
-                             f"{(self.n_components, n_features)}")
+        blocks = self._blocks(table, sample_weight)
+        given = checked_parameters(self.weights_init, self.means_init, self.precisions_init, structure, self.n_components,
+                                   blocks.n_features)
+        rng = _parameter(as_generator, self.random_state)
+        warm = self._warm_parameters(structure, blocks.n_features)
+        progress = Progress(self.verbose, self.verbose_interval, self.progress, self.max_iter, self.callback)
         with Threads(resolve_threads(self.n_threads)) as threads:
+            reg_covar = self._regularization(blocks, threads, columns)
             passes = Passes(blocks, structure.kind, self.n_components, threads)
-            best = self._best_fit(passes, structure, rng, [self.mixture_._parameters] if warm else None)
-        if best.collapsed is not None:
-            self._warn_collapse(best)
-        elif not best.converged and self.max_iter > 0:
-            warnings.warn(f"EM did not converge in {self.max_iter} iterations: the mean log-likelihood still changed by "
-                          f"{abs(best.history[-1] - best.history[-2]) if len(best.history) > 1 else math.inf:.3g}; "
-                          "increase max_iter or tol, or try another start.", ConvergenceWarning, stacklevel=3)
-        self._keep(best, structure, table, columns)
+
+            def start():
+                if warm is not None:
+                    return warm
+                if all(value is not None for value in given):
+                    first = Parameters(structure.kind, self.n_components, blocks.n_features)
+                else:
+                    allotment = allotment_of(self.init_params, blocks, self.n_components, rng, threads)
+                    first = allotted_start(passes, allotment, structure, reg_covar, share=isinstance(self.init_params, str))
+                if any(value is not None for value in given):
+                    insert_parameters(first, *given)
+                return first
+
+            try:
+                best, spurious = self._best_fit(passes, structure, start, reg_covar, progress, warm is not None)
+            finally:
+                progress.close()
+        self._warn(best, spurious, progress.stopped)
+        self._keep(best, structure, table.dtype, blocks, columns)
         return table
 
-    def _best_fit(self, passes, structure, rng, warm):
-        """The best of several starts: proper optima before collapsed ones, then by log-likelihood."""
-        best, failure = None, None
+    def _blocks(self, table, sample_weight):
+        n_rows, n_features = table.shape
+        if n_features < 1:
+            raise ValueError(f"Found array with 0 feature(s) (shape={table.shape}) while a minimum of 1 is required.")
+        if n_rows < 2:
+            raise ValueError(f"Found array with {n_rows} sample(s) (shape={table.shape}) while a minimum of 2 is required.")
+        weights = as_weights(sample_weight, n_rows)
+        n_alive = n_rows if weights is None else np.count_nonzero(weights)
+        if n_alive < self.n_components:
+            raise ValueError(f"Expected n_samples >= n_components but got n_components = {self.n_components}, n_samples = {n_alive}"
+                             + (" with a positive sample_weight" if n_alive < n_rows else ""))
+        check_finite(table, largest=LARGEST)
+        return Blocks(table, self.n_components, weights)
+
+    def _warm_parameters(self, structure, n_features):
+        """What the last fit ended with, where this one starts from it."""
+        if not (self.warm_start and self.__sklearn_is_fitted__()):
+            return None
+        parameters = self.mixture_._parameters
+        last, wanted = ((p.kind, p.n_components, p.n_features) for p in (
+            parameters, Parameters(structure.kind, self.n_components, n_features)))
+        if last != wanted:
+            raise ValueError("warm_start goes on from the last fit, but that had n_components={1}, n_features={2} and covariances "
+                             "of kind {0}, not {4}, {5} and {3}".format(*last, *wanted))
+        return parameters
+
+    def _regularization(self, blocks, threads, columns):
+        """What is added to every variance; a warning where it is large for the data."""
+        if not self.reg_covar:
+            return 0.0
+        variances = feature_variances(blocks, threads)
+        varying = variances[variances > 0]
+        if isinstance(self.reg_covar, str):
+            if not varying.size:
+                return AUTO
+            return AUTO * np.where(variances > 0, variances, varying.mean())
+        if varying.size and self.reg_covar > RUINOUS * varying.min():
+            feature = int(np.flatnonzero(variances == varying.min())[0])
+            name = f"feature {feature}" if columns is None else f"feature {columns[feature]!r}"
+            warnings.warn(f"reg_covar={self.reg_covar:g} is more than a thousandth of the variance of {name}, {varying.min():.3g}, and "
+                          "will blur the fit: give a smaller one, reg_covar='auto', which goes by each feature's variance, or data "
+                          "in larger units.", UserWarning, stacklevel=4)
+        return float(self.reg_covar)
+
+    def _best_fit(self, passes, structure, start, reg_covar, progress, warm):
+        """The best of several starts, and its spurious components: proper optima first, then by log-likelihood."""
+        n_rows = effective_rows(passes.blocks)
+        best, spurious, failure = None, [], None
         for number in range(1 if warm else int(self.n_init)):
-            if self.verbose:
-                print(f"Initialization {number}")
+            previous = self.lower_bound_ if warm else -math.inf
+            progress.begin(number, previous)
             try:
-                start = warm[0] if warm else self._start(passes, structure, rng)
+                first = start()
             except SingularStart as error:
                 failure = error
+                progress.end(None)
                 continue
-            fit = maximize_likelihood(passes, start, structure, tol=self.tol, max_iter=int(self.max_iter),
-                                      reg_covar=self.reg_covar, report=self._report())
-            if best is None or _rank(fit) > _rank(best):
-                best = fit
+            fit = maximize_likelihood(passes, first, structure, tol=self.tol, max_iter=int(self.max_iter), reg_covar=reg_covar,
+                                      previous=previous, report=progress.listener)
+            progress.end(fit)
+            found = spurious_components(fit.parameters, n_rows, reg_covar) if fit.history else []
+            if best is None or _rank(fit, found) > _rank(best, spurious):
+                best, spurious = fit, found
+            if progress.stopped:
+                break
         if best is None:
             raise failure
-        return best
+        return best, spurious
 
-    def _report(self):
-        if not self.verbose:
-            return None
-        last = [-math.inf]
-
-        def report(iteration, log_likelihood, parameters):
-            if iteration % self.verbose_interval == 0:
-                change = f"\t ll change {log_likelihood - last[0]:.5f}" if self.verbose > 1 else ""
-                print(f"  Iteration {iteration}{change}")
-            last[0] = log_likelihood
-
-        return report
-
-    def _start(self, passes, structure, rng):
-        given = self.weights_init, self.means_init, self.precisions_init
-        n_components, n_features = passes.n_components, passes.blocks.n_features
-        if all(value is not None for value in given):
-            start = Parameters(structure.kind, n_components, n_features)
+    def _warn(self, fit, spurious, stopped):
+        if fit.collapsed is not None:
+            weight = fit.parameters.weights[fit.collapsed]
+            message = (f"Component {fit.collapsed} (weight {weight:.3g}) collapsed in iteration {len(fit.history)}: its covariance "
+                       "became singular, as its rows lie in a subspace or are too few. The parameters are those of the iteration "
+                       "before. Increase reg_covar or n_init, use fewer components, or a simpler covariance_type.")
+        elif spurious:
+            others = f" So do {len(spurious) - 1} others." if len(spurious) > 1 else ""
+            message = (f"A spurious optimum, as every start gave: {spurious[0]}.{others} Its log-likelihood says little about the data. "
+                       "Increase n_init, use fewer components, or a simpler covariance_type.")
+        elif not fit.converged and self.max_iter > 0 and not stopped:
+            warnings.warn("Best performing initialization did not converge. Try different init parameters, or increase max_iter, tol, "
+                          f"or check for degenerate data: {self.max_iter} iterations were not enough for the mean log-likelihood to "
+                          f"change by less than tol={self.tol:g}.", in_use(ConvergenceWarning), stacklevel=4)
+            return
         else:
-            start = allotted_start(passes, self._allotment(passes, rng), structure, self.reg_covar)
-        if any(value is not None for value in given):
-            self._insert_given(start, structure)
-        return start
-
-    def _allotment(self, passes, rng):
-        blocks = passes.blocks
-        if isinstance(self.init_params, str):
-            return STARTS[self.init_params](blocks, passes.n_components, rng, passes.threads)
-        array = np.asarray(self.init_params)
-        if array.shape == (blocks.n_rows,) and array.dtype.kind in "iu":
-            if array.min() < 0 or array.max() >= passes.n_components:
-                raise ValueError(f"init_params: labels must be from 0 to {passes.n_components - 1}, "
-                                 f"not from {array.min()} to {array.max()}")
-            return given_labels(np.ascontiguousarray(array, dtype=np.int32))
-        if array.shape == (blocks.n_rows, passes.n_components) and array.dtype.kind in "fiub":
-            shares = np.asarray(array, dtype=np.float64)
-            if not np.isfinite(shares).all() or (shares < 0).any():
-                raise ValueError("init_params: responsibilities must be finite and not negative")
-            if not np.allclose(shares.sum(axis=1), 1, atol=1e-6):
-                row = int(np.argmax(np.abs(shares.sum(axis=1) - 1)))
-                raise ValueError(f"init_params: the responsibilities of each row must sum to one; those of row {row} "
-                                 f"sum to {shares[row].sum():g}")
-            return given_responsibilities(shares)
-        raise ValueError(f"init_params as an array must hold whole-number labels, shape ({blocks.n_rows},), or responsibilities, "
-                         f"shape ({blocks.n_rows}, {passes.n_components}), not {array.dtype} of shape {array.shape}")
-
-    def _insert_given(self, start, structure):
-        """Overwrite what weights_init, means_init and precisions_init give."""
-        if self.weights_init is not None:
-            start.weights[...] = self._given("weights_init", start.weights.shape)
-            if (start.weights < 0).any() or not np.isclose(start.weights.sum(), 1.0, rtol=0, atol=1e-6):
-                raise ValueError("weights_init must not be negative and sum to one, but they sum to "
-                                 f"{start.weights.sum():.5f}")
-        if self.means_init is not None:
-            start.means[...] = self._given("means_init", start.means.shape)
-            start.means_rest[...] = 0
-        if self.precisions_init is not None:
-            shape = {"tied": start.covariances.shape[1:], "spherical": (self.n_components,)}.get(
-                structure.name, start.covariances.shape)
-            precisions = self._given("precisions_init", shape)
-            if structure.kind == Kind.DIAG:
-                if not (precisions > 0).all():
-                    raise ValueError(f"precisions_init must be positive for covariance_type={structure.name!r}")
-                start.covariances[...] = 1 / (precisions[:, None] if structure.name == "spherical" else precisions)
-            else:
-                for k, precision in enumerate(precisions.reshape(-1, *precisions.shape[-2:])):
-                    start.covariances[k] = _inverse(precision, k)
-        singular = start.factorize()
-        if singular >= 0:
-            raise ValueError(f"precisions_init: component {singular} has no positive definite covariance")
-
-    def _given(self, name, shape):
-        try:
-            array = np.asarray(getattr(self, name), dtype=np.float64)
-        except (TypeError, ValueError):
-            raise ValueError(f"{name} must be an array of numbers") from None
-        if array.shape != shape:
-            raise ValueError(f"The parameter '{name}' should have the shape of {shape}, but got {array.shape}")
-        if not np.isfinite(array).all():
-            raise ValueError(f"{name} must be finite")
-        return array
+            return
+        warnings.warn(message, in_use(CollapseWarning), stacklevel=4)
 
     def _check_parameters(self):
-        structure = structure_named(self.covariance_type)
+        structure = _parameter(structure_named, self.covariance_type)
         for name, least, whole in (("n_components", 1, True), ("n_init", 1, True), ("max_iter", 0, True),
-                                   ("verbose_interval", 1, True), ("tol", 0, False), ("reg_covar", 0, False)):
+                                   ("verbose_interval", 1, True), ("verbose", 0, True), ("tol", 0, False), ("reg_covar", 0, False)):
             value = getattr(self, name)
+            if name == "reg_covar" and isinstance(value, str) and value == "auto" or name == "verbose" and isinstance(value, bool):
+                continue
             number = isinstance(value, (int, np.integer) if whole else (int, float, np.integer, np.floating))
-            if not number or isinstance(value, bool) or not value >= least or value == math.inf:
-                raise ValueError(f"{name} must be a {'whole ' if whole else ''}number of at least {least}, not {value!r}")
-        if isinstance(self.init_params, str) and self.init_params not in STARTS:
-            raise ValueError(f"init_params must be one of {', '.join(map(repr, STARTS))}, or an array of labels or "
-                             f"responsibilities, not {self.init_params!r}")
+            if not number or isinstance(value, bool) or not value >= least or name == "reg_covar" and value == math.inf:
+                wanted = f"{name} must be a {'whole ' if whole else 'finite '}number of at least {least}"
+                raise in_use(InvalidParameterError)(f"{wanted}{' or auto' if name == 'reg_covar' else ''}, not {value!r}")
+        for name in ("warm_start", "progress"):
+            if not isinstance(getattr(self, name), (bool, np.bool_)):
+                raise in_use(InvalidParameterError)(f"{name} must be True or False, not {getattr(self, name)!r}")
+        if self.callback is not None and not callable(self.callback):
+            raise in_use(InvalidParameterError)(f"callback must be callable or None, not {self.callback!r}")
+        init = self.init_params
+        if isinstance(init, str) and init not in STARTS or init is None:
+            raise in_use(InvalidParameterError)(f"init_params must be one of {', '.join(map(repr, STARTS))}, or an array of labels or "
+                                                f"responsibilities, not {init!r}")
         return structure
 
-    def _warn_collapse(self, fit):
-        weight = fit.parameters.weights[fit.collapsed]
-        warnings.warn(
-            f"Component {fit.collapsed} (weight {weight:.3g}) collapsed in iteration {len(fit.history)}: its covariance became "
-            "singular, as its rows lie in a subspace or are too few. The parameters are those of the iteration before. "
-            "Increase reg_covar, use fewer components, or a simpler covariance_type.", CollapseWarning, stacklevel=4)
-
-    def _keep(self, fit, structure, table, columns):
+    def _keep(self, fit, structure, dtype, blocks, columns):
         p = fit.parameters
-        real = np.float32 if table.dtype == np.float32 else np.float64
+        real = np.float32 if dtype == np.float32 else np.float64
         mixture = Mixture.from_parameters(p)
         precisions_cholesky, precisions = _precisions(mixture._parameters)
         shape = {"tied": lambda a: a[0], "spherical": lambda a: a[:, 0]}.get(structure.name, lambda a: a)
@@ -377,34 +329,81 @@ class GaussianMixture:
         self.covariances_ = shape(p.covariances).astype(real)
         self.precisions_cholesky_ = shape(precisions_cholesky).astype(real)
         self.precisions_ = shape(precisions).astype(real)
-        self.mixture_ = mixture
+        self._fitted = mixture, self._fingerprint()
+        self._n_rows = effective_rows(blocks)
         self.converged_ = fit.converged
         self.n_iter_ = len(fit.history)
         self.lower_bound_ = fit.history[-1] if fit.history else -math.inf
-        self.history_ = self.lower_bounds_ = fit.history
-        self.n_features_in_ = table.shape[1]
+        self.lower_bounds_ = fit.history
+        self.n_features_in_ = blocks.n_features
         if columns is not None:
             self.feature_names_in_ = np.array(columns, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
 
+    # The fitted mixture, and attributes that a user set instead of fitting.
+
+    def _fingerprint(self):
+        """Tells whether a user has set another array, or changed one in place, since the fit."""
+        arrays = [np.ascontiguousarray(getattr(self, name, ())) for name in ("weights_", "means_", "precisions_cholesky_")]
+        return [(array.shape, array.dtype.str, zlib.crc32(array)) for array in arrays]
+
+    @property
+    def mixture_(self):
+        """The fitted distribution: the fit's own or, where attributes were set by hand, one of them."""
+        self._require_fit()
+        if "_fitted" in vars(self):
+            mixture, fingerprint = self._fitted
+            if fingerprint == self._fingerprint():
+                return mixture
+        if not hasattr(self, "precisions_cholesky_"):
+            return self._mixture_with(np.asarray(self.covariances_, dtype=np.float64))
+        roots = np.asarray(self.precisions_cholesky_, dtype=np.float64)
+        if structure_named(self.covariance_type).kind == Kind.DIAG:
+            return self._mixture_with(1 / roots**2)
+        roots = roots.reshape(-1, *roots.shape[-2:])
+        halves = [linalg.solve_triangular(root, np.eye(len(root))) for root in roots]
+        return self._mixture_with(np.array([half.T @ half for half in halves]))
+
+    def _mixture_with(self, covariances):
+        """A mixture of the public weights and means, and covariances in the public shape or the structure's."""
+        weights, means = np.asarray(self.weights_, dtype=np.float64), np.asarray(self.means_, dtype=np.float64)
+        parameters = Parameters(structure_named(self.covariance_type).kind, *means.shape)
+        parameters.weights[...], parameters.means[...] = weights, means
+        parameters.covariances[...] = covariances[:, None] if covariances.ndim == 1 else covariances
+        return Mixture.from_parameters(parameters)
+
+    @property
+    def history_(self):
+        """The mean log-likelihood that each iteration's E step found; scikit-learn's `lower_bounds_`."""
+        self._require_fit()
+        return self.lower_bounds_
+
+    @property
+    def n_parameters_(self):
+        """How many free parameters the fitted mixture has."""
+        self._require_fit()
+        return self._n_parameters()
+
     # What a fitted mixture answers.
 
     def _evaluate(self, X, wanted):
         table = self._checked(X)
-        return evaluate(self.mixture_._parameters, table, wanted, self.n_threads)
+        result = evaluate(self.mixture_._parameters, table, wanted, self.n_threads)
+        if wanted != "labels":  # as scikit-learn: float32 only where the model and X are
+            result = result.astype(np.result_type(result.dtype, np.asarray(self.means_).dtype), copy=False)
+        return result
 
     def _checked(self, X):
-        if not hasattr(self, "mixture_"):
-            raise NotFittedError(f"This {type(self).__name__} instance is not fitted yet. Call 'fit' with appropriate arguments "
-                                 "before using this estimator.")
+        self._require_fit()
         table, columns = as_table(X)
-        if columns is not None and hasattr(self, "feature_names_in_") and columns != list(self.feature_names_in_):
-            raise ValueError("The feature names should match those that were passed during fit: "
-                             f"{list(self.feature_names_in_)}, not {columns}")
-        if table.shape[1] != self.n_features_in_:
+        check_names(self, columns)
+        n_features = np.shape(self.means_)[1]
+        if table.shape[1] != n_features:
             raise ValueError(f"X has {table.shape[1]} features, but {type(self).__name__} is expecting "
-                             f"{self.n_features_in_} features as input")
+                             f"{n_features} features as input")
+        if not len(table):
+            raise ValueError(f"Found array with 0 sample(s) (shape={table.shape}) while a minimum of 1 is required.")
         check_finite(table)
         return table
 
@@ -471,9 +470,8 @@ class GaussianMixture:
         -------
         float
         """
-        log_p = self.score_samples(X).astype(np.float64, copy=False)
-        weights = as_weights(sample_weight, len(log_p))
-        return float(log_p.mean() if weights is None else np.average(log_p, weights=weights))
+        log_likelihood, total = self._log_likelihood(X, sample_weight)
+        return log_likelihood / total
 
     def sample(self, n_samples=1):
         """
@@ -489,12 +487,10 @@ class GaussianMixture:
         y : ndarray of int, shape (n_samples,)
             The component of each row, in ascending order.
         """
-        if not hasattr(self, "mixture_"):
-            self._checked(None)
+        self._require_fit()
         if n_samples < 1:
             raise ValueError(f"Invalid value for 'n_samples': {n_samples} . The sampling requires at least one sample.")
-        rows, labels = self.mixture_.labelled_rvs(n_samples, as_generator(self.random_state))
-        return rows.astype(self.means_.dtype, copy=False), labels
+        return self.mixture_.labelled_rvs(int(n_samples), as_generator(self.random_state))
 
     def bic(self, X, sample_weight=None):
         """
@@ -527,29 +523,80 @@ class GaussianMixture:
         """
         return -2 * self._log_likelihood(X, sample_weight)[0] + 2 * self._n_parameters()
 
+    def icl(self, X, sample_weight=None):
+        """
+        The integrated completed likelihood criterion, BIC − 2 Σ_n w_n ln max_k γ_nk; lower is better.
+
+        It asks for components that do not overlap, where BIC asks for a good density.
+
+        Parameters
+        ----------
+        X : array_like or DataFrame, shape (N, D)
+        sample_weight : array_like, shape (N,), optional
+
+        Returns
+        -------
+        float
+
+        References
+        ----------
+        Biernacki, Celeux and Govaert, "Assessing a mixture model for clustering with the integrated completed likelihood",
+        IEEE Transactions on Pattern Analysis and Machine Intelligence 22 (2000).
+        """
+        table = self._checked(X)
+        weights = as_weights(sample_weight, len(table))
+        parameters, certainty = self.mixture_._parameters, 0.0
+        for start, stop in block_bounds(*table.shape, parameters.n_components):
+            shares = evaluate(parameters, table[start:stop], "responsibilities", self.n_threads).max(axis=1)
+            certainty += float(np.log(shares.astype(np.float64)) @ (np.ones(stop - start) if weights is None else weights[start:stop]))
+        return self.bic(X, sample_weight) - 2 * certainty
+
+    def summary(self, X=None, sample_weight=None):
+        """
+        The fit as a table: a row for each component, and the criteria.
+
+        Parameters
+        ----------
+        X : array_like or DataFrame, shape (N, D), optional
+            What the criteria are computed on. Without it they are of the data of the fit and of the log-likelihood that its
+            last E step found, and ICL is left out.
+        sample_weight : array_like, shape (N,), optional
+
+        Returns
+        -------
+        str
+        """
+        self._require_fit()
+        if X is None:
+            rows, log_likelihood, icl = getattr(self, "_n_rows", None), self.lower_bound_, None
+            log_likelihood = None if rows is None or not math.isfinite(log_likelihood) else log_likelihood * rows
+        else:
+            log_likelihood, rows = self._log_likelihood(X, sample_weight)
+            icl = self.icl(X, sample_weight)
+        return summary_text(self, rows, log_likelihood, icl)
+
     def _log_likelihood(self, X, sample_weight):
         log_p = self.score_samples(X).astype(np.float64, copy=False)
         weights = as_weights(sample_weight, len(log_p))
-        return (float(log_p.sum()), len(log_p)) if weights is None else (float(log_p @ weights), float(weights.sum()))
+        if weights is None:
+            return float(log_p.sum()), len(log_p)
+        alive = weights > 0
+        return float(log_p[alive] @ weights[alive]), float(weights.sum())
 
     def _n_parameters(self):
         return structure_named(self.covariance_type).n_parameters(*self.means_.shape)
 
 
-def _rank(fit):
-    return fit.collapsed is None, fit.history[-1] if fit.history else -math.inf
-
-
-def _inverse(precision, k):
-    """The covariance of a precision matrix."""
+def _parameter(read, value):
+    """A parameter as `read` understands it, or the error of a wrong parameter."""
     try:
-        if not np.allclose(precision, precision.T):
-            raise linalg.LinAlgError
-        root = linalg.cholesky(precision, lower=True)
-    except linalg.LinAlgError:
-        raise ValueError(f"precisions_init[{k}] must be symmetric and positive definite") from None
-    half = linalg.solve_triangular(root, np.eye(len(root)), lower=True)
-    return half.T @ half
+        return read(value)
+    except ValueError as error:
+        raise in_use(InvalidParameterError)(str(error)) from None
+
+
+def _rank(fit, spurious):
+    return fit.collapsed is None, not spurious, fit.history[-1] if fit.history else -math.inf
 
 
 def _precisions(parameters):

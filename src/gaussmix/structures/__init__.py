@@ -1,5 +1,7 @@
 """Covariance structures: each is an M step, from Statistics to covariances, with its number of free parameters."""
 
+import numpy as np
+
 from gaussmix._core import mstep
 from gaussmix.statistics import Kind
 
@@ -34,8 +36,8 @@ class Structure:
         statistics : Statistics
         parameters : Parameters
             Overwritten in place.
-        reg_covar : float
-            Added to every variance.
+        reg_covar : float or ndarray, shape (D,)
+            Added to every variance, or to the variances of each feature.
 
         Returns
         -------
@@ -47,12 +49,21 @@ class Structure:
             return empty
         mstep.covariances(statistics, parameters)
         self.constrain(parameters)
-        if reg_covar:
+        if isinstance(reg_covar, np.ndarray):
+            self.add_to_features(parameters, reg_covar)
+        elif reg_covar:
             mstep.add_to_diagonal(parameters, reg_covar)
         return parameters.factorize()
 
     def constrain(self, parameters):
         """Whatever is left to do to covariances of this kind."""
+
+    def add_to_features(self, parameters, amounts):
+        """Add an amount of its own to the variances of each feature, in place."""
+        if parameters.kind == Kind.DIAG:
+            parameters.covariances[...] += amounts
+        else:
+            np.einsum("kii->ki", parameters.covariances)[...] += amounts
 
     def n_covariance_parameters(self, n_components, n_features):
         """How many free parameters the covariances of K components in D dimensions have."""
@@ -80,6 +91,9 @@ class Spherical(Structure):
 
     def constrain(self, parameters):
         mstep.average_features(parameters)
+
+    def add_to_features(self, parameters, amounts):
+        parameters.covariances[...] += amounts.mean()
 
     def n_covariance_parameters(self, n_components, n_features):
         return n_components

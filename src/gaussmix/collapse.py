@@ -1,0 +1,133 @@
+"""Spurious optima: components that fit the accidents of a few rows. docs/collapse.md gives the reasons."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg
+
+from gaussmix.statistics import Kind
+
+__all__ = ["Spurious", "effective_rows", "spurious_components"]
+
+# A component is held up by reg_covar where at least half of its variance in its narrowest direction is what reg_covar added,
+# while the whole data are this many times wider there.
+HELD = 0.5
+WIDER = 100.0
+# A component of few rows, fewer than twice as many as a covariance needs to be regular, is spurious where it is this much
+# narrower, in some direction, than the components are on average.
+FEW = 2
+NARROW = 0.01
+
+
+@dataclass(frozen=True)
+class Spurious:
+    """
+    A component that fits an accident.
+
+    Attributes
+    ----------
+    component : int
+    rows : float
+        How many rows it has, Σ_n w_n γ_nk.
+    ratio : float
+        Its variance in its narrowest direction, by that of the data (held) or of the average component (not held).
+    held : bool
+        Whether reg_covar alone keeps its covariance from being singular.
+    """
+
+    component: int
+    rows: float
+    ratio: float
+    held: bool
+
+    def __str__(self):
+        rows = f"component {self.component} sits on {self.rows:.3g} rows"
+        if self.held:
+            return f"{rows} and is kept from being singular by reg_covar alone"
+        return f"{rows} and is {1 / self.ratio:.2g} times narrower (in variance) than the average component in one direction"
+
+
+def effective_rows(blocks):
+    """
+    How many rows the data have: Σ_n w_n, or the number of rows with weight where that is more (weights that sum to one, say).
+
+    Parameters
+    ----------
+    blocks : Blocks
+
+    Returns
+    -------
+    float
+    """
+    if blocks.weights is None:
+        return float(blocks.n_rows)
+    return float(max(blocks.weights.sum(), np.count_nonzero(blocks.weights)))
+
+
+def spurious_components(parameters, n_rows, reg_covar):
+    """
+    The components of a fit that sit on accidents of a few rows.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Factorized.
+    n_rows : float
+        As `effective_rows` counts them.
+    reg_covar : float or ndarray, shape (D,)
+        What the fit added to every variance.
+
+    Returns
+    -------
+    list of Spurious
+        Empty for a proper optimum.
+    """
+    rows = parameters.weights * n_rows
+    few = _few(parameters, rows)
+    held = np.max(reg_covar) * _precision_bound(parameters) > HELD
+    if parameters.n_components == 1 or not (few | held).any():
+        return []
+    covariances = [_matrix(parameters, k) for k in range(parameters.n_components)]
+    within = np.einsum("k,kij->ij", parameters.weights, covariances)
+    away = parameters.means - parameters.weights @ parameters.means
+    total = within + (parameters.weights * away.T) @ away
+    found = []
+    for k in np.flatnonzero(few | held):
+        ratio, direction = _narrowest(covariances[k], total)
+        added = direction @ (np.broadcast_to(reg_covar, direction.shape) * direction)
+        if held[k] and ratio * WIDER < 1 and added > HELD * (direction @ covariances[k] @ direction):
+            found.append(Spurious(int(k), float(rows[k]), ratio, True))
+        elif few[k] and (ratio := _narrowest(covariances[k], within)[0]) < NARROW:
+            found.append(Spurious(int(k), float(rows[k]), ratio, False))
+    return found
+
+
+def _few(parameters, rows):
+    """Which components have fewer than twice the rows that their covariance needs to be regular."""
+    if parameters.kind == Kind.TIED:  # the rows of all components are behind their common covariance
+        return np.zeros(len(rows), dtype=bool)
+    return rows < FEW * (2 if parameters.kind == Kind.DIAG else parameters.n_features + 1)
+
+
+def _precision_bound(parameters):
+    """An upper bound of the largest eigenvalue of each Σ_k⁻¹: the squared Frobenius norm of L_k⁻¹."""
+    squares = parameters.factors**2
+    bound = squares.max(axis=1) if parameters.kind == Kind.DIAG else squares.sum(axis=(1, 2))
+    return np.broadcast_to(bound, parameters.n_components)
+
+
+def _matrix(parameters, k):
+    if parameters.kind == Kind.DIAG:
+        return np.diag(parameters.covariances[k])
+    return parameters.covariances[0 if parameters.kind == Kind.TIED else k]
+
+
+def _narrowest(covariance, reference):
+    """The direction in which a covariance is smallest by another, and the quotient of the variances there."""
+    scale = np.sqrt(np.diag(reference))
+    try:
+        values, vectors = linalg.eigh(covariance / np.outer(scale, scale), reference / np.outer(scale, scale),
+                                      subset_by_index=[0, 0])
+    except linalg.LinAlgError:  # the reference is singular to rounding: the data lie in a subspace, in which nobody is narrow
+        return 1.0, np.zeros(len(scale))
+    return float(max(values[0], 0.0)), vectors[:, 0] / scale

@@ -1,0 +1,75 @@
+"""What goes wrong, under the builtin types that scikit-learn's errors have, and under scikit-learn's own where it is in use."""
+
+import functools
+import sys
+
+__all__ = ["CollapseWarning", "ConvergenceWarning", "InvalidParameterError", "NotFittedError", "in_use"]
+
+
+class _Raised:
+    """Pickles by the name of its public class, as the class in use may not exist where it is unpickled."""
+
+    def __reduce__(self):
+        return _restored, (self.public, self.args)
+
+
+class NotFittedError(_Raised, ValueError, AttributeError):
+    """A method was called that needs a fitted model."""
+
+
+class InvalidParameterError(_Raised, ValueError, TypeError):
+    """A parameter of the constructor is of a wrong type or value."""
+
+
+class ConvergenceWarning(_Raised, UserWarning):
+    """EM ended before the log-likelihood stopped rising."""
+
+
+class CollapseWarning(ConvergenceWarning):
+    """
+    A component collapsed.
+
+    Its covariance became singular, it lost all its rows, or it sits on a few rows whose likelihood says nothing
+    (docs/collapse.md).
+    """
+
+
+for public_class in (NotFittedError, InvalidParameterError, ConvergenceWarning, CollapseWarning):
+    public_class.public = public_class
+
+
+def in_use(kind):
+    """
+    The class to raise: where scikit-learn is loaded, one that `except` and `filterwarnings` with its class catch too.
+
+    Parameters
+    ----------
+    kind : type
+        One of this module's.
+
+    Returns
+    -------
+    type
+        `kind`, or a subclass of it and of scikit-learn's class of the same name.
+
+    Examples
+    --------
+    >>> issubclass(in_use(NotFittedError), NotFittedError)
+    True
+    """
+    modules = sys.modules.get("sklearn.exceptions"), sys.modules.get("sklearn.utils._param_validation")
+    for base in kind.__mro__:
+        for module in modules:
+            theirs = getattr(module, base.__name__, None)
+            if theirs is not None and base.__module__ == __name__:
+                return _both(kind, theirs)
+    return kind
+
+
+@functools.cache
+def _both(ours, theirs):
+    return type(ours.__name__, (ours, theirs), {"__doc__": ours.__doc__, "__module__": ours.__module__})
+
+
+def _restored(kind, arguments):
+    return in_use(kind)(*arguments)

@@ -1,0 +1,154 @@
+"""What a user gives EM to start from: labels or responsibilities, weights, means and precisions; checked."""
+
+import numpy as np
+from scipy import linalg
+
+from gaussmix.initialization import STARTS, given_labels, given_responsibilities
+from gaussmix.statistics import Kind
+
+__all__ = ["allotment_of", "checked_parameters", "insert_parameters"]
+
+
+def allotment_of(init_params, blocks, n_components, rng, threads):
+    """
+    The allotment that `init_params` names or holds.
+
+    Parameters
+    ----------
+    init_params : str or array_like
+    blocks : Blocks
+    n_components : int
+    rng : numpy.random.Generator
+    threads : Threads
+
+    Returns
+    -------
+    callable
+        As `Passes.allot` takes it.
+
+    Raises
+    ------
+    ValueError
+        Where an array holds neither labels nor responsibilities of these rows.
+    """
+    if isinstance(init_params, str):
+        return STARTS[init_params](blocks, n_components, rng, threads)
+    array = np.asarray(init_params)
+    if array.shape == (blocks.n_rows,) and array.dtype.kind in "iu":
+        if array.min() < 0 or array.max() >= n_components:
+            raise ValueError(f"init_params: labels must be from 0 to {n_components - 1}, not from {array.min()} to {array.max()}")
+        return given_labels(np.ascontiguousarray(array, dtype=np.int32))
+    if array.shape == (blocks.n_rows, n_components) and array.dtype.kind in "fiub":
+        return given_responsibilities(_checked_responsibilities(np.asarray(array, dtype=np.float64)))
+    raise ValueError(f"init_params as an array must hold whole-number labels, shape ({blocks.n_rows},), or responsibilities, "
+                     f"shape ({blocks.n_rows}, {n_components}), not {array.dtype} of shape {array.shape}")
+
+
+def _checked_responsibilities(shares):
+    if not np.isfinite(shares).all() or (shares < 0).any():
+        row = int(np.argmax((~np.isfinite(shares) | (shares < 0)).any(axis=1)))
+        raise ValueError(f"init_params: responsibilities must be finite and not negative, but row {row} holds {shares[row]}")
+    if not np.allclose(shares.sum(axis=1), 1, rtol=0, atol=1e-6):
+        row = int(np.argmax(np.abs(shares.sum(axis=1) - 1)))
+        raise ValueError(f"init_params: the responsibilities of each row must sum to one; those of row {row} "
+                         f"sum to {shares[row].sum():g}")
+    return shares
+
+
+def checked_parameters(weights, means, precisions, structure, n_components, n_features):
+    """
+    `weights_init`, `means_init` and `precisions_init` as arrays.
+
+    Parameters
+    ----------
+    weights, means, precisions : array_like or None
+    structure : Structure
+    n_components, n_features : int
+
+    Returns
+    -------
+    weights : ndarray, shape (K,), or None
+    means : ndarray, shape (K, D), or None
+    covariances : ndarray or None
+        Of the precisions, in the shape of the structure's kind.
+
+    Raises
+    ------
+    ValueError
+        Where one is of another shape or not finite, weights are negative or do not sum to one, or a precision is not
+        positive definite.
+    """
+    if weights is not None:
+        weights = _checked_weights(weights, n_components)
+    if means is not None:
+        means = _array("means_init", means, (n_components, n_features))
+    if precisions is not None:
+        precisions = _covariances(precisions, structure, n_components, n_features)
+    return weights, means, precisions
+
+
+def insert_parameters(start, weights, means, covariances):
+    """Overwrite what is given of a start, and factorize it."""
+    if weights is not None:
+        start.weights[...] = weights
+    if means is not None:
+        start.means[...] = means
+        start.means_rest[...] = 0
+    if covariances is not None:
+        start.covariances[...] = covariances
+    singular = start.factorize()
+    if singular >= 0:
+        raise ValueError(f"precisions_init[{singular}] is too close to singular, or too large or small, for double precision")
+
+
+def _checked_weights(weights, n_components):
+    given = np.asarray(weights)
+    array = _array("weights_init", weights, (n_components,))
+    if (array < 0).any() or (array > 1).any():
+        k = int(np.argmax((array < 0) | (array > 1)))
+        raise ValueError(f"weights_init must be in the range from 0 to 1, but weights_init[{k}] is {array[k]:g}")
+    if not abs(array.sum() - 1) <= (1e-6 if given.dtype == np.float32 else 1e-8):
+        raise ValueError(f"weights_init must sum to one, but they sum to {array.sum():.9g}")
+    return array
+
+
+def _covariances(precisions, structure, n_components, n_features):
+    kind = structure.kind
+    shape = {"tied": (n_features, n_features), "spherical": (n_components,), "diag": (n_components, n_features)}.get(
+        structure.name, (n_components, n_features, n_features))
+    array = _array("precisions_init", precisions, shape)
+    if kind == Kind.DIAG:
+        if not (array > 0).all():
+            k = int(np.argwhere(~(array > 0))[0][0])
+            raise ValueError(f"precisions_init must be positive, but precisions_init[{k}] is {array[k]}")
+        return 1 / (array[:, None] if array.ndim == 1 else array)
+    return np.array([_inverse(precision, f"[{k}]" if array.ndim == 3 else "")
+                     for k, precision in enumerate(array.reshape(-1, n_features, n_features))])
+
+
+def _inverse(precision, which):
+    """The covariance of a precision matrix."""
+    try:
+        if not np.allclose(precision, precision.T):
+            raise linalg.LinAlgError
+        root = linalg.cholesky(precision, lower=True)
+    except linalg.LinAlgError:
+        raise ValueError(f"precisions_init{which} must be symmetric and positive definite") from None
+    half = linalg.solve_triangular(root, np.eye(len(root)), lower=True)
+    return half.T @ half
+
+
+def _array(name, value, shape):
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind == "c":
+            raise TypeError
+        array = array.astype(np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be an array of real numbers") from None
+    if array.shape != shape:
+        raise ValueError(f"The parameter '{name}' should have the shape of {shape}, but got {array.shape}")
+    if not np.isfinite(array).all():
+        where = ", ".join(map(str, np.argwhere(~np.isfinite(array))[0]))
+        raise ValueError(f"{name} must be finite, but {name}[{where}] is not")
+    return array

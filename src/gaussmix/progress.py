@@ -1,0 +1,133 @@
+"""What a long fit shows while it runs: scikit-learn's lines, a progress bar, and a callback that may stop it."""
+
+import math
+import sys
+import time
+
+from gaussmix.mixture import Mixture
+
+__all__ = ["Progress"]
+
+
+class Progress:
+    """
+    Listens to the starts and iterations of one fit.
+
+    Parameters
+    ----------
+    verbose : int
+        1 prints scikit-learn's short lines, 2 or more its long ones.
+    verbose_interval : int
+        Every how many iterations.
+    bar : bool
+        Whether to show a progress bar.
+    max_iter : int
+    callback : callable, optional
+        Called with the iteration (from 1), its mean log-likelihood and the mixture that it is of; the whole fit ends where it
+        returns something true.
+
+    Attributes
+    ----------
+    stopped : bool
+        Whether the callback ended the fit.
+    """
+
+    def __init__(self, verbose=0, verbose_interval=10, bar=False, max_iter=100, callback=None):
+        self.verbose, self.interval = int(verbose), verbose_interval
+        self.callback = callback
+        self.stopped = False
+        self._bar = _bar(max_iter) if bar else None
+        self._last = -math.inf
+
+    def begin(self, number, log_likelihood=-math.inf):
+        """A start begins, from parameters that an earlier fit left at `log_likelihood`."""
+        self._last = log_likelihood
+        self._begun = self._ticked = time.perf_counter()
+        if self.verbose:
+            print(f"Initialization {number}")
+        if self._bar is not None:
+            self._bar.begin(number)
+
+    @property
+    def listener(self):
+        """What `maximize_likelihood` calls after each E step, or None where nobody listens."""
+        return self._iteration if self.verbose or self._bar is not None or self.callback is not None else None
+
+    def _iteration(self, iteration, log_likelihood, parameters):
+        change, self._last = log_likelihood - self._last, log_likelihood
+        if self.verbose and iteration % self.interval == 0:
+            now = time.perf_counter()
+            detail = f"\t time lapse {now - self._ticked:.5f}s\t ll change {change:.5f}" if self.verbose > 1 else ""
+            self._ticked = now
+            print(f"  Iteration {iteration}{detail}")
+        if self._bar is not None:
+            self._bar.advance(iteration, log_likelihood, change)
+        if self.callback is not None and self.callback(iteration, log_likelihood, Mixture.from_parameters(parameters)):
+            self.stopped = True
+        return self.stopped
+
+    def end(self, fit):
+        """A start ended with `fit`, or, where it is None, could not begin."""
+        if self._bar is not None:
+            self._bar.end()
+        if not self.verbose:
+            return
+        message = f"Initialization {'converged' if fit is not None and fit.converged else 'did not converge'}."
+        if self.verbose > 1:
+            bound = fit.history[-1] if fit is not None and fit.history else -math.inf
+            message += f" time lapse {time.perf_counter() - self._begun:.5f}s\t lower bound {bound:.5f}."
+        print(message)
+
+    def close(self):
+        """The fit ended, however."""
+        if self._bar is not None:
+            self._bar.end()
+
+
+def _bar(max_iter):
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        return _Lines(max_iter)
+    return _Bar(tqdm, max_iter)
+
+
+class _Bar:
+    """tqdm's bar, one for each start."""
+
+    def __init__(self, tqdm, max_iter):
+        self._tqdm, self._max_iter, self._shown = tqdm, max_iter, None
+
+    def begin(self, number):
+        self._shown = self._tqdm(total=self._max_iter, desc=f"EM, start {number}", unit="it", leave=True)
+
+    def advance(self, iteration, log_likelihood, change):
+        self._shown.set_postfix_str(f"log-likelihood {log_likelihood:.6g}, change {change:.2g}", refresh=False)
+        self._shown.update(1)
+
+    def end(self):
+        if self._shown is not None:
+            self._shown.close()
+            self._shown = None
+
+
+class _Lines:
+    """Without tqdm: one line on standard error for each start, written over about ten times a second."""
+
+    def __init__(self, max_iter):
+        self._max_iter, self._number, self._next, self._text = max_iter, 0, 0.0, ""
+
+    def begin(self, number):
+        self._number, self._next, self._text = number, 0.0, ""
+
+    def advance(self, iteration, log_likelihood, change):
+        self._text = (f"EM, start {self._number}: iteration {iteration} of {self._max_iter}, log-likelihood {log_likelihood:.6g}, "
+                      f"change {change:.2g}")
+        if time.perf_counter() >= self._next:
+            self._next = time.perf_counter() + 0.1
+            print(f"\r{self._text:<100}", end="", file=sys.stderr, flush=True)
+
+    def end(self):
+        if self._text:
+            print(f"\r{self._text:<100}", file=sys.stderr, flush=True)
+            self._text = ""

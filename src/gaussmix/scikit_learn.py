@@ -1,0 +1,279 @@
+"""What scikit-learn asks of an estimator, answered without inheriting from it: nothing here loads it until it asks.
+
+Only methods that scikit-learn's own code, or a user of its features, calls import it.
+"""
+
+import html
+import inspect
+import sys
+import warnings
+from copy import deepcopy
+
+import numpy as np
+
+from gaussmix.exceptions import NotFittedError, in_use
+
+__all__ = ["Estimator", "check_names"]
+
+WEIGHTED = ("fit", "score")  # the methods whose sample_weight scikit-learn's metadata routing may fill
+FITTED = ("weights_", "means_", "covariances_", "precisions_cholesky_", "precisions_", "converged_", "n_iter_", "lower_bound_",
+          "lower_bounds_", "n_features_in_", "feature_names_in_")
+UNCHANGED = "$UNCHANGED$"  # scikit-learn's word for a request that stays as it is
+
+
+class Estimator:
+    """Parameters, tags, metadata routing and representations of an estimator."""
+
+    _estimator_type = "density_estimator"
+
+    @classmethod
+    def _parameter_defaults(cls):
+        return {name: parameter.default for name, parameter in inspect.signature(cls.__init__).parameters.items()
+                if name != "self"}
+
+    def get_params(self, deep=True):
+        """
+        The constructor's arguments.
+
+        Parameters
+        ----------
+        deep : bool
+            Without meaning here.
+
+        Returns
+        -------
+        dict
+        """
+        return {name: getattr(self, name) for name in self._parameter_defaults()}
+
+    def set_params(self, **params):
+        """
+        Set some of the constructor's arguments.
+
+        Returns
+        -------
+        GaussianMixture
+            This one.
+
+        Raises
+        ------
+        ValueError
+            Where a name is not an argument of the constructor; nothing is set then.
+        """
+        known = self._parameter_defaults()
+        for name in params:
+            if name not in known:
+                raise ValueError(f"Invalid parameter {name!r} for estimator {self!r}. Valid parameters are: {sorted(known)!r}.")
+        for name, value in params.items():
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self):
+        set_here = []
+        for name, default in self._parameter_defaults().items():
+            value = getattr(self, name)
+            if not (value is default or (np.isscalar(value) and value == default)):
+                with np.printoptions(threshold=6, edgeitems=2):
+                    set_here.append(f"{name}={value!r}".replace("\n", ""))
+        return f"{type(self).__name__}({', '.join(set_here)})"
+
+    def _repr_html_(self):
+        """What a notebook shows: scikit-learn's diagram where it is in use, else the text."""
+        if "sklearn" in sys.modules:
+            from sklearn import get_config
+            from sklearn.utils import estimator_html_repr
+
+            if get_config()["display"] == "diagram":
+                return estimator_html_repr(self)
+        text = self.summary() if self.__sklearn_is_fitted__() else repr(self)
+        return f"<pre>{html.escape(text)}</pre>"
+
+    def __sklearn_is_fitted__(self):
+        return "weights_" in vars(self)
+
+    def _require_fit(self):
+        if not self.__sklearn_is_fitted__():
+            raise in_use(NotFittedError)(f"This {type(self).__name__} instance is not fitted yet. Call 'fit' with appropriate "
+                                         "arguments before using this estimator.")
+
+    def __sklearn_tags__(self):
+        from sklearn.utils import InputTags, Tags, TargetTags
+
+        return Tags(estimator_type=self._estimator_type, target_tags=TargetTags(required=False), transformer_tags=None,
+                    regressor_tags=None, classifier_tags=None, input_tags=InputTags())
+
+    # Metadata routing of sample_weight.
+
+    def get_metadata_routing(self):
+        """
+        Which metadata `fit` and `score` ask a scikit-learn meta-estimator for.
+
+        Returns
+        -------
+        sklearn.utils.metadata_routing.MetadataRequest
+        """
+        from sklearn.utils.metadata_routing import MetadataRequest
+
+        if hasattr(self, "_metadata_request"):
+            return deepcopy(self._metadata_request)
+        requests = MetadataRequest(owner=type(self).__name__)
+        for method in WEIGHTED:
+            getattr(requests, method).add_request(param="sample_weight", alias=None)
+        return requests
+
+    def set_fit_request(self, *, sample_weight=UNCHANGED):
+        """
+        Ask scikit-learn's meta-estimators to pass `sample_weight` to `fit`.
+
+        Parameters
+        ----------
+        sample_weight : bool, None or str
+            True passes it, False does not, None raises where it is given, a string is another name for it.
+
+        Returns
+        -------
+        GaussianMixture
+            This one.
+
+        Raises
+        ------
+        RuntimeError
+            Where `sklearn.set_config(enable_metadata_routing=True)` was not called.
+        """
+        return self._request("fit", sample_weight)
+
+    def set_score_request(self, *, sample_weight=UNCHANGED):
+        """
+        Ask scikit-learn's meta-estimators to pass `sample_weight` to `score`.
+
+        Parameters
+        ----------
+        sample_weight : bool, None or str
+            As for `set_fit_request`.
+
+        Returns
+        -------
+        GaussianMixture
+            This one.
+
+        Raises
+        ------
+        RuntimeError
+            Where `sklearn.set_config(enable_metadata_routing=True)` was not called.
+        """
+        return self._request("score", sample_weight)
+
+    def _request(self, method, alias):
+        from sklearn import get_config
+
+        if not get_config()["enable_metadata_routing"]:
+            raise RuntimeError("This method is only available when metadata routing is enabled. You can enable it using "
+                               "sklearn.set_config(enable_metadata_routing=True).")
+        requests = self.get_metadata_routing()
+        if alias != UNCHANGED:
+            getattr(requests, method).add_request(param="sample_weight", alias=alias)
+        self._metadata_request = requests
+        return self
+
+    # To scikit-learn's class and back.
+
+    def to_sklearn(self):
+        """
+        The same model as a `sklearn.mixture.GaussianMixture`.
+
+        Parameters and, where it is fitted, attributes are the same to the last bit; what scikit-learn has no name for
+        (`n_threads`, `progress`, `callback`) is left out.
+
+        Returns
+        -------
+        sklearn.mixture.GaussianMixture
+
+        Raises
+        ------
+        ValueError
+            Where `init_params` is an array or `reg_covar` is "auto", which scikit-learn has not.
+        """
+        from sklearn.mixture import GaussianMixture
+
+        from gaussmix.structures import structure_named
+
+        if not isinstance(self.init_params, str) or isinstance(self.reg_covar, str):
+            raise ValueError("scikit-learn knows no array as init_params and no reg_covar='auto': set them to what it knows before "
+                             "to_sklearn()")
+        parameters = {name: getattr(self, name) for name in GaussianMixture().get_params()}
+        name = structure_named(self.covariance_type).name
+        if name not in ("full", "tied", "diag", "spherical"):
+            raise ValueError(f"scikit-learn has no covariance_type {name!r}, only 'full', 'tied', 'diag' and 'spherical'")
+        return _copy_fit(self, GaussianMixture(**parameters | {"covariance_type": name}))
+
+    @classmethod
+    def from_sklearn(cls, model):
+        """
+        The same model as a `sklearn.mixture.GaussianMixture`, under this class.
+
+        Parameters
+        ----------
+        model : sklearn.mixture.GaussianMixture
+            Fitted or not.
+
+        Returns
+        -------
+        GaussianMixture
+            Its parameters and attributes are the same to the last bit.
+
+        Raises
+        ------
+        TypeError
+            Where `model` is of another class.
+        """
+        from sklearn.mixture import GaussianMixture
+
+        if not isinstance(model, GaussianMixture):
+            raise TypeError(f"from_sklearn takes a sklearn.mixture.GaussianMixture, not {type(model).__name__}")
+        return _copy_fit(model, cls(**model.get_params(deep=False)))
+
+
+def _copy_fit(source, target):
+    for name in FITTED:
+        if hasattr(source, name):
+            value = getattr(source, name)
+            setattr(target, name, value.copy() if isinstance(value, (np.ndarray, list)) else value)
+    return target
+
+
+def check_names(estimator, columns):
+    """
+    Compare the column names of new data with those of the fit, as scikit-learn does.
+
+    Parameters
+    ----------
+    estimator : Estimator
+    columns : list of str or None
+
+    Raises
+    ------
+    ValueError
+        Where both have names and they differ.
+
+    Warns
+    -----
+    UserWarning
+        Where only one of them has names.
+    """
+    name, fitted = type(estimator).__name__, getattr(estimator, "feature_names_in_", None)
+    fitted = None if fitted is None else list(fitted)
+    if columns == fitted:
+        return
+    if fitted is None:
+        warnings.warn(f"X has feature names, but {name} was fitted without feature names", stacklevel=5)
+    elif columns is None:
+        warnings.warn(f"X does not have valid feature names, but {name} was fitted with feature names", stacklevel=5)
+    else:
+        message = "The feature names should match those that were passed during fit.\n"
+        for what, names in (("Feature names unseen at fit time", set(columns) - set(fitted)),
+                            ("Feature names seen at fit time, yet now missing", set(fitted) - set(columns))):
+            if names:
+                message += f"{what}:\n" + "".join(f"- {name}\n" for name in sorted(names)[:5]) + "- ...\n" * (len(names) > 5)
+        if set(columns) == set(fitted):
+            message += "Feature names must be in the same order as they were in fit.\n"
+        raise ValueError(message)

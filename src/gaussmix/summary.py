@@ -1,0 +1,53 @@
+"""A fitted mixture as a statistician's table."""
+
+import math
+
+import numpy as np
+
+__all__ = ["summary_text"]
+
+
+def summary_text(estimator, rows, log_likelihood, icl):
+    """
+    A line for each component, and the criteria.
+
+    Parameters
+    ----------
+    estimator : GaussianMixture
+        Fitted.
+    rows : float or None
+        Σ_n w_n.
+    log_likelihood : float or None
+        L (6) of those rows.
+    icl : float or None
+
+    Returns
+    -------
+    str
+    """
+    mixture, n_parameters = estimator.mixture_, estimator.n_parameters_
+    names = list(getattr(estimator, "feature_names_in_", [f"x{i}" for i in range(mixture.n_features)]))
+    header = ["component", "weight", "rows", *(f"mean {name}" for name in names), *(f"sd {name}" for name in names), "log det"]
+    lines = [header] + [_component(mixture, k, rows) for k in range(mixture.n_components)]
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    table = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths)) for line in lines]
+    state = "converged" if estimator.converged_ else "not converged"
+    title = (f"Gaussian mixture, {mixture.n_components} components, {mixture.n_features} features, {estimator.covariance_type} "
+             f"covariances: {state} after {estimator.n_iter_} iterations")
+    criteria = [f"free parameters {n_parameters}"]
+    if rows is not None:
+        criteria.insert(0, f"rows {rows:g}")
+    if log_likelihood is not None:
+        criteria += [f"log-likelihood {log_likelihood:.4f}", f"BIC {-2 * log_likelihood + n_parameters * math.log(rows):.4f}",
+                     f"AIC {-2 * log_likelihood + 2 * n_parameters:.4f}"]
+    if icl is not None:
+        criteria.append(f"ICL {icl:.4f}")
+    return "\n".join([title, "", *table, "", ", ".join(criteria)])
+
+
+def _component(mixture, k, rows):
+    covariance = mixture.covariances[k]
+    log_det = np.linalg.slogdet(covariance)[1]
+    numbers = [mixture.weights[k], math.nan if rows is None else mixture.weights[k] * rows, *mixture.means[k],
+               *np.sqrt(np.diag(covariance)), log_det]
+    return [str(k), *("-" if math.isnan(number) else f"{number:.4g}" for number in numbers)]
