@@ -158,14 +158,12 @@ def as_table(X, *, name="X"):
     if hasattr(X, "tocsr"):
         raise TypeError(f"{name} is a sparse matrix, but dense data is needed: pass {name}.toarray()")
     columns = _column_names(X)
-    array = np.asarray(X) if columns is None or isinstance(X, np.ndarray) else _table_array(X, columns, name)
-    if array.dtype.kind == "O":
+    array = _plain_array(X, name) if columns is None or isinstance(X, np.ndarray) else _table_array(X, columns, name)
+    if array.dtype.kind in "OSU":
         try:
             array = array.astype(np.float64)
         except (TypeError, ValueError) as error:
-            raise type(error)(f"{name} must hold numbers only: {error}") from None
-    if array.dtype.kind in "SU":
-        raise ValueError(f"{name} must hold numbers, not text: dtype is {array.dtype}")
+            raise type(error)(f"{name} must hold numbers only, but {_first_wrong(array)}: {error}") from None
     if array.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: {name} must be real")
     if array.dtype.kind not in "fiub":
@@ -176,6 +174,28 @@ def as_table(X, *, name="X"):
             f"one column a feature. Reshape your data with {name}.reshape(-1, 1) if it has a single feature or "
             f"{name}.reshape(1, -1) if it is a single sample.")
     return array, _checked_names(columns, name)
+
+
+def _plain_array(X, name):
+    try:
+        return np.asarray(X)
+    except ValueError:
+        lengths = [np.size(row) for row in X]
+        row = next((i for i, length in enumerate(lengths) if length != lengths[0]), 0)
+        raise ValueError(f"{name} must be a table whose rows are all of one length, but row {row} has {lengths[row]} values and "
+                         f"row 0 has {lengths[0]}") from None
+
+
+def _first_wrong(array):
+    """Where the first entry is that is no number."""
+    for place, value in np.ndenumerate(array):
+        try:
+            float(value)
+        except (TypeError, ValueError):
+            shown = value.item() if isinstance(value, np.generic) else value
+            where = f"row {place[0]}, column {place[1]}" if len(place) == 2 else f"index {place}"
+            return f"holds {shown!r:.40} at {where}"
+    return "does not"
 
 
 def _column_names(X):
@@ -238,7 +258,7 @@ def check_finite(X, *, name="X", largest=np.inf):
             plain = np.isfinite(np.vdot(block, block) if block.flags.c_contiguous else np.sum(block))
         if plain and (largest == np.inf or block.flags.c_contiguous):
             continue
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             bad = ~(np.abs(block) <= largest) | ~np.isfinite(block)
         if bad.any():
             row, column = np.argwhere(bad)[0]
@@ -271,9 +291,12 @@ def as_weights(weights, n_rows):
     if weights is None:
         return None
     array = np.asarray(weights)
-    if array.dtype.kind not in "fiub":
-        array = array.astype(np.float64)
-    array = np.ascontiguousarray(array, dtype=np.float64)
+    try:
+        if array.dtype.kind == "c":
+            raise TypeError("they are complex")
+        array = np.ascontiguousarray(array, dtype=np.float64).reshape(array.shape)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"sample_weight must be real numbers: {error}") from None
     if array.ndim == 0:
         array = np.full(n_rows, float(array))
     if array.shape != (n_rows,):

@@ -240,6 +240,9 @@ class GaussianMixture(Estimator):
         if not self.reg_covar:
             return 0.0
         variances = feature_variances(blocks, threads)
+        for feature in np.flatnonzero(variances == 0):
+            if (blocks.X[:, feature] != blocks.X[0, feature]).any():
+                variances[feature] = np.finfo(np.float64).tiny  # not constant: its squares underflow
         varying = variances[variances > 0]
         if isinstance(self.reg_covar, str):
             if not varying.size:
@@ -325,10 +328,15 @@ class GaussianMixture(Estimator):
         mixture = Mixture.from_parameters(p)
         precisions_cholesky, precisions = _precisions(mixture._parameters)
         shape = {"tied": lambda a: a[0], "spherical": lambda a: a[:, 0]}.get(structure.name, lambda a: a)
-        self.weights_, self.means_ = p.weights.astype(real), p.means.astype(real)
-        self.covariances_ = shape(p.covariances).astype(real)
-        self.precisions_cholesky_ = shape(precisions_cholesky).astype(real)
-        self.precisions_ = shape(precisions).astype(real)
+        arrays = {"weights_": p.weights, "means_": p.means, "covariances_": shape(p.covariances),
+                  "precisions_cholesky_": shape(precisions_cholesky), "precisions_": shape(precisions)}
+        with np.errstate(over="ignore", under="ignore"):
+            arrays = {name: array.astype(real) for name, array in arrays.items()}
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name} does not fit into {np.dtype(real).name}: give X in other units"
+                                 + (", or as float64" if real == np.float32 else ""))
+        vars(self).update(arrays)
         self._fitted = mixture, self._fingerprint()
         self._n_rows = effective_rows(blocks)
         self.converged_ = fit.converged
@@ -568,7 +576,7 @@ class GaussianMixture(Estimator):
         """
         self._require_fit()
         if X is None:
-            rows, log_likelihood, icl = getattr(self, "_n_rows", None), self.lower_bound_, None
+            rows, log_likelihood, icl = getattr(self, "_n_rows", None), getattr(self, "lower_bound_", -math.inf), None
             log_likelihood = None if rows is None or not math.isfinite(log_likelihood) else log_likelihood * rows
         else:
             log_likelihood, rows = self._log_likelihood(X, sample_weight)

@@ -31,9 +31,10 @@ def summary_text(estimator, rows, log_likelihood, icl):
     lines = [header] + [_component(mixture, k, rows) for k in range(mixture.n_components)]
     widths = [max(map(len, column)) for column in zip(*lines)]
     table = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths)) for line in lines]
-    state = "converged" if estimator.converged_ else "not converged"
     title = (f"Gaussian mixture, {mixture.n_components} components, {mixture.n_features} features, {estimator.covariance_type} "
-             f"covariances: {state} after {estimator.n_iter_} iterations")
+             "covariances")
+    if hasattr(estimator, "n_iter_"):  # not where the attributes were set by hand
+        title += f": {'converged' if estimator.converged_ else 'not converged'} after {estimator.n_iter_} iterations"
     criteria = [f"free parameters {n_parameters}"]
     if rows is not None:
         criteria.insert(0, f"rows {rows:g}")

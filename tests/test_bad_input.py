@@ -1,0 +1,208 @@
+"""Bad input gets one sentence that names the row, column or parameter, and leaves the estimator as it was."""
+
+import copy
+import pickle
+import re
+import warnings
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from gaussmix import GaussianMixture
+
+X = np.random.default_rng(0).normal(size=(20, 2))
+
+
+def with_value(value, row=3, column=1, dtype=np.float64):
+    changed = X.astype(dtype)
+    changed[row, column] = value
+    return changed
+
+
+def weights_with(value, row=7):
+    weights = np.ones(len(X))
+    weights[row] = value
+    return weights
+
+
+def masked():
+    return np.ma.masked_less(X, 0)
+
+
+def sparse():
+    from scipy.sparse import csr_array
+
+    return csr_array(X)
+
+
+DATA = [  # what, the data, the error, what its sentence says
+    ("NaN", with_value(np.nan), ValueError, "NaN at row 3, column 1"),
+    ("NaN in float32", with_value(np.nan, dtype=np.float32), ValueError, "NaN at row 3, column 1"),
+    ("NaN, Fortran order", np.asfortranarray(with_value(np.nan)), ValueError, "NaN at row 3, column 1"),
+    ("infinity", with_value(np.inf), ValueError, "infinity at row 3, column 1"),
+    ("minus infinity", with_value(-np.inf), ValueError, "infinity at row 3, column 1"),
+    ("None among numbers", [[1.0, 2.0], [3.0, None]], ValueError, "NaN at row 1, column 1"),
+    ("huge", with_value(1e300), ValueError, "too large (1e+300) at row 3, column 1"),
+    ("all huge", X * 1e300, ValueError, "at row 0, column 0"),
+    ("text", [["1", "2"], ["3", "four"]], ValueError, "'four' at row 1, column 1"),
+    ("text among numbers", np.array([[1.0, 2.0], [3.0, "four"]], dtype=object), ValueError, "'four' at row 1, column 1"),
+    ("an object", [[1.0, 2.0], [{}, 4.0]], TypeError, "{} at row 1, column 0"),
+    ("complex", X + 0j, ValueError, "Complex data not supported"),
+    ("dates", np.full((4, 2), np.datetime64("2020-01-01")), ValueError, "real numbers, not datetime64"),
+    ("one-dimensional", X[:, 0], ValueError, "X.reshape(-1, 1)"),
+    ("three-dimensional", X[None], ValueError, "Expected 2D array"),
+    ("a number", 3.0, ValueError, "Expected 2D array"),
+    ("nothing", None, ValueError, "Expected 2D array"),
+    ("rows of different lengths", [[1.0, 2.0], [3.0]], ValueError, "row 1 has 1 values"),
+    ("no rows", np.empty((0, 2)), ValueError, "0 sample(s)"),
+    ("one row", X[:1], ValueError, "1 sample(s)"),
+    ("no columns", np.empty((5, 0)), ValueError, "0 feature(s)"),
+    ("masked", masked(), TypeError, "masked array"),
+    ("sparse", sparse(), TypeError, "X.toarray()"),
+    ("too large for float32", (X * 1e30).astype(np.float32), ValueError, "float64"),
+]
+
+PARAMETERS = [  # the parameters, what the sentence says
+    ({"n_components": 0}, "n_components must be a whole number of at least 1"),
+    ({"n_components": -2}, "n_components"), ({"n_components": 2.0}, "n_components"), ({"n_components": "2"}, "n_components"),
+    ({"n_components": True}, "n_components"), ({"n_components": None}, "n_components"),
+    ({"n_components": 21}, "n_components = 21, n_samples = 20"),
+    ({"covariance_type": "round"}, "covariance_type"), ({"covariance_type": None}, "covariance_type"),
+    ({"tol": -1e-3}, "tol must be"), ({"tol": np.nan}, "tol must be"), ({"tol": "small"}, "tol must be"),
+    ({"reg_covar": -1}, "reg_covar must be"), ({"reg_covar": np.inf}, "reg_covar"), ({"reg_covar": "small"}, "auto"),
+    ({"max_iter": -1}, "max_iter"), ({"max_iter": 1.5}, "max_iter"), ({"n_init": 0}, "n_init"),
+    ({"init_params": "best"}, "init_params must be one of 'kmeans'"), ({"init_params": None}, "init_params"),
+    ({"init_params": np.zeros(3, int)}, "shape (20,)"), ({"init_params": np.full(20, 2)}, "from 0 to 1"),
+    ({"init_params": np.full((20, 2), 0.4)}, "row 0 sum to 0.8"), ({"init_params": np.full((20, 2), np.nan)}, "row 0"),
+    ({"init_params": np.zeros(20, int)}, "component 1 of the start has no rows"),
+    ({"weights_init": [0.5, 0.6]}, "weights_init must sum to one"), ({"weights_init": [-0.5, 1.5]}, "weights_init[0] is -0.5"),
+    ({"weights_init": [1.0]}, "weights_init' should have the shape of (2,), but got (1,)"),
+    ({"weights_init": [np.nan, 1.0]}, "weights_init[0] is not"), ({"weights_init": "ab"}, "weights_init"),
+    ({"means_init": np.zeros((2, 3))}, "means_init' should have the shape of (2, 2), but got (2, 3)"),
+    ({"means_init": [[0, 0], [0, np.inf]]}, "means_init[1, 1]"), ({"means_init": np.zeros((2, 2)) * 1j}, "means_init"),
+    ({"precisions_init": np.eye(2)}, "precisions_init' should have the shape of (2, 2, 2)"),
+    ({"precisions_init": [np.eye(2), -np.eye(2)]}, "precisions_init[1] must be symmetric and positive definite"),
+    ({"precisions_init": [np.eye(2), [[1, 2], [0, 1]]]}, "precisions_init[1] must be symmetric"),
+    ({"precisions_init": [np.eye(2), np.ones((2, 2))]}, "precisions_init[1]"),
+    ({"precisions_init": -np.eye(2), "covariance_type": "tied"}, "precisions_init must be symmetric and positive definite"),
+    ({"precisions_init": [[1, 1], [1, 0]], "covariance_type": "diag"}, "precisions_init[1]"),
+    ({"precisions_init": [1, -1], "covariance_type": "spherical"}, "precisions_init[1]"),
+    ({"random_state": "now"}, "random_state"), ({"random_state": -1}, "random_state"),
+    ({"warm_start": 1}, "warm_start"), ({"verbose": -1}, "verbose"), ({"verbose_interval": 0}, "verbose_interval"),
+    ({"n_threads": 0}, "n_threads"), ({"n_threads": "two"}, "n_threads"),
+    ({"progress": "yes"}, "progress"), ({"callback": 3}, "callback"),
+]
+
+WEIGHTS = [
+    (np.ones(19), "shape (20,)"), (np.ones((20, 2)), "shape (20,)"), (weights_with(-1), "sample_weight[7] is -1"),
+    (weights_with(np.nan), "sample_weight[7] is nan"), (weights_with(np.inf), "sample_weight[7] is inf"),
+    (np.zeros(20), "zero for every row"), (["a"] * 20, "sample_weight"), (np.ones(20) * 1j, "sample_weight"),
+    (np.eye(20)[3], "n_samples = 1 with a positive sample_weight"),
+]
+
+
+def fitted():
+    return GaussianMixture(2, random_state=0).fit(X)
+
+
+def state(gm):
+    return copy.deepcopy({name: value for name, value in vars(gm).items() if name.endswith("_") or name in ("_fitted", "_n_rows")})
+
+
+def assert_same_state(gm, before):
+    after = state(gm)
+    assert after.keys() == before.keys()
+    for name in before:
+        if isinstance(before[name], np.ndarray):
+            assert_array_equal(after[name], before[name])
+        else:
+            assert after[name] == before[name], name
+    assert pickle.dumps(gm.mixture_.means) == pickle.dumps(fitted().mixture_.means)
+
+
+def assert_refused(gm, kind, sentence, data, **fit):
+    """An error of that kind, of one line, that holds `sentence`; and nothing has changed."""
+    before = state(gm)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(kind, match=re.escape(sentence)) as caught:
+            gm.fit(data, **fit)
+    assert "\n" not in str(caught.value)
+    assert_same_state(gm, before)
+
+
+@pytest.mark.parametrize("what, data, kind, sentence", DATA, ids=[row[0] for row in DATA])
+def test_data(what, data, kind, sentence):
+    assert_refused(fitted(), kind, sentence, data)
+
+
+@pytest.mark.parametrize("parameters, sentence", PARAMETERS, ids=lambda value: re.sub(r"\s+", " ", str(value))[:40])
+def test_parameters(parameters, sentence):
+    gm = fitted()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gm.set_params(**parameters)
+    assert_refused(gm, ValueError, sentence, X)
+
+
+@pytest.mark.parametrize("sample_weight, sentence", WEIGHTS, ids=[row[1] for row in WEIGHTS])
+def test_sample_weight(sample_weight, sentence):
+    assert_refused(fitted(), ValueError, sentence, X, sample_weight=sample_weight)
+
+
+@pytest.mark.parametrize("sample_weight, sentence", WEIGHTS[:-1], ids=[row[1] for row in WEIGHTS[:-1]])
+@pytest.mark.parametrize("method", ["score", "bic", "aic", "icl"])
+def test_sample_weight_of_the_criteria(method, sample_weight, sentence):
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        getattr(fitted(), method)(X, sample_weight=sample_weight)
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "score_samples", "score", "bic", "aic", "icl"])
+@pytest.mark.parametrize("data, kind, sentence", [
+    (np.ones((4, 3)), ValueError, "X has 3 features, but GaussianMixture is expecting 2 features as input"),
+    (with_value(np.nan), ValueError, "NaN at row 3, column 1"), (X[0], ValueError, "Expected 2D array"),
+    (X[:0], ValueError, "0 sample(s)"), (masked(), TypeError, "masked"), (sparse(), TypeError, "toarray"),
+])
+def test_data_of_a_fitted_model(method, data, kind, sentence):
+    with pytest.raises(kind, match=re.escape(sentence)):
+        getattr(fitted(), method)(data)
+
+
+def test_a_table_names_its_column():
+    pd, pl, pa = (pytest.importorskip(name) for name in ("pandas", "polars", "pyarrow"))
+    columns = {"size": [1.0, 2.0, 3.0], "colour": ["red", "green", "blue"]}
+    for table in (pd.DataFrame(columns), pl.DataFrame(columns), pa.table(columns)):
+        assert_refused(fitted(), ValueError, "column 'colour'", table)
+    holes = {"size": [1.0, 2.0, 3.0], "count": [1, None, 3]}
+    for table in (pd.DataFrame(holes).astype({"count": "Int64"}), pl.DataFrame(holes), pa.table(holes)):
+        assert_refused(fitted(), ValueError, "NaN at row 1, column 1", table)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 5e-324, 1e-310, 1e-160])
+def test_tiny_values_are_told_that_reg_covar_is_all_that_is_left(scale):
+    with pytest.warns(UserWarning, match="reg_covar=1e-06 is more than a thousandth of the variance of feature"):
+        gm = GaussianMixture(2, random_state=0).fit(np.ceil(10 * X) * scale)
+    assert np.isfinite(gm.means_).all()
+    np.testing.assert_allclose(gm.covariances_, np.array([np.eye(2)] * 2) * 1e-6, atol=1e-300)
+
+
+def test_values_whose_squares_underflow_are_refused_without_reg_covar():
+    assert_refused(fitted().set_params(reg_covar=0), ValueError, "scale the input data", X * 1e-300)
+    assert_refused(fitted().set_params(reg_covar="auto"), ValueError, "scale the input data", X * 1e-300)
+
+
+@pytest.mark.parametrize("exponent", [-400, 400])
+def test_small_and_large_units_are_fitted_where_their_squares_are_numbers(exponent):
+    """A power of two changes no bit but the exponents."""
+    plain = GaussianMixture(2, random_state=0, reg_covar=0, tol=1e-5).fit(X)
+    scaled = GaussianMixture(2, random_state=0, reg_covar=0, tol=1e-5).fit(X * 2.0**exponent)
+    np.testing.assert_allclose(scaled.means_, plain.means_ * 2.0**exponent, rtol=1e-9)
+    np.testing.assert_allclose(scaled.covariances_, plain.covariances_ * 4.0**exponent, rtol=1e-9)
+
+
+def test_set_params_refuses_a_wrong_name_and_sets_nothing():
+    gm = GaussianMixture(2)
+    with pytest.raises(ValueError, match="Invalid parameter 'n_clusters'"):
+        gm.set_params(n_components=5, n_clusters=3)
+    assert gm.n_components == 2
