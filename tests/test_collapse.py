@@ -1,0 +1,289 @@
+"""Collapse: never fooled silently, never a warning for a healthy fit (docs/collapse.md)."""
+
+import pathlib
+import re
+import warnings
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from gaussmix import CollapseWarning, ConvergenceWarning, GaussianMixture
+
+REFERENCE = pathlib.Path(__file__).parent / "data" / "reference"
+TYPES = ["full", "tied", "diag", "spherical"]
+# Up to twice as many components as the best model by BIC has, or as the known groups are.
+SENSIBLE = {"faithful": 5, "iris": 5, "diabetes": 4, "acidity": 5, "quakes": 9}
+
+
+def reference(name):
+    return np.loadtxt(REFERENCE / f"{name}.csv", delimiter=",", ndmin=2)
+
+
+def labels(name, n_components):
+    return np.loadtxt(REFERENCE / f"{name}.init.csv", delimiter=",", dtype=int)[:, n_components - 1] - 1
+
+
+def two_clusters(n_features=3):
+    rng = np.random.default_rng(0)
+    return np.concatenate([rng.normal(size=(100, n_features)), rng.normal(size=(100, n_features)) + 12])
+
+
+def warned(gm, X, **fit):
+    """The warnings of a fit."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        gm.fit(X, **fit)
+    return [str(warning.message) for warning in caught if issubclass(warning.category, CollapseWarning)], caught
+
+
+def narrowest(gm):
+    """For each component its smallest eigenvalue relative to the mean covariance Σ_k π_k Σ_k, by plain NumPy."""
+    m = gm.mixture_
+    within = np.einsum("k,kij->ij", m.weights, m.covariances)
+    return np.array([np.linalg.eigvals(np.linalg.solve(within, S)).real.min() for S in m.covariances])
+
+
+# Healthy fits.
+
+@pytest.mark.parametrize("name", SENSIBLE)
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_healthy_fits_of_real_data_never_warn(name, covariance_type):
+    X = reference(name)
+    for n_components in range(1, SENSIBLE[name] + 1):
+        for start in ("kmeans", labels(name, n_components)):
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                GaussianMixture(n_components, covariance_type=covariance_type, random_state=0, max_iter=2000, init_params=start).fit(X)
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("reg_covar", [0, 1e-6, "auto"])
+@pytest.mark.parametrize("ratio", [1.0, 1e-1, 1e-2])
+def test_clusters_of_very_different_width_are_healthy(covariance_type, reg_covar, ratio):
+    """Forty rows a cluster tell a width, however small."""
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(size=(300, 3)), 10 + ratio * rng.normal(size=(40, 3))])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        GaussianMixture(2, covariance_type=covariance_type, reg_covar=reg_covar, random_state=0).fit(X)
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_a_small_cluster_as_wide_as_the_others_is_healthy(covariance_type):
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(size=(200, 2)), rng.normal(size=(6, 2)) + 30])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gm = GaussianMixture(2, covariance_type=covariance_type, random_state=0).fit(X)
+    assert gm.weights_.min() == pytest.approx(6 / 206)
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("column", ["constant", "collinear", "repeated"])
+@pytest.mark.parametrize("reg_covar", [1e-6, "auto"])
+def test_a_subspace_that_all_rows_share_is_healthy(covariance_type, column, reg_covar):
+    X = two_clusters()
+    more = {"constant": np.full(200, 7.3), "collinear": X @ [2.0, -1.0, 0.0], "repeated": X[:, 0]}[column]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gm = GaussianMixture(2, covariance_type=covariance_type, reg_covar=reg_covar, random_state=0).fit(np.column_stack([X, more]))
+    assert_array_equal(np.bincount(gm.predict(np.column_stack([X, more]))), [100, 100])
+
+
+def test_repeated_rows_inside_a_cluster_are_healthy():
+    X = two_clusters()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        GaussianMixture(2, random_state=0).fit(np.concatenate([X, np.repeat(X[:1], 20, axis=0)]))
+        GaussianMixture(2, random_state=0).fit(np.repeat(X, 10, axis=0))
+
+
+# Spurious optima.
+
+def test_among_ten_starts_on_iris_a_proper_optimum_is_kept():
+    """Eight components: the start of the highest log-likelihood sits on a few rows with one petal width."""
+    X, starts = reference("iris"), []
+    for seed in range(10):
+        gm = GaussianMixture(8, random_state=seed, max_iter=1000)
+        messages, _ = warned(gm, X)
+        starts.append((gm.score(X), bool(messages), narrowest(gm).min()))
+    best = max(starts)
+    assert best[1] and best[2] < 1e-3  # the trap is there, and found
+
+    kept = GaussianMixture(8, random_state=0, n_init=10, max_iter=1000)
+    messages, _ = warned(kept, X)
+    assert messages == []
+    assert (narrowest(kept) > 1e-3).all() and (kept.weights_ * len(X) > 5).all()
+
+
+def test_the_highest_proper_start_is_kept():
+    X, proper, every = reference("iris"), [], []
+    rng = np.random.default_rng(5)
+    for _ in range(12):  # a Generator moves on from start to start as n_init does
+        gm = GaussianMixture(8, random_state=rng, max_iter=1000)
+        messages, _ = warned(gm, X)
+        every.append(gm.lower_bound_)
+        if not messages:
+            proper.append(gm.lower_bound_)
+    kept = GaussianMixture(8, random_state=np.random.default_rng(5), n_init=12, max_iter=1000)
+    assert warned(kept, X)[0] == []
+    assert kept.lower_bound_ == max(proper) < max(every)
+
+
+def test_nothing_else_left_warns_and_names_the_component():
+    """A start on three rows that are nearly one."""
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(size=(200, 2)), [3, 3] + 1e-3 * rng.normal(size=(3, 2))])
+    start = np.r_[np.zeros(200, int), np.ones(3, int)]
+    gm = GaussianMixture(2, init_params=start, reg_covar=0)
+    messages, _ = warned(gm, X)
+    assert len(messages) == 1 and "component 1 sits on 3 rows" in messages[0]
+    assert narrowest(gm)[1] < 1e-4
+
+
+@pytest.mark.parametrize("reg_covar", [1e-6, "auto"])
+@pytest.mark.parametrize("covariance_type", ["full", "diag", "spherical"])
+def test_a_component_on_repeated_rows_is_named(covariance_type, reg_covar):
+    X = np.concatenate([two_clusters(), np.repeat([[40.0, 40.0, 40.0]], 30, axis=0)])
+    gm = GaussianMixture(3, covariance_type=covariance_type, reg_covar=reg_covar, random_state=0)
+    messages, _ = warned(gm, X)
+    k = int(gm.predict([[40.0, 40.0, 40.0]])[0])
+    assert len(messages) == 1 and f"component {k} sits on 30 rows and is kept from being singular by reg_covar alone" in messages[0]
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "diag"])
+def test_a_feature_that_is_constant_in_one_cluster_is_named(covariance_type):
+    rng = np.random.default_rng(0)
+    X = np.column_stack([np.r_[np.zeros(100), rng.normal(5, 1, 100)], rng.normal(size=200)])
+    gm = GaussianMixture(2, covariance_type=covariance_type, random_state=0)
+    messages, _ = warned(gm, X)
+    assert len(messages) == 1 and f"component {gm.predict([[0.0, 0.0]])[0]} sits on 100 rows" in messages[0]
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("n_components", [3, 5])
+@pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random_from_data"])
+def test_no_more_distinct_rows_than_components(covariance_type, n_components, init_params):
+    X = np.repeat([[0.0, 0.0], [1.0, 0.0], [0.0, 3.0]], 20, axis=0)
+    gm = GaussianMixture(n_components, covariance_type=covariance_type, random_state=0, init_params=init_params)
+    messages, _ = warned(gm, X)
+    assert len(messages) == 1 and "reg_covar alone" in messages[0]
+    assert np.isfinite(gm.means_).all() and gm.weights_.sum() == pytest.approx(1)
+    if init_params != "random_from_data":  # which may draw one point more than once
+        for point, share in zip(*np.unique(X, axis=0, return_counts=True)):
+            assert gm.weights_[np.abs(gm.means_ - point).max(axis=1) < 1e-6].sum() == pytest.approx(share / len(X))
+    with pytest.raises(ValueError, match="reg_covar"):
+        gm.set_params(reg_covar=0).fit(X)
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_fewer_rows_than_features(covariance_type):
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(size=(8, 20)), rng.normal(size=(8, 20)) + 10])
+    gm = GaussianMixture(2, covariance_type=covariance_type, random_state=0)
+    messages, _ = warned(gm, X)
+    assert bool(messages) == (covariance_type in ("full", "tied"))  # eight rows do tell variances
+    assert_array_equal(np.bincount(gm.predict(X)), [8, 8])
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("X", [two_clusters(), np.random.default_rng(0).normal(size=(10, 20)), np.ones((10, 2))],
+                         ids=["clusters", "N < D", "one point"])
+def test_one_component_never_warns(covariance_type, X):
+    """Its optimum is the only one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        GaussianMixture(1, covariance_type=covariance_type).fit(X)
+
+
+def test_without_reg_covar_a_later_collapse_keeps_the_last_valid_parameters():
+    X = np.concatenate([two_clusters(), np.repeat([[6.0, 6.0, 6.0]], 30, axis=0)])
+    start = {"weights_init": np.full(3, 1 / 3), "means_init": [[0, 0, 0], [12, 12, 12], [6, 6, 6]], "precisions_init": np.ones(3)}
+    gm = GaussianMixture(3, covariance_type="spherical", reg_covar=0, tol=0, max_iter=1000, **start)
+    messages, _ = warned(gm, X)
+    assert len(messages) == 1 and messages[0].startswith("Component 2 (weight")
+    assert not gm.converged_ and np.isfinite(gm.covariances_).all() and (gm.covariances_ > 0).all()
+    iteration = int(re.search(r"iteration (\d+)", messages[0])[1])
+    assert iteration == gm.n_iter_
+    with pytest.warns(ConvergenceWarning):
+        before = GaussianMixture(3, covariance_type="spherical", reg_covar=0, tol=0, max_iter=iteration - 1, **start).fit(X)
+    assert_array_equal(before.means_, gm.means_)
+
+
+def test_integer_weights_count_as_repeated_rows_and_small_weights_as_rows():
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(size=(200, 2)), [3, 3] + 1e-3 * rng.normal(size=(3, 2))])
+    start = np.r_[np.zeros(200, int), np.ones(3, int)]
+    for times, rows in ((np.ones(203), "3"), (np.full(203, 1 / 203), "3"), (np.r_[np.ones(200), 1, 1, 2], "4")):
+        messages, _ = warned(GaussianMixture(2, init_params=start, reg_covar=0), X, sample_weight=times)
+        assert f"sits on {rows} rows" in messages[0]
+    repeated, _ = warned(GaussianMixture(2, init_params=np.r_[start, 1], reg_covar=0), np.concatenate([X, X[-1:]]))
+    assert repeated == messages
+
+
+# reg_covar and the scale of the data.
+
+def test_a_large_reg_covar_warns_and_names_the_feature():
+    X = two_clusters() * [1.0, 1e-3, 1.0]
+    variance = X[:, 1].var()
+    with pytest.warns(UserWarning, match=rf"feature 1, {variance:.3g}".replace("+", r"\+")):
+        GaussianMixture(2, random_state=0, reg_covar=1.001e-3 * variance).fit(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        GaussianMixture(2, random_state=0, reg_covar=0.999e-3 * variance).fit(X)
+        GaussianMixture(2, random_state=0, reg_covar="auto").fit(X * 1e-6)
+    pd = pytest.importorskip("pandas")
+    with pytest.warns(UserWarning, match="feature 'mass'"):
+        GaussianMixture(2, random_state=0).fit(pd.DataFrame(X * 1e-2, columns=["length", "mass", "age"]))
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_the_variance_is_the_weighted_one_wherever_the_data_lie(offset):
+    X = two_clusters() + offset
+    X[0] += 1e5  # the first row is far from all others, and has no weight
+    weights = np.r_[0.0, np.ones(199)]
+    least = X[1:].var(axis=0).min()
+    with pytest.warns(UserWarning, match="more than a thousandth"):
+        GaussianMixture(1, reg_covar=1.001e-3 * least).fit(X, sample_weight=weights)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        GaussianMixture(1, reg_covar=0.999e-3 * least).fit(X, sample_weight=weights)
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_auto_makes_the_fit_independent_of_the_unit(covariance_type, scale):
+    X = reference("iris")
+    plain, scaled = (GaussianMixture(3, covariance_type=covariance_type, reg_covar="auto", random_state=0).fit(Y)
+                     for Y in (X, X * scale))
+    assert_allclose(scaled.means_, plain.means_ * scale, rtol=1e-7)
+    assert_allclose(scaled.covariances_, plain.covariances_ * scale**2, rtol=1e-6)
+    assert_array_equal(scaled.predict(X * scale), plain.predict(X))
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag"])
+def test_auto_makes_the_fit_independent_of_each_feature_s_unit(covariance_type):
+    X, units = reference("iris"), np.array([1e-9, 1.0, 1e5, 1e-3])
+    start = labels("iris", 3)
+    plain, scaled = (GaussianMixture(3, covariance_type=covariance_type, reg_covar="auto", init_params=start).fit(Y)
+                     for Y in (X, X * units))
+    assert_allclose(scaled.means_, plain.means_ * units, rtol=1e-6)
+    both = units**2 if covariance_type == "diag" else np.outer(units, units)
+    assert_allclose(scaled.covariances_ / both, plain.covariances_, rtol=1e-5, atol=1e-10)
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_auto_adds_a_millionth_of_each_variance(covariance_type):
+    X = reference("iris")
+    without, auto = (GaussianMixture(1, covariance_type=covariance_type, reg_covar=reg_covar).fit(X) for reg_covar in (0, "auto"))
+    added = 1e-6 * X.var(axis=0)
+    expected = {"full": np.diag(added), "tied": np.diag(added), "diag": added, "spherical": added.mean()}[covariance_type]
+    assert_allclose(np.squeeze(auto.covariances_ - without.covariances_), expected, rtol=1e-6, atol=1e-14)
+
+
+def test_the_default_ruins_small_units_and_says_so():
+    X = reference("iris") * 1e-6
+    with pytest.warns(UserWarning, match="will blur the fit"):
+        gm = GaussianMixture(3, random_state=0).fit(X)
+    assert_allclose(gm.covariances_, np.array([1e-6 * np.eye(4)] * 3), atol=1e-11)
