@@ -1,4 +1,4 @@
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from numpy import float32, float64, int32
 from numpy.typing import NDArray
@@ -7,7 +7,14 @@ from typing_extensions import disjoint_base
 from gaussmix._core.parameters import Kind, Parameters
 from gaussmix._core.statistics import Statistics
 
+_Real = TypeVar("_Real", float32, float64)
+
 TILE: Final[int]
+ISA: Final[str]
+
+def instruction_sets() -> list[str]: ...
+def chosen_instruction_set() -> str: ...
+def exp_and_log(numbers: NDArray[_Real]) -> tuple[NDArray[_Real], NDArray[_Real]]: ...
 
 @disjoint_base
 class Rows:
