@@ -10,6 +10,7 @@ from gaussmix._core.estep import TILE, Rows
 BLOCK_OPERATIONS = 6e8
 MOST_ROWS = 341 * TILE
 FEWEST_ROWS = 6 * TILE
+MOST_RESPONSIBILITIES = 2**20  # of one block, where they are given or asked for
 
 # Squares of float64 residuals up to this size can be added over any number of rows. float32 is worked on in float32 while
 # all squares and their inverses stay well inside its range.
@@ -38,7 +39,7 @@ def block_bounds(n_rows, n_features, n_components):
     [(0, 272)]
     """
     operations = n_components * (2.0 * n_features * (n_features + 1) + 20)
-    most = int(min(max(BLOCK_OPERATIONS / operations, FEWEST_ROWS), MOST_ROWS))
+    most = int(max(min(BLOCK_OPERATIONS / operations, MOST_RESPONSIBILITIES / n_components, MOST_ROWS), FEWEST_ROWS))
     n_blocks = max(1, -(-n_rows // most))
     tiles = -(-n_rows // (n_blocks * TILE))
     step = max(tiles, 1) * TILE

@@ -50,7 +50,7 @@ def resolve_threads(n_threads=None):
         number = int(n_threads)
         if number != float(n_threads) or number < 1:
             raise ValueError
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} must be a whole number of at least 1, not {n_threads!r}") from None
     return number
 

@@ -63,6 +63,10 @@ class _Distances:
         self.threads.each(len(blocks), compute, lambda worker, index: results.append(found[worker]))
         return results
 
+    def rounded(self, points):
+        """Points as the loops see them, in the number type of the rows."""
+        return points.astype(self.blocks.dtype).astype(np.float64)
+
     def approach(self, points, closest):
         """Lower `closest` to the squared distance to `points`; return each block's Σ w_n closest_n."""
         return np.array(self.each(points, lambda centres, rows, weights, where, space: centres.approach(
@@ -195,13 +199,14 @@ def k_means(blocks, centres, threads, *, max_iter=300, tol=1e-4):
     threshold = tol * _mean_variance(blocks, distances) if tol else 0.0
     inertia, n_iter = math.nan, 0
     for n_iter in range(1, max_iter + 1):
+        centres = distances.rounded(centres)
         first, weight, inertia, moved = distances.nearest(centres, labels)
         shift = first / np.where(weight > 0, weight, 1)[:, None]
         empty = np.flatnonzero(~(weight > 0))
         new = centres + shift
-        if empty.size:
+        if empty.size and inertia > 0:
             new[empty] = _farthest(blocks, distances, centres, empty.size)
-        elif moved == 0:
+        elif moved == 0 or inertia == 0:  # or every row is a centre: there are fewer distinct rows than centres
             break
         change = float(np.sum((new - centres) ** 2))
         centres = new
@@ -214,9 +219,9 @@ def _mean_variance(blocks, distances):
     """The variance of the rows, averaged over features."""
     labels = np.zeros(blocks.n_rows, dtype=np.int32)
     origin = _points(blocks, [0])
-    first, weight, square, _ = distances.nearest(origin, labels)
+    first, weight, _, _ = distances.nearest(origin, labels)
     mean = first / weight[:, None]
-    _, _, square, _ = distances.nearest(origin + mean, labels)
+    _, _, square, _ = distances.nearest(distances.rounded(origin + mean), labels)
     return square / weight[0] / blocks.n_features
 
 
