@@ -14,9 +14,9 @@ import warnings
 import numpy as np
 from gaussmix import GaussianMixture
 
-def kibibytes(name):
+def memory(what):
     with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith(name))
+        return next(int(line.split()[1]) for line in status if line.startswith(what))
 
 n_rows, n_features, n_components, dtype, order, options = {arguments!r}
 X = np.empty((n_rows, n_features), dtype, order)
@@ -28,9 +28,9 @@ small = X[:1000].copy()
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     GaussianMixture(2, random_state=0, n_threads=2).fit(small)  # what is imported lazily is imported
-    before = kibibytes("VmRSS")
+    before = memory("VmRSS")
     GaussianMixture(n_components, max_iter=3, random_state=0, n_threads=2, **options).fit(X)
-print((kibibytes("VmHWM") - before) / 1024)  # ru_maxrss would count what the parent process held
+print((memory("VmHWM") - before) / 1024)
 """
 
 
