@@ -209,7 +209,7 @@ BAD_DATA = [
     (np.zeros((2, 2, 2)), ValueError, "Expected 2D array"),
     ([["a", "b"]], ValueError, "text|numbers"),
     ([[1, "b"]], ValueError, "text|numbers"),
-    ([[1.0], [1.0, 2.0]], ValueError, ""),
+    ([[1.0], [1.0, 2.0]], ValueError, None),
     ([[1j]], ValueError, "[Cc]omplex"),
     (np.array([[1j]], dtype=object), ValueError, "number"),
     (np.array([["2020-01-01"]], dtype="M8[D]"), ValueError, "real numbers"),
@@ -263,7 +263,7 @@ def test_finite_data_whose_sums_overflow_are_finite():
 BAD_WEIGHTS = [
     ([1.0, 2.0], "shape"), (np.ones((3, 1)), "shape"), ([1, -1, 1], r"sample_weight\[1\].*negative"),
     ([1, np.nan, 1], r"sample_weight\[1\].*finite"), ([1, 1, np.inf], r"sample_weight\[2\].*finite"), ([0, 0, 0], "zero for every row"),
-    (["a", "b", "c"], ""), ([1j, 1j, 1j], "real|complex|number"),
+    (["a", "b", "c"], None), ([1j, 1j, 1j], "real|complex|number"),
 ]
 
 

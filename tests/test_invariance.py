@@ -65,6 +65,14 @@ def test_only_the_proportions_of_weights_count(seed, structure, factor, dtype):
          rtol=1e-8 if dtype == np.float64 else 1e-3)
 
 
+@pytest.mark.parametrize("weight", [1e307, 1e-305, 2.0**-1060])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_equal_weights_at_the_ends_of_double_are_no_weights(weight, dtype):
+    X = np.random.default_rng(0).normal(size=(100, 2)).astype(dtype)
+    weighted, plain = (GaussianMixture(2, random_state=0).fit(X, sample_weight=w) for w in (np.full(100, weight), None))
+    same(weighted, plain, rtol=1e-8 if dtype == np.float64 else 1e-3)
+
+
 @quick
 @given(seeds, structures)
 def test_the_order_of_rows_does_not_matter(seed, structure):
