@@ -146,12 +146,15 @@ def test_a_rotation_turns_the_fit(seed):
 @given(seeds, structures, st.sampled_from(["kmeans", "k-means++", "random_from_data"]))
 def test_a_start_does_not_see_the_unit(seed, structure, start):
     _, X, shares = problem(seed)
-    fits = []
+    outcomes = []
     for unit in (1.0, 2.0**-60, 2.0**60):
         model = GaussianMixture(shares.shape[1], covariance_type=structure, init_params=start, random_state=seed, reg_covar=0, max_iter=0)
-        fits.append(model.fit(X * unit).means_ / unit)
-    np.testing.assert_array_equal(fits[1], fits[0])
-    np.testing.assert_array_equal(fits[2], fits[0])
+        try:
+            outcomes.append(model.fit(X * unit).means_ / unit)
+        except ValueError as error:  # a component with too few rows, then in any unit
+            outcomes.append(str(error))
+    np.testing.assert_array_equal(outcomes[1], outcomes[0])
+    np.testing.assert_array_equal(outcomes[2], outcomes[0])
 
 
 def test_kmeans_start_draws_the_same_rows_for_weights_and_for_adjacent_repeats():
