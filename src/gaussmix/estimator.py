@@ -556,7 +556,8 @@ class GaussianMixture(Estimator):
         parameters, certainty = self.mixture_._parameters, 0.0
         for start, stop in block_bounds(*table.shape, parameters.n_components):
             shares = evaluate(parameters, table[start:stop], "responsibilities", self.n_threads).max(axis=1)
-            certainty += float(np.log(shares.astype(np.float64)) @ (np.ones(stop - start) if weights is None else weights[start:stop]))
+            certain = np.log(shares.astype(np.float64))
+            certainty += float((certain if weights is None else certain * weights[start:stop]).sum())
         return self.bic(X, sample_weight) - 2 * certainty
 
     def summary(self, X=None, sample_weight=None):
@@ -589,7 +590,7 @@ class GaussianMixture(Estimator):
         if weights is None:
             return float(log_p.sum()), len(log_p)
         alive = weights > 0
-        return float(log_p[alive] @ weights[alive]), float(weights.sum())
+        return float((log_p[alive] * weights[alive]).sum()), float(weights.sum())
 
     def _n_parameters(self):
         return structure_named(self.covariance_type).n_parameters(*self.means_.shape)

@@ -215,7 +215,7 @@ class Mixture:
         weights = as_weights(sample_weight, len(log_p))
         if weights is None:
             return float(log_p.sum())
-        return float(log_p[weights > 0] @ weights[weights > 0])
+        return float((log_p[weights > 0] * weights[weights > 0]).sum())
 
     def rvs(self, size=1, random_state=None):
         """
