@@ -199,18 +199,15 @@ def k_means(blocks, centres, threads, *, max_iter=300, tol=1e-4):
     threshold = tol * _mean_variance(blocks, distances) if tol else 0.0
     inertia, n_iter = math.nan, 0
     for n_iter in range(1, max_iter + 1):
-        centres = distances.rounded(centres)
-        first, weight, inertia, moved = distances.nearest(centres, labels)
-        shift = first / np.where(weight > 0, weight, 1)[:, None]
-        empty = np.flatnonzero(~(weight > 0))
-        new = centres + shift
-        if empty.size and inertia > 0:
-            new[empty] = _farthest(blocks, distances, centres, empty.size)
-        elif moved == 0 or inertia == 0:  # or every row is a centre: there are fewer distinct rows than centres
+        points = distances.rounded(centres)
+        first, weight, inertia, moved = distances.nearest(points, labels)
+        centres = points + first / np.where(weight > 0, weight, 1)[:, None]
+        if moved == 0 or inertia == 0:  # or every row is a centre: there are fewer distinct rows than centres
             break
-        change = float(np.sum((new - centres) ** 2))
-        centres = new
-        if change <= threshold and not empty.size:
+        empty = np.flatnonzero(~(weight > 0))
+        if empty.size:
+            centres[empty] = _farthest(blocks, distances, points, empty.size)
+        elif np.sum((centres - points) ** 2) <= threshold:
             break
     return labels, centres, inertia, n_iter
 
