@@ -14,8 +14,8 @@
  * E step, samples along the lanes: the sums are GM_ROWS rows of L⁻¹ (x − μ) for PANEL samples; only the lower triangle of L⁻¹ is
  * visited. A panel's residuals stay in the first-level cache while L⁻¹ streams by, once for PANEL samples.
  *
- * M step, up to SMALL features: samples along the lanes too, each sum one pair of features, its lanes added up at the end of
- * the tile; up to TINY all of them in registers at once. From there on features along the lanes: the sums are a GM_ROWS × PANEL piece of Σ √γ (x − m) √γ (x − m)ᵀ, and only
+ * M step, up to TINY features: samples along the lanes too, each sum one pair of features, all of them in registers at once
+ * and their lanes added up at the end of the tile. From there on features along the lanes: the sums are a GM_ROWS × PANEL piece of Σ √γ (x − m) √γ (x − m)ᵀ, and only
  * pieces that touch the lower triangle are visited. There the rows are gathered, so dead ones cost nothing.
  */
 #include "kernels.h"
@@ -31,9 +31,7 @@ enum {
     COLUMNS = 3,
     PANEL = COLUMNS * W,
     PANELS = GM_TILE / PANEL,
-    VECTORS = GM_TILE / W,
-    TINY = 4,
-    SMALL = 15, /* features; measured: from 16 on the row-by-row form is as good */
+    TINY = 4, /* features: 10 second moments, 4 first and the weight fill the registers of AVX2 */
 };
 
 /* Responsibilities below this, before they are divided by their sum, count as zero: what they would add to any sum is below
@@ -191,22 +189,6 @@ static double normalize(gm_workspace *w, int *far_rows)
     return total;
 }
 
-/* Sums of pairs of features over the tile: rows of p = γ (x − m) against rows of r = x − m, GM_TILE numbers each. */
-INLINE void add_pairs(const int rows, const int columns, const real *p, const real *r, double *second, ptrdiff_t D)
-{
-    vec sum[3][4];
-    UNROLL for (int q = 0; q < rows; q++)
-        UNROLL for (int c = 0; c < columns; c++)
-            sum[q][c] = splat(0);
-    for (int n = 0; n < GM_TILE; n += W)
-        UNROLL for (int q = 0; q < rows; q++)
-            UNROLL for (int c = 0; c < columns; c++)
-                sum[q][c] += at(p + q * GM_TILE + n) * at(r + c * GM_TILE + n);
-    UNROLL for (int q = 0; q < rows; q++)
-        UNROLL for (int c = 0; c < columns; c++)
-            second[q * D + c] += sum_lanes(sum[q][c]);
-}
-
 /* Up to TINY features: samples along the lanes, all sums in registers. */
 INLINE void moments_tiny(const int D, gm_workspace *w, ptrdiff_t k, const gm_sums *s)
 {
@@ -240,111 +222,93 @@ INLINE void moments_tiny(const int D, gm_workspace *w, ptrdiff_t k, const gm_sum
     }
 }
 
-/* Up to SMALL features: samples along the lanes. */
-static void moments_small(gm_workspace *w, ptrdiff_t k, const gm_sums *s)
+/* Add vectors to a row of second moments. What falls above the diagonal is nobody's, but must not run over the row's end. */
+INLINE void add_line(const int vectors, const vec *line, double *row, ptrdiff_t end)
 {
-    const ptrdiff_t D = w->D;
-    const real *gamma = REALS(w->gamma) + k * GM_TILE, *scale = REALS(w->scale), *m = s->reference;
-    real *r = REALS(w->scratch), *p = r + D * GM_TILE;
-    vec weight = splat(0);
-    for (int n = 0; n < GM_TILE; n += W)
-        weight += at(gamma + n) * at(scale + n);
-    *s->weight += sum_lanes(weight);
-    for (ptrdiff_t d = 0; d < D; d++) {
-        vec first = splat(0);
-        for (int g = 0; g < PANELS; g++)
-            UNROLL for (int c = 0; c < COLUMNS; c++) {
-                int n = g * PANEL + c * W;
-                vec residual = at(REALS(w->panels) + (g * D + d) * PANEL + c * W) - m[d];
-                vec product = at(gamma + n) * at(scale + n) * residual;
-                put(r + d * GM_TILE + n, residual);
-                put(p + d * GM_TILE + n, product);
-                first += product;
-            }
-        s->first[d] += sum_lanes(first);
-    }
-    for (ptrdiff_t i = 0; i < D; i += 3) {
-        ptrdiff_t last = (i + 3 < D ? i + 3 : D) - 1;
-        for (ptrdiff_t j = 0; j <= last; j += 4) {
-            const real *pi = p + i * GM_TILE, *rj = r + j * GM_TILE;
-            double *piece = s->second + i * D + j;
-            switch ((last - i) * 4 + (last - j < 3 ? last - j : 3)) {
-#define CASE(rows, columns) case (rows - 1) * 4 + columns - 1: add_pairs(rows, columns, pi, rj, piece, D); break
-                CASE(1, 1); CASE(1, 2); CASE(1, 3); CASE(1, 4);
-                CASE(2, 1); CASE(2, 2); CASE(2, 3); CASE(2, 4);
-                CASE(3, 1); CASE(3, 2); CASE(3, 3); CASE(3, 4);
-#undef CASE
-            }
-        }
-    }
+    real numbers[PANEL];
+    UNROLL for (int c = 0; c < COLUMNS; c++)
+        put(numbers + c * W, line[c]);
+    if (end >= vectors * W)
+        UNROLL for (int j = 0; j < vectors * W; j++)
+            row[j] += (double)numbers[j];
+    else
+        for (int j = 0; j < end; j++)
+            row[j] += (double)numbers[j];
 }
 
 /* A piece of second moments: samples 0 … count − 1, features i0 … i0 + R − 1 against `vectors` vectors from j0 on.
- * `rows` holds √γ (x − m) in panels of PANEL features, one panel after the other, each GM_TILE samples long. */
+ * `rows` holds √γ (x − m) in panels of PANEL features, one panel after the other, each GM_TILE samples long. A single vector
+ * would leave the arithmetic units waiting for their last sums, so that its samples are added in two ways. */
 INLINE void add_piece(const int vectors, const real *rows, int count, ptrdiff_t i0, ptrdiff_t j0, ptrdiff_t D, double *second)
 {
-    vec sum[R][COLUMNS];
+    const int ways = vectors == 1 ? 2 : 1;
+    vec sum[2][R][COLUMNS];
     const real *a = rows + (i0 / PANEL) * PANEL * GM_TILE + i0 % PANEL, *b = rows + j0 * GM_TILE;
-    UNROLL for (int q = 0; q < R; q++)
-        UNROLL for (int c = 0; c < vectors; c++)
-            sum[q][c] = splat(0);
-    for (int n = 0; n < count; n++) {
-        vec x[COLUMNS];
-        UNROLL for (int c = 0; c < vectors; c++)
-            x[c] = at(b + n * PANEL + c * W);
+    UNROLL for (int h = 0; h < ways; h++)
         UNROLL for (int q = 0; q < R; q++)
             UNROLL for (int c = 0; c < vectors; c++)
-                sum[q][c] += a[n * PANEL + q] * x[c];
-    }
-    real piece[R][PANEL];
+                sum[h][q][c] = splat(0);
+    int n = 0;
+    for (; n + ways <= count; n += ways)
+        UNROLL for (int h = 0; h < ways; h++) {
+            vec x[COLUMNS];
+            UNROLL for (int c = 0; c < vectors; c++)
+                x[c] = at(b + (n + h) * PANEL + c * W);
+            UNROLL for (int q = 0; q < R; q++)
+                UNROLL for (int c = 0; c < vectors; c++)
+                    sum[h][q][c] += a[(n + h) * PANEL + q] * x[c];
+        }
+    if (n < count)
+        UNROLL for (int q = 0; q < R; q++)
+            sum[0][q][0] += a[n * PANEL + q] * at(b + n * PANEL);
     UNROLL for (int q = 0; q < R; q++)
-        UNROLL for (int c = 0; c < vectors; c++)
-            put(&piece[q][c * W], sum[q][c]);
-    for (ptrdiff_t i = i0; i < i0 + R && i < D; i++) {
-        ptrdiff_t stop = i + 1 - j0 < vectors * W ? i + 1 - j0 : vectors * W;
-        for (ptrdiff_t j = 0; j < stop; j++)
-            second[i * D + j0 + j] += (double)piece[i - i0][j];
-    }
+        if (i0 + q < D) {
+            vec line[COLUMNS];
+            UNROLL for (int c = 0; c < COLUMNS; c++)
+                line[c] = c >= vectors ? splat(0) : ways == 2 ? sum[0][q][c] + sum[1][q][c] : sum[0][q][c];
+            add_line(vectors, line, second + (i0 + q) * D + j0, D - j0);
+        }
 }
 
-/* Add the moments of `count` rows with weights root². */
+/* Gather √γ (x − m) of `count` rows into a panel: `vectors` vectors, of whose last only `end` numbers are features (what stands
+ * beyond takes part in sums that are never stored). First moments on the way. */
+INLINE void gather(const int vectors, int end, const char *const *row, const real *root, int count, const real *m,
+                   ptrdiff_t j0, real *panel, double *first)
+{
+    vec sum[COLUMNS], mean[COLUMNS];
+    real numbers[PANEL];
+    const int last = vectors - 1;
+    UNROLL for (int c = 0; c < vectors; c++) {
+        sum[c] = splat(0);
+        mean[c] = c < last || end == W ? at(m + j0 + c * W) : first_few(m + j0 + c * W, end);
+    }
+    for (int n = 0; n < count; n++) {
+        const real *x = (const real *)row[n] + j0;
+        UNROLL for (int c = 0; c < vectors; c++) {
+            vec value = root[n] * ((c < last || end == W ? at(x + c * W) : first_few(x + c * W, end)) - mean[c]);
+            put(panel + n * PANEL + c * W, value);
+            sum[c] += root[n] * value;
+        }
+    }
+    UNROLL for (int c = 0; c < vectors; c++)
+        put(numbers + c * W, sum[c]);
+    for (int d = 0; d < last * W + end; d++)
+        first[j0 + d] += (double)numbers[d];
+}
+
+/* Add first and second moments of `count` rows with weights root². */
 static void add_rows(gm_workspace *w, const char *const *row, const real *root, int count, const gm_sums *s)
 {
     const ptrdiff_t D = w->D;
-    const real *m = s->reference;
     real *rows = REALS(w->scratch);
-    double weight = 0;
-    for (int n = 0; n < count; n++)
-        weight += (double)root[n] * (double)root[n];
-    *s->weight += weight;
     for (ptrdiff_t j0 = 0; j0 < D; j0 += PANEL) {
         real *panel = rows + j0 * GM_TILE;
-        int width = D - j0 < PANEL ? (int)(D - j0) : PANEL;
-        vec first[COLUMNS];
-        UNROLL for (int c = 0; c < COLUMNS; c++)
-            first[c] = splat(0);
-        if (width == PANEL) {
-            for (int n = 0; n < count; n++) {
-                const real *x = (const real *)row[n] + j0;
-                UNROLL for (int c = 0; c < COLUMNS; c++) {
-                    vec value = root[n] * (at(x + c * W) - at(m + j0 + c * W));
-                    put(panel + n * PANEL + c * W, value);
-                    first[c] += root[n] * value;
-                }
-            }
-        } else {
-            for (int n = 0; n < count; n++) {
-                const real *x = (const real *)row[n] + j0;
-                for (int d = 0; d < width; d++)
-                    panel[n * PANEL + d] = root[n] * (x[d] - m[j0 + d]);
-                for (int d = width; d < PANEL; d++)
-                    panel[n * PANEL + d] = 0;
-                UNROLL for (int c = 0; c < COLUMNS; c++)
-                    first[c] += root[n] * at(panel + n * PANEL + c * W);
-            }
+        int width = D - j0 < PANEL ? (int)(D - j0) : PANEL, end = (width - 1) % W + 1;
+        switch ((width - 1) / W) {
+        case 0: gather(1, end, row, root, count, s->reference, j0, panel, s->first); break;
+        case 1: gather(2, end, row, root, count, s->reference, j0, panel, s->first); break;
+        default: gather(3, end, row, root, count, s->reference, j0, panel, s->first);
         }
-        for (int d = 0; d < width; d++)
-            s->first[j0 + d] += (double)lane(first[d / W], d % W);
     }
     for (ptrdiff_t j0 = 0; j0 < D; j0 += PANEL)
         for (ptrdiff_t i0 = j0; i0 < D; i0 += R)
@@ -368,13 +332,20 @@ static void flush(gm_workspace *w, ptrdiff_t k, const gm_sums *s)
     }
 }
 
-/* From SMALL features on. A tile mostly alive is added at once; of others the live rows wait until they are many. */
+/* From there on. A tile mostly alive is added at once; of others the live rows wait until they are many. */
 static void moments_large(gm_workspace *w, ptrdiff_t k, const gm_sums *s)
 {
     const real *gamma = REALS(w->gamma) + k * GM_TILE, *scale = REALS(w->scale);
     real roots[GM_TILE];
+    vec weight = splat(0);
+    for (int n = 0; n < GM_TILE; n += W) {
+        vec share = at(gamma + n) * at(scale + n);
+        weight += share;
+        put(roots + n, share);
+    }
+    *s->weight += sum_lanes(weight);
     for (int n = 0; n < GM_TILE; n++)
-        roots[n] = DOUBLE ? (real)sqrt(gamma[n] * scale[n]) : (real)sqrtf((float)(gamma[n] * scale[n]));
+        roots[n] = DOUBLE ? (real)sqrt((double)roots[n]) : (real)sqrtf((float)roots[n]);
     if (w->live[k] * 2 > GM_TILE) {
         const char *row[GM_TILE];
         for (int n = 0; n < w->rows; n++)
@@ -404,11 +375,7 @@ static void moments_full(gm_workspace *w, ptrdiff_t k, const gm_sums *s)
     case 2: moments_tiny(2, w, k, s); break;
     case 3: moments_tiny(3, w, k, s); break;
     case 4: moments_tiny(4, w, k, s); break;
-    default:
-        if (w->D <= SMALL)
-            moments_small(w, k, s);
-        else
-            moments_large(w, k, s);
+    default: moments_large(w, k, s);
     }
 }
 

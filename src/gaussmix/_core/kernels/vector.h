@@ -31,6 +31,23 @@ enum { W = GM_VECTOR / sizeof(real) };
 INLINE vec at(const real *p) { return *(const vec_anywhere *)p; }
 INLINE void put(real *p, vec v) { *(vec_anywhere *)p = v; }
 INLINE vec splat(real x) { return (vec){0} + x; }
+/* The first `count` numbers at p, fewer than W, and no other: what stands behind them may not be ours to read. */
+INLINE vec first_few(const real *p, int count)
+{
+#if defined(__x86_64__) && GM_VECTOR == 64
+    return DOUBLE ? (vec)_mm512_maskz_loadu_pd((__mmask8)((1u << count) - 1), p)
+                  : (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), p);
+#elif defined(__x86_64__) && GM_VECTOR == 32
+    static const int32_t ones_then_zeros[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    __m256i mask = _mm256_loadu_si256((const __m256i *)(ones_then_zeros + 8 - count * (DOUBLE ? 2 : 1)));
+    return DOUBLE ? (vec)_mm256_maskload_pd((const double *)p, mask) : (vec)_mm256_maskload_ps((const float *)p, mask);
+#else
+    vec v = {0};
+    for (int i = 0; i < count; i++)
+        v[i] = p[i];
+    return v;
+#endif
+}
 /* The larger of two; b where either is NaN. */
 INLINE vec larger(vec a, vec b)
 {
@@ -64,6 +81,11 @@ enum { W = 1 };
 INLINE vec at(const real *p) { return *p; }
 INLINE void put(real *p, vec v) { *p = v; }
 INLINE vec splat(real x) { return x; }
+INLINE vec first_few(const real *p, int count)
+{
+    (void)count;
+    return *p;
+}
 INLINE vec larger(vec a, vec b) { return a > b ? a : b; }
 INLINE bits above(vec a, vec b) { return a > b ? (bits)-1 : 0; }
 INLINE bits as_bits(vec a)
