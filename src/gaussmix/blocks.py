@@ -4,12 +4,18 @@ import numpy as np
 
 from gaussmix._core.estep import TILE, Rows
 
-# A block is cut by N, D and K alone, so that the sums (in block order) have the same bits for any number of threads.
-# Large enough that Python's part (tens of microseconds a block) and the adding of its Statistics (K D² numbers, so a
-# floor of some hundred rows) are lost in it; small enough that Ctrl-C and several threads have places to meet.
-BLOCK_OPERATIONS = 6e8
-MOST_ROWS = 341 * TILE
-FEWEST_ROWS = 6 * TILE
+# A block is cut by N, D and K alone, so that the sums (in block order) have the same bits for any number of threads. Its work is
+# counted in operations, of which a core does 2e10 to 4e10 a second; an exponential and what goes with it counts as a hundred.
+# Blocks are many enough to share among threads, but large enough that Python's part (tens of microseconds a block) and the
+# adding of their Statistics (K D² numbers, so a floor of some hundred rows) are lost in them, and small enough for Ctrl-C. Of many
+# components each answers for few rows; a block must hold enough for an update of its second moments.
+EXPONENTIAL = 100
+MANY_BLOCKS = 16
+FEWEST_OPERATIONS = 2.5e7
+MOST_OPERATIONS = 3e8
+FEWEST_TILES = 8
+FEWEST_TILES_OF_MANY = 24
+MOST_ROWS = 682 * TILE
 MOST_RESPONSIBILITIES = 2**20  # of one block, where they are given or asked for
 
 # Squares of float64 residuals up to this size can be added over any number of rows. float32 is worked on in float32 while
@@ -38,8 +44,10 @@ def block_bounds(n_rows, n_features, n_components):
     >>> block_bounds(272, 2, 2)
     [(0, 272)]
     """
-    operations = n_components * (2.0 * n_features * (n_features + 1) + 20)
-    most = int(max(min(BLOCK_OPERATIONS / operations, MOST_RESPONSIBILITIES / n_components, MOST_ROWS), FEWEST_ROWS))
+    row = n_components * (2.0 * n_features * (n_features + 1) + EXPONENTIAL)
+    operations = min(max(n_rows * row / MANY_BLOCKS, FEWEST_OPERATIONS), MOST_OPERATIONS)
+    fewest = TILE * min(max(n_components // 8, FEWEST_TILES), FEWEST_TILES_OF_MANY)
+    most = int(max(min(operations / row, MOST_RESPONSIBILITIES / n_components, MOST_ROWS), fewest))
     n_blocks = max(1, -(-n_rows // most))
     tiles = -(-n_rows // (n_blocks * TILE))
     step = max(tiles, 1) * TILE

@@ -438,6 +438,7 @@ cdef class Pass:
         for k in range(self.n_components):
             for i in range(D):
                 t = max(t, fabs(fetch(row, i, self.size) / 4 - p.mu[k * D + i] / 4))
+        t = t if t > 0 else 1
         for k in range(self.n_components):
             if p.log_coefficient[k] == -INFINITY:
                 continue

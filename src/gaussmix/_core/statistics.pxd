@@ -17,3 +17,4 @@ cdef class Statistics:
     cdef double *s2
     cdef void clear_sums(self) noexcept nogil
     cdef void add_sums(self, Statistics other) noexcept nogil
+    cdef Py_ssize_t kept(self, Py_ssize_t row) noexcept nogil

@@ -58,22 +58,33 @@ cdef class Statistics:
         self.s2 = &flat(self.second)[0]
 
     cdef void clear_sums(self) noexcept nogil:
+        cdef Py_ssize_t row
         memset(self.s0, 0, self.n_components * sizeof(double))
         memset(self.s1, 0, self.n_components * self.n_features * sizeof(double))
-        memset(self.s2, 0, self.second_size * sizeof(double))
+        for row in range(self.second_size // self.n_features):
+            memset(self.s2 + row * self.n_features, 0, self.kept(row) * sizeof(double))
         self.log_likelihood = 0
         self.total_weight = 0
 
     cdef void add_sums(self, Statistics other) noexcept nogil:
-        cdef Py_ssize_t i
+        cdef Py_ssize_t i, row
+        cdef double *mine
+        cdef const double *others
         for i in range(self.n_components):
             self.s0[i] += other.s0[i]
         for i in range(self.n_components * self.n_features):
             self.s1[i] += other.s1[i]
-        for i in range(self.second_size):
-            self.s2[i] += other.s2[i]
+        for row in range(self.second_size // self.n_features):
+            mine = self.s2 + row * self.n_features
+            others = other.s2 + row * self.n_features
+            for i in range(self.kept(row)):
+                mine[i] += others[i]
         self.log_likelihood += other.log_likelihood
         self.total_weight += other.total_weight
+
+    cdef Py_ssize_t kept(self, Py_ssize_t row) noexcept nogil:
+        """How many numbers of a row of second moments count: those up to the diagonal of its matrix."""
+        return self.n_features if self.kind == DIAG else row % self.n_features + 1
 
     def clear(self):
         """Set every sum to zero; the reference stays."""
