@@ -60,7 +60,6 @@ DATA = [  # what, the data, the error, what its sentence says
     ("no columns", np.empty((5, 0)), ValueError, "0 feature(s)"),
     ("masked", masked(), TypeError, "masked array"),
     ("sparse", sparse(), TypeError, "X.toarray()"),
-    ("too large for float32", (X * 1e30).astype(np.float32), ValueError, "float64"),
 ]
 
 PARAMETERS = [  # the parameters, what the sentence says
@@ -199,6 +198,14 @@ def test_small_and_large_units_are_fitted_where_their_squares_are_numbers(expone
     scaled = GaussianMixture(2, random_state=0, reg_covar=0, tol=1e-5).fit(X * 2.0**exponent)
     np.testing.assert_allclose(scaled.means_, plain.means_ * 2.0**exponent, rtol=1e-9)
     np.testing.assert_allclose(scaled.covariances_, plain.covariances_ * 4.0**exponent, rtol=1e-9)
+
+
+def test_covariances_beyond_float32_stay_float64():
+    huge = (X * 1e30).astype(np.float32)
+    gm = GaussianMixture(2, random_state=0).fit(huge)
+    same = GaussianMixture(2, random_state=0).fit(huge.astype(np.float64))
+    np.testing.assert_allclose(gm.covariances_, same.covariances_, rtol=1e-5)
+    assert_array_equal(gm.predict(huge), same.predict(huge))
 
 
 def test_set_params_refuses_a_wrong_name_and_sets_nothing():

@@ -216,7 +216,7 @@ def allotted_start(passes, allotment, structure, reg_covar, *, share=False):
         raise SingularStart(
             "Fitting the mixture model failed because some components have ill-defined empirical covariance (for instance caused "
             "by singleton or collapsed samples). Try to decrease the number of components, increase reg_covar, or scale the input "
-            f"data. In this start it is component {singular}: its rows lie in a subspace, or are too few.")
+            f"data: component {singular} of the start is singular, as its rows lie in a subspace or are too few.")
     return parameters
 
 

@@ -331,12 +331,10 @@ class GaussianMixture(Estimator):
         arrays = {"weights_": p.weights, "means_": p.means, "covariances_": shape(p.covariances),
                   "precisions_cholesky_": shape(precisions_cholesky), "precisions_": shape(precisions)}
         with np.errstate(over="ignore", under="ignore"):
-            arrays = {name: array.astype(real) for name, array in arrays.items()}
-        for name, array in arrays.items():
-            if not np.isfinite(array).all():
-                raise ValueError(f"{name} does not fit into {np.dtype(real).name}: give X in other units"
-                                 + (", or as float64" if real == np.float32 else ""))
-        vars(self).update(arrays)
+            cast = {name: array.astype(real) for name, array in arrays.items()}
+        if not all(np.isfinite(array).all() for array in cast.values()):  # beyond float32, so they stay float64
+            cast = {name: array.astype(np.float64) for name, array in arrays.items()}
+        vars(self).update(cast)
         self._fitted = mixture, self._fingerprint()
         self._n_rows = effective_rows(blocks)
         self.converged_ = fit.converged
