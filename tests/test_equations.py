@@ -101,6 +101,7 @@ def test_7_8_11_m_step_from_labels(structure):
         np.testing.assert_allclose(found, value, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.filterwarnings("ignore:reg_covar=0.25 is more than a thousandth")
 @pytest.mark.parametrize("reg_covar", [0, 0.25])
 def test_one_iteration_is_5_then_7_8_11(structure, reg_covar):
     start = random_mixture(np.random.default_rng(4), 3, 2, structure, spread=1)

@@ -189,6 +189,7 @@ def test_verbose_prints_their_lines(verbose, capsys):
     assert printed[0] == printed[1] and len(printed[0]) > 8
 
 
+@pytest.mark.filterwarnings("ignore:covariance is not symmetric")  # scikit-learn's, of its own float32 covariances
 @pytest.mark.parametrize("model_dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
 def test_dtypes(model_dtype, dtype):

@@ -168,6 +168,8 @@ def as_table(X, *, name="X"):
         raise TypeError(f"{name} is a sparse matrix, but dense data is needed: pass {name}.toarray()")
     columns = _column_names(X)
     array = _plain_array(X, name) if columns is None or isinstance(X, np.ndarray) else _table_array(X, columns, name)
+    if array.dtype.kind == "O" and any(isinstance(value, (complex, np.complexfloating)) for value in array.flat):
+        raise ValueError(f"Complex data not supported: {name} must be real")
     if array.dtype.kind in "OSU":
         try:
             array = array.astype(np.float64)
@@ -209,7 +211,9 @@ def _first_wrong(array):
 
 def _column_names(X):
     """The names of a table's columns: pyarrow's are `column_names`, the others' `columns`."""
-    names = getattr(X, "column_names", getattr(X, "columns", None))
+    names = getattr(X, "column_names", None)
+    if not isinstance(names, list):  # a pandas table may have a column of that name
+        names = getattr(X, "columns", None)
     return None if names is None or callable(names) else list(names)
 
 
@@ -227,14 +231,15 @@ def _table_array(X, columns, name):
         array = X.to_numpy()
         if array.dtype.kind in "fiub":
             return array
-    series = [X.column(i) if hasattr(X, "column_names") else X.iloc[:, i] if hasattr(X, "iloc") else X[column]
+    series = [X.iloc[:, i] if hasattr(X, "iloc") else X.column(i) if hasattr(X, "column_names") else X[column]
               for i, column in enumerate(columns)]
     arrays = [_column_array(one, column, name) for one, column in zip(series, columns)]
     return np.column_stack(arrays) if arrays else np.empty((len(X), 0))
 
 
 def _column_array(series, column, name):
-    array = series.to_numpy()
+    arrow = type(series).__module__.startswith("pyarrow")
+    array = series.to_numpy(zero_copy_only=False) if arrow else series.to_numpy()
     if array.dtype.kind == "O":  # booleans among numbers, or missing values of a nullable type
         present = np.array([value is not None and value == value and str(value) != "<NA>" for value in array], dtype=bool)
         try:
@@ -263,6 +268,8 @@ def check_finite(X, *, name="X", largest=np.inf):
         return
     for start, stop in block_bounds(*X.shape, 1):
         block = X[start:stop]
+        if not block.size:
+            continue
         # Not by a dot product: BLAS would start threads of its own, which outnumber the CPUs and do not survive a fork.
         with np.errstate(invalid="ignore", over="ignore"):
             low, high = block.min(), block.max()

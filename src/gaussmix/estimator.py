@@ -213,6 +213,7 @@ class GaussianMixture(Estimator):
         n_rows, n_features = table.shape
         if n_features < 1:
             raise ValueError(f"Found array with 0 feature(s) (shape={table.shape}) while a minimum of 1 is required.")
+        check_finite(table, largest=LARGEST)
         if n_rows < 2:
             raise ValueError(f"Found array with {n_rows} sample(s) (shape={table.shape}) while a minimum of 2 is required.")
         weights = as_weights(sample_weight, n_rows)
@@ -220,7 +221,6 @@ class GaussianMixture(Estimator):
         if n_alive < self.n_components:
             raise ValueError(f"Expected n_samples >= n_components but got n_components = {self.n_components}, n_samples = {n_alive}"
                              + (" with a positive sample_weight" if n_alive < n_rows else ""))
-        check_finite(table, largest=LARGEST)
         return Blocks(table, self.n_components, weights)
 
     def _warm_parameters(self, structure, n_features):
