@@ -125,6 +125,8 @@ def balanced(weights):
 def fits_single(X, bounds):
     """Whether the squares of all residuals of float32 data stay well inside float32's range."""
     smallest, largest = SINGLE_RANGE
+    if not bounds:
+        return True
     low, high = X[: bounds[0][1]].min(axis=0), X[: bounds[0][1]].max(axis=0)
     for start, stop in bounds[1:]:
         low, high = np.minimum(low, X[start:stop].min(axis=0)), np.maximum(high, X[start:stop].max(axis=0))
