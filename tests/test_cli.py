@@ -392,7 +392,7 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path, command, model, monk
 def test_warnings_are_one_plain_line(command):
     status, out, err = command("fit", FAITHFUL_FILE, "--components", 3, "--max-iter", 2)
     assert status == 0 and err.count("\n") == 1
-    assert err.startswith("gaussmix: warning: EM did not converge in 2 iterations") and "not converged" in out
+    assert err.startswith("gaussmix: warning: ") and "did not converge" in err and "2 iterations" in err and "not converged" in out
 
 
 def test_candidates_that_cannot_be_fitted_are_shown(tmp_path, command):
@@ -453,12 +453,12 @@ needs_posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals
 
 @needs_posix
 def test_a_reader_that_goes_away_is_no_error(model):
-    process = subprocess.Popen([sys.executable, "-m", "gaussmix", "sample", model, "-n", "300000"],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdout.readline() == b"eruptions,waiting\n"
-    process.stdout.close()
-    assert process.stderr.read() == b""
-    assert process.wait(60) == 141
+    with subprocess.Popen([sys.executable, "-m", "gaussmix", "sample", model, "-n", "300000"],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"eruptions,waiting\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 141
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")

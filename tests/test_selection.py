@@ -9,7 +9,7 @@ import pytest
 from sklearn.mixture import GaussianMixture as SklearnMixture
 
 import gaussmix
-from gaussmix import CollapseWarning, ConvergenceWarning, select
+from gaussmix import CollapseWarning, ConvergenceWarning, SpuriousOptimumWarning, select
 
 FAITHFUL = np.loadtxt(Path(__file__).parent / "data" / "faithful_with_header.csv", delimiter=",", skiprows=1)
 STRUCTURES = ("full", "tied", "diag", "spherical")
@@ -84,6 +84,20 @@ def test_a_collapsed_candidate_is_not_chosen_while_there_is_another():
     assert s.chosen is tied and "a component collapsed" in str(s)
     with pytest.warns(CollapseWarning):
         assert select(X, 2, "full", **start).chosen.collapsed
+
+
+def test_a_spurious_optimum_is_not_chosen_while_there_is_a_proper_one():
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(size=(200, 2)), [3, 3] + 1e-5 * rng.normal(size=(3, 2))])
+    start = dict(init_params=np.repeat([0, 1], [200, 3]), reg_covar=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        s = select(X, 2, ("full", "tied"), **start)
+    full, tied = s.candidates
+    assert full.spurious and not full.collapsed and full.bic < tied.bic
+    assert s.chosen is tied and "spurious optimum" in str(s)
+    with pytest.warns(SpuriousOptimumWarning, match="component 1 sits on 3 rows"):
+        assert select(X, 2, "full", **start).chosen.spurious
 
 
 def test_only_the_chosen_candidate_warns():

@@ -2,11 +2,11 @@
 
 from gaussmix._version import __version__
 from gaussmix.estimator import GaussianMixture
-from gaussmix.exceptions import CollapseWarning, ConvergenceWarning, InvalidParameterError, NotFittedError
+from gaussmix.exceptions import (CollapseWarning, ConvergenceWarning, InvalidParameterError, NotFittedError,
+                                 SpuriousOptimumWarning)
 from gaussmix.mixture import Mixture
 from gaussmix.modelfile import load, save
 from gaussmix.selection import select
 
 __all__ = ["CollapseWarning", "ConvergenceWarning", "GaussianMixture", "InvalidParameterError", "Mixture", "NotFittedError",
-           "load", "save", "select",
-           "__version__"]
+           "SpuriousOptimumWarning", "load", "save", "select", "__version__"]

@@ -15,7 +15,6 @@ from gaussmix._version import __version__
 from gaussmix.blocks import LARGEST
 from gaussmix.datafiles import DataFileError, check_table_output, read_table, write_csv, write_table
 from gaussmix.engines import resolve_threads
-from gaussmix.estimator import ConvergenceWarning
 from gaussmix.modelfile import Model, load, save
 from gaussmix.outputs import check_output
 from gaussmix.selection import select
@@ -47,7 +46,7 @@ def main(argv=None):
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("always", ConvergenceWarning)
+            warnings.simplefilter("always", UserWarning)
             warnings.showwarning = lambda message, *_, **__: _tell(f"warning: {message}")
             options = _parser().parse_args(argv)
             options.run(options)
@@ -248,7 +247,7 @@ def _write(output, columns, arrays):
 def _caught_warnings():
     """Warnings, kept until the progress bar has gone."""
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ConvergenceWarning)
+        warnings.simplefilter("always", UserWarning)
         yield caught
 
 

@@ -214,9 +214,9 @@ def allotted_start(passes, allotment, structure, reg_covar, *, share=False):
     singular = m_step(moments(centres), structure, parameters, reg_covar, moments)
     if singular >= 0:
         raise SingularStart(
-            "Fitting the mixture model failed because some components have ill-defined empirical covariance (for instance caused "
-            "by singleton or collapsed samples). Try to decrease the number of components, increase reg_covar, or scale the input "
-            f"data: component {singular} of the start is singular, as its rows lie in a subspace or are too few.")
+            f"the covariance of component {singular} of the start is singular, as its rows lie in a subspace or are too few. Fitting the "
+            "mixture model failed because some components have ill-defined empirical covariance (for instance caused by singleton or "
+            "collapsed samples). Try to decrease the number of components, increase reg_covar, or scale the input data.")
     return parameters
 
 

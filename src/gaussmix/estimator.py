@@ -11,7 +11,7 @@ from gaussmix.blocks import LARGEST, Blocks, as_table, as_weights, block_bounds,
 from gaussmix.collapse import effective_rows, spurious_components
 from gaussmix.em import Passes, SingularStart, allotted_start, feature_variances, maximize_likelihood
 from gaussmix.engines import Threads, resolve_threads
-from gaussmix.exceptions import CollapseWarning, ConvergenceWarning, InvalidParameterError, in_use
+from gaussmix.exceptions import CollapseWarning, ConvergenceWarning, InvalidParameterError, SpuriousOptimumWarning, in_use
 from gaussmix.given import allotment_of, checked_parameters, insert_parameters
 from gaussmix.initialization import STARTS, as_generator
 from gaussmix.mixture import Mixture, evaluate
@@ -75,7 +75,8 @@ class GaussianMixture(Estimator):
     weights_ : ndarray, shape (K,)
     means_ : ndarray, shape (K, D)
     covariances_, precisions_, precisions_cholesky_ : ndarray
-        Shape (K, D, D) for full, (D, D) for tied, (K, D) for diag, (K,) for spherical.
+        Shape (K, D, D) for full, (D, D) for tied, (K, D) for diag, (K,) for spherical. These and the two above are float32 after
+        float32 data, as scikit-learn's, float64 after others. Any of them that float32 cannot hold stays float64.
     mixture_ : Mixture
         The fitted distribution.
     converged_ : bool
@@ -152,8 +153,9 @@ class GaussianMixture(Estimator):
         ConvergenceWarning
             Where `max_iter` iterations were not enough.
         CollapseWarning
-            Where a covariance became singular (the parameters are then the last valid ones), or where every start led to a
-            spurious optimum (docs/collapse.md).
+            Where a covariance became singular; the parameters are then the last valid ones (docs/collapse.md).
+        SpuriousOptimumWarning
+            A CollapseWarning, where every start led to a spurious optimum.
         UserWarning
             Where `reg_covar` is more than a thousandth of a feature's variance.
         """
@@ -227,13 +229,14 @@ class GaussianMixture(Estimator):
         """What the last fit ended with, where this one starts from it."""
         if not (self.warm_start and self.__sklearn_is_fitted__()):
             return None
-        parameters = self.mixture_._parameters
-        last, wanted = ((p.kind, p.n_components, p.n_features) for p in (
-            parameters, Parameters(structure.kind, self.n_components, n_features)))
-        if last != wanted:
-            raise ValueError("warm_start goes on from the last fit, but that had n_components={1}, n_features={2} and covariances "
-                             "of kind {0}, not {4}, {5} and {3}".format(*last, *wanted))
-        return parameters
+        last = self.mixture_._parameters
+        kind = "spherical" if np.ndim(self.covariances_) == 1 else last.kind.name.lower()
+        for name, before, now in (("n_components", last.n_components, self.n_components), ("covariance_type", kind, structure.name),
+                                  ("the number of features", last.n_features, n_features)):
+            if before != now:
+                raise ValueError(f"warm_start goes on from the last fit, in which {name} was {before!r}, not {now!r}: set "
+                                 "warm_start=False to start anew")
+        return last
 
     def _regularization(self, blocks, threads, columns):
         """What is added to every variance; a warning where it is large for the data."""
@@ -283,22 +286,22 @@ class GaussianMixture(Estimator):
 
     def _warn(self, fit, spurious, stopped):
         if fit.collapsed is not None:
-            weight = fit.parameters.weights[fit.collapsed]
+            kind, weight = CollapseWarning, fit.parameters.weights[fit.collapsed]
             message = (f"Component {fit.collapsed} (weight {weight:.3g}) collapsed in iteration {len(fit.history)}: its covariance "
                        "became singular, as its rows lie in a subspace or are too few. The parameters are those of the iteration "
                        "before. Increase reg_covar or n_init, use fewer components, or a simpler covariance_type.")
         elif spurious:
-            others = f" So do {len(spurious) - 1} others." if len(spurious) > 1 else ""
+            kind, others = SpuriousOptimumWarning, f" So do {len(spurious) - 1} others." if len(spurious) > 1 else ""
             message = (f"A spurious optimum, as every start gave: {spurious[0]}.{others} Its log-likelihood says little about the data. "
                        "Increase n_init, use fewer components, or a simpler covariance_type.")
         elif not fit.converged and self.max_iter > 0 and not stopped:
-            warnings.warn("Best performing initialization did not converge. Try different init parameters, or increase max_iter, tol, "
-                          f"or check for degenerate data: {self.max_iter} iterations were not enough for the mean log-likelihood to "
-                          f"change by less than tol={self.tol:g}.", in_use(ConvergenceWarning), stacklevel=4)
-            return
+            kind = ConvergenceWarning
+            message = ("Best performing initialization did not converge. Try different init parameters, or increase max_iter, tol, or "
+                       f"check for degenerate data: {self.max_iter} iterations were not enough for the mean log-likelihood to change "
+                       f"by less than tol={self.tol:g}.")
         else:
             return
-        warnings.warn(message, in_use(CollapseWarning), stacklevel=4)
+        warnings.warn(message, in_use(kind), stacklevel=4)
 
     def _check_parameters(self):
         structure = _parameter(structure_named, self.covariance_type)
@@ -330,11 +333,7 @@ class GaussianMixture(Estimator):
         shape = {"tied": lambda a: a[0], "spherical": lambda a: a[:, 0]}.get(structure.name, lambda a: a)
         arrays = {"weights_": p.weights, "means_": p.means, "covariances_": shape(p.covariances),
                   "precisions_cholesky_": shape(precisions_cholesky), "precisions_": shape(precisions)}
-        with np.errstate(over="ignore", under="ignore"):
-            cast = {name: array.astype(real) for name, array in arrays.items()}
-        if not all(np.isfinite(array).all() for array in cast.values()):  # beyond float32, so they stay float64
-            cast = {name: array.astype(np.float64) for name, array in arrays.items()}
-        vars(self).update(cast)
+        vars(self).update((name, array.astype(real if _fits(array, real) else np.float64)) for name, array in arrays.items())
         self._fitted = mixture, self._fingerprint()
         self._n_rows = effective_rows(blocks)
         self.converged_ = fit.converged
@@ -600,6 +599,12 @@ def _parameter(read, value):
         return read(value)
     except ValueError as error:
         raise in_use(InvalidParameterError)(str(error)) from None
+
+
+def _fits(array, real):
+    """Whether all numbers lie in a type's range, neither too large for it nor so small that it would round them coarsely."""
+    sizes = np.abs(array[array != 0])
+    return not sizes.size or np.finfo(real).tiny <= sizes.min() and sizes.max() <= np.finfo(real).max
 
 
 def _rank(fit, spurious):

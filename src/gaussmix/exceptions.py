@@ -3,7 +3,7 @@
 import functools
 import sys
 
-__all__ = ["CollapseWarning", "ConvergenceWarning", "InvalidParameterError", "NotFittedError", "in_use"]
+__all__ = ["CollapseWarning", "ConvergenceWarning", "InvalidParameterError", "NotFittedError", "SpuriousOptimumWarning", "in_use"]
 
 
 class _Raised:
@@ -27,14 +27,18 @@ class ConvergenceWarning(_Raised, UserWarning):
 
 class CollapseWarning(ConvergenceWarning):
     """
-    A component collapsed.
+    A component collapsed (docs/collapse.md).
 
-    Its covariance became singular, it lost all its rows, or it sits on a few rows whose likelihood says nothing
-    (docs/collapse.md).
+    Its covariance became singular, or it lost all its rows: EM ended there, with the last valid parameters. Or, as the
+    subclass `SpuriousOptimumWarning`, EM went on to an optimum that is worth nothing.
     """
 
 
-for public_class in (NotFittedError, InvalidParameterError, ConvergenceWarning, CollapseWarning):
+class SpuriousOptimumWarning(CollapseWarning):
+    """EM ended with valid parameters, but in each start a component sits on rows whose likelihood says nothing (docs/collapse.md)."""
+
+
+for public_class in (NotFittedError, InvalidParameterError, ConvergenceWarning, CollapseWarning, SpuriousOptimumWarning):
     public_class.public = public_class
 
 

@@ -264,8 +264,6 @@ def start_by_random_rows(blocks, n_components, rng, threads):
         rows = rng.choice(blocks.n_rows, size=n_components, replace=False)
     else:
         alive = np.flatnonzero(blocks.weights)
-        if alive.size < n_components:
-            raise ValueError(f"n_components={n_components} is more than the {alive.size} rows with positive weight")
         rows = rng.choice(alive, size=n_components, replace=False, p=blocks.weights[alive] / blocks.weights.sum())
     return _nearest_labels(blocks, rows, threads)
 

@@ -9,7 +9,8 @@ from functools import partial
 
 from gaussmix.blocks import as_table, as_weights
 from gaussmix.em import SingularStart
-from gaussmix.estimator import CollapseWarning, ConvergenceWarning, GaussianMixture
+from gaussmix.estimator import GaussianMixture
+from gaussmix.exceptions import CollapseWarning, SpuriousOptimumWarning
 from gaussmix.structures import structure_named
 
 __all__ = ["Candidate", "Selection", "select"]
@@ -36,6 +37,8 @@ class Candidate:
     converged : bool
     collapsed : bool
         Whether EM ended because a component became singular.
+    spurious : bool
+        Whether a component sits on rows whose likelihood says nothing (docs/collapse.md), in every start.
     failure : str
         Why nothing could be fitted; empty where it could.
     """
@@ -48,14 +51,17 @@ class Candidate:
     aic: float = math.nan
     converged: bool = False
     collapsed: bool = False
+    spurious: bool = False
     failure: str = ""
 
     @property
     def note(self):
         """What is wrong with it, in a few words."""
         if self.failure:
-            return re.split(r" \((?=its)|: ", self.failure)[0]
-        return "" if self.converged else "a component collapsed" if self.collapsed else "not converged"
+            return re.split(", as |: ", self.failure)[0]
+        if self.collapsed:
+            return "a component collapsed"
+        return "spurious optimum" if self.spurious else "" if self.converged else "not converged"
 
 
 class Selection:
@@ -70,7 +76,8 @@ class Selection:
         In the order in which they were fitted.
     criterion : {"bic", "aic"}
     chosen : Candidate
-        The one with the lowest criterion; one in which a component collapsed only where there is no other.
+        The one with the lowest criterion among the proper ones; a spurious optimum only where there is no other, one in which a
+        component collapsed only where there is nothing else.
     best : GaussianMixture
         The chosen candidate, fitted.
     """
@@ -128,8 +135,8 @@ def select(X, n_components=range(1, 10), covariance_types=("full",), criterion="
 
     Warns
     -----
-    ConvergenceWarning, CollapseWarning
-        For the chosen candidate only; the table tells of the others.
+    ConvergenceWarning, CollapseWarning, SpuriousOptimumWarning, UserWarning
+        As `GaussianMixture.fit` does, for the chosen candidate only; the table tells of the others.
 
     Examples
     --------
@@ -183,7 +190,7 @@ def _fitted(model, X, weights, shape):
     if K > n_rows:
         return unfitted(failure=f"more components ({K}) than rows ({n_rows})"), []
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ConvergenceWarning)
+        warnings.simplefilter("always")
         try:
             model.fit(X, sample_weight=weights)
         except SingularStart as error:
@@ -192,10 +199,11 @@ def _fitted(model, X, weights, shape):
     log_likelihood = model.mixture_.log_likelihood(X, weights, n_threads=model.n_threads)
     total = n_rows if weights is None else weights.sum()
     p = unfitted().n_parameters
-    collapsed = any(isinstance(message, CollapseWarning) for message in caught)
+    spurious = any(isinstance(message, SpuriousOptimumWarning) for message in caught)
+    collapsed = not spurious and any(isinstance(message, CollapseWarning) for message in caught)
     return unfitted(log_likelihood, -2 * log_likelihood + p * math.log(total), -2 * log_likelihood + 2 * p,
-                    model.converged_, collapsed), caught
+                    model.converged_, collapsed, spurious), caught
 
 
 def _rank(candidate, criterion):
-    return candidate.collapsed, getattr(candidate, criterion)
+    return candidate.collapsed, candidate.spurious, getattr(candidate, criterion)
