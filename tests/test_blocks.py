@@ -104,6 +104,7 @@ def test_a_large_readable_array_is_not_copied():
     assert as_table(X)[0] is X or np.shares_memory(as_table(X)[0], X)
 
 
+@pytest.mark.filterwarnings("ignore::gaussmix.ConvergenceWarning")  # coarse numbers make poor mixtures
 @pytest.mark.parametrize("dtype", [bool, np.int8, np.uint8, np.int16, np.int64, np.uint64, np.float16])
 def test_other_numbers_become_float64(dtype):
     X = np.abs(10 * reference_data()).astype(dtype) if dtype is not bool else reference_data() > 0
@@ -117,7 +118,7 @@ def test_float32_stays_float32():
     model = fit(X)
     for name in ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"):
         assert getattr(model, name).dtype == np.float32
-    assert model.score_samples(X).dtype == model.predict_proba(X).dtype == model.sample(3)[0].dtype == np.float32
+    assert model.score_samples(X).dtype == model.predict_proba(X).dtype == np.float32
     assert Blocks(X, 2).size == 4
 
 
@@ -156,7 +157,9 @@ def test_tables(library, dtype):
     model = fit(table)
     same_bits(model, fit(X))
     assert list(model.feature_names_in_) == names and model.means_.dtype == (np.float32 if dtype == np.float32 else np.float64)
-    np.testing.assert_array_equal(model.predict(table), model.predict(X))
+    with pytest.warns(UserWarning, match="X does not have valid feature names"):  # as scikit-learn's
+        labels = model.predict(X)
+    np.testing.assert_array_equal(model.predict(table), labels)
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
@@ -193,11 +196,12 @@ def test_tables_that_cannot_be_used(library, column):
         GaussianMixture(1).fit(made)
 
 
-def test_names_that_are_not_all_strings_are_no_names():
+def test_numbers_are_no_names_and_do_not_mix_with_names():
     pandas = pytest.importorskip("pandas")
     assert as_table(pandas.DataFrame(np.zeros((2, 2))))[1] is None
-    assert as_table(pandas.DataFrame(np.zeros((2, 2)), columns=["a", 1]))[1] is None
     assert as_table(np.zeros((2, 2)))[1] is None
+    with pytest.raises(TypeError, match="string names"):  # as scikit-learn's
+        as_table(pandas.DataFrame(np.zeros((2, 2)), columns=["a", 1]))
 
 
 # What cannot be used.
@@ -211,7 +215,7 @@ BAD_DATA = [
     ([[1, "b"]], ValueError, "text|numbers"),
     ([[1.0], [1.0, 2.0]], ValueError, None),
     ([[1j]], ValueError, "[Cc]omplex"),
-    (np.array([[1j]], dtype=object), ValueError, "number"),
+    (np.array([[1j]], dtype=object), ValueError, "[Cc]omplex"),
     (np.array([["2020-01-01"]], dtype="M8[D]"), ValueError, "real numbers"),
     (np.ma.masked_array([[1.0, 2.0]], [[True, False]]), TypeError, "masked"),
     (sparse.csr_matrix(np.eye(3)), TypeError, "sparse.*toarray"),
@@ -228,7 +232,7 @@ BAD_DATA = [
     (np.asfortranarray([[0.0, 1.0], [0.0, 1e150]]), ValueError, "too large.*row 1, column 1"),
     (np.array([[1e200], [0.0]], np.longdouble), ValueError, "too large.*row 0, column 0"),
     (np.array([[np.longdouble("1e2000")], [0.0]]), ValueError, "row 0, column 0"),
-    (np.zeros((0, 2)), ValueError, "n_samples"),
+    (np.zeros((0, 2)), ValueError, "0 sample.*minimum of 2"),
     (np.zeros((2, 0)), ValueError, "0 feature"),
 ]
 

@@ -210,7 +210,7 @@ def test_random_rows_are_different_rows_of_weight():
     for seed in range(20):
         model = GaussianMixture(10, init_params="random_from_data", random_state=seed, max_iter=0)
         np.testing.assert_array_equal(np.sort(model.fit(X, sample_weight=weights).means_[:, 0]), np.arange(30, 40))
-    with pytest.raises(ValueError, match="10 rows with positive weight"):
+    with pytest.raises(ValueError, match="n_components = 11, n_samples = 10 with a positive sample_weight"):
         GaussianMixture(11, init_params="random_from_data").fit(X, sample_weight=weights)
 
 

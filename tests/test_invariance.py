@@ -168,7 +168,7 @@ def test_kmeans_start_draws_the_same_rows_for_weights_and_for_adjacent_repeats()
         np.testing.assert_allclose(weighted.covariances_, repeated.covariances_, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("n_rows", [1, 95, 96, 97, 6 * 96, 6 * 96 + 1])
+@pytest.mark.parametrize("n_rows", [2, 95, 96, 97, 6 * 96, 6 * 96 + 1])
 def test_as_many_rows_as_it_takes(n_rows):
     """One component on any number of rows is their mean and covariance."""
     X = np.random.default_rng(n_rows).normal(size=(n_rows, 2))

@@ -114,7 +114,7 @@ def test_a_fit_does_not_change_an_earlier_mixture():
     rng = np.random.default_rng(0)
     model = GaussianMixture(2, random_state=0, warm_start=True).fit(rng.normal(size=(100, 2)))
     m, means = model.mixture_, model.mixture_.means.copy()
-    model.fit(5 + rng.normal(size=(100, 2)))
+    model.fit(0.5 + rng.normal(size=(100, 2)))
     assert model.mixture_ is not m
     np.testing.assert_array_equal(m.means, means)
 

@@ -19,10 +19,11 @@ MOST_ROWS = 682 * TILE
 MOST_RESPONSIBILITIES = 2**20  # of one block, where they are given or asked for
 
 # Squares of float64 residuals up to this size can be added over any number of rows. float32 is worked on in float32 while
-# all squares and their inverses stay well inside its range.
+# all squares and their inverses stay well inside its range: those of the data's spread, of the means, and of the standard
+# deviations, whose inverses the factors are.
 LARGEST = 1e145
 SINGLE_RANGE = (2.0**-40, 2.0**40)
-LARGEST_SINGLE = 2.0**100
+LARGEST_SINGLE = 2.0**45
 
 
 def block_bounds(n_rows, n_features, n_components):
