@@ -200,12 +200,18 @@ def test_small_and_large_units_are_fitted_where_their_squares_are_numbers(expone
     np.testing.assert_allclose(scaled.covariances_, plain.covariances_ * 4.0**exponent, rtol=1e-9)
 
 
-def test_covariances_beyond_float32_stay_float64():
-    huge = (X * 1e30).astype(np.float32)
-    gm = GaussianMixture(2, random_state=0).fit(huge)
-    same = GaussianMixture(2, random_state=0).fit(huge.astype(np.float64))
-    np.testing.assert_allclose(gm.covariances_, same.covariances_, rtol=1e-5)
-    assert_array_equal(gm.predict(huge), same.predict(huge))
+@pytest.mark.parametrize("unit, beyond", [
+    (1e30, {"covariances_", "precisions_"}), (1e-30, {"covariances_", "precisions_"}), (1.0, set()),
+    (1e-22, {"covariances_", "precisions_"}),  # which float32 would hold, but with a few digits
+])
+def test_what_float32_cannot_hold_stays_float64(unit, beyond):
+    rows = (X * unit).astype(np.float32)
+    gm = GaussianMixture(2, random_state=0, reg_covar=0).fit(rows)
+    same = GaussianMixture(2, random_state=0, reg_covar=0).fit(rows.astype(np.float64))
+    for name in ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"):
+        assert getattr(gm, name).dtype == (np.float64 if name in beyond else np.float32), name
+        np.testing.assert_allclose(getattr(gm, name), getattr(same, name), rtol=1e-4)
+    assert_array_equal(gm.predict(rows), same.predict(rows))
 
 
 def test_set_params_refuses_a_wrong_name_and_sets_nothing():

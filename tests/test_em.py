@@ -138,16 +138,27 @@ def test_warm_start_goes_on():
     np.testing.assert_allclose(model.covariances_, through.covariances_, rtol=1e-9)
 
 
-def test_warm_start_under_another_structure_is_refused_or_done():
+@pytest.mark.parametrize("other", STRUCTURES)
+def test_warm_start_under_another_structure_is_refused(structure, other):
     X = np.random.default_rng(0).normal(size=(100, 2))
-    model = GaussianMixture(2, covariance_type="diag", warm_start=True, random_state=0).fit(X)
-    model.set_params(covariance_type="full")
-    try:
-        quiet(model, X)
-    except ValueError as error:
-        assert "warm_start" in str(error) or "covariance_type" in str(error)
-    else:
-        assert model.covariances_.shape == (2, 2, 2)
+    model = quiet(GaussianMixture(2, covariance_type=structure, warm_start=True, random_state=0), X)
+    shape = model.covariances_.shape
+    model.set_params(covariance_type=other)
+    if other == structure:
+        assert quiet(model, X).covariances_.shape == shape
+        return
+    with pytest.raises(ValueError, match=f"warm_start .*covariance_type was '{structure}', not '{other}'"):
+        model.fit(X)
+    assert model.covariances_.shape == shape
+
+
+def test_warm_start_with_another_size_is_refused():
+    X = np.random.default_rng(0).normal(size=(100, 2))
+    model = quiet(GaussianMixture(2, warm_start=True, random_state=0), X)
+    with pytest.raises(ValueError, match="warm_start .*number of features was 2, not 1"):
+        model.fit(X[:, :1])
+    with pytest.raises(ValueError, match="warm_start .*n_components was 2, not 3"):
+        model.set_params(n_components=3).fit(X)
 
 
 # Collapse.
