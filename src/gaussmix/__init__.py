@@ -1,6 +1,7 @@
 """Gaussian mixtures by EM: fast, exact, and at home in the scientific Python ecosystem."""
 
 from gaussmix._version import __version__
+from gaussmix.config import show_config
 from gaussmix.estimator import GaussianMixture
 from gaussmix.exceptions import (CollapseWarning, ConvergenceWarning, InvalidParameterError, NotFittedError,
                                  SpuriousOptimumWarning)
@@ -9,4 +10,4 @@ from gaussmix.modelfile import load, save
 from gaussmix.selection import select
 
 __all__ = ["CollapseWarning", "ConvergenceWarning", "GaussianMixture", "InvalidParameterError", "Mixture", "NotFittedError",
-           "SpuriousOptimumWarning", "load", "save", "select", "__version__"]
+           "SpuriousOptimumWarning", "load", "save", "select", "show_config", "__version__"]

@@ -47,16 +47,11 @@ static void load(gm_workspace *w, const char *x, ptrdiff_t stride, int rows)
     w->x = x;
     w->stride = stride;
     w->rows = rows;
-    for (int g = 0; g < PANELS; g++) {
-        real *panel = REALS(w->panels) + g * D * PANEL;
-        const real *row[PANEL];
-        for (int l = 0; l < PANEL; l++) {
-            int n = g * PANEL + l;
-            row[l] = (const real *)(x + (n < rows ? n : rows - 1) * stride);
-        }
+    for (int n = 0; n < GM_TILE; n++) { /* a row at a time, in the order of memory */
+        const real *row = (const real *)(x + (n < rows ? n : rows - 1) * stride);
+        real *column = REALS(w->panels) + n / PANEL * D * PANEL + n % PANEL;
         for (ptrdiff_t d = 0; d < D; d++)
-            for (int l = 0; l < PANEL; l++)
-                panel[d * PANEL + l] = row[l][d];
+            column[d * PANEL] = row[d];
     }
 }
 
@@ -418,19 +413,25 @@ static void responsibilities(const gm_workspace *w, double *out, ptrdiff_t strid
 static void largest(const gm_workspace *w, int32_t *label, double *value)
 {
     const real *gamma = REALS(w->gamma);
-    real best[GM_TILE];
-    word which[GM_TILE];
-    memcpy(best, gamma, sizeof best);
-    memset(which, 0, sizeof which);
-    for (ptrdiff_t k = 1; k < w->K; k++)
-        for (int n = 0; n < GM_TILE; n++) {
-            real g = gamma[k * GM_TILE + n];
-            which[n] = g > best[n] ? (word)k : which[n];
-            best[n] = g > best[n] ? g : best[n];
+    for (int n = 0; n < GM_TILE; n += PANEL) {
+        vec best[COLUMNS];
+        bits which[COLUMNS];
+        UNROLL for (int c = 0; c < COLUMNS; c++) {
+            best[c] = at(gamma + n + c * W);
+            which[c] = as_bits(splat(0));
         }
-    for (int n = 0; n < GM_TILE; n++) {
-        label[n] = (int32_t)which[n];
-        value[n] = (double)best[n];
+        for (ptrdiff_t k = 1; k < w->K; k++)
+            UNROLL for (int c = 0; c < COLUMNS; c++) {
+                vec g = at(gamma + k * GM_TILE + n + c * W);
+                bits more = above(g, best[c]);
+                which[c] = (which[c] & ~more) | (more & (word)k);
+                best[c] = larger(g, best[c]);
+            }
+        UNROLL for (int c = 0; c < COLUMNS; c++)
+            for (int l = 0; l < W; l++) {
+                label[n + c * W + l] = (int32_t)lane_bits(which[c], l);
+                value[n + c * W + l] = (double)lane(best[c], l);
+            }
     }
 }
 
@@ -440,16 +441,18 @@ INLINE void add_distances(const int count, gm_workspace *w, ptrdiff_t k, const r
     const ptrdiff_t D = w->D;
     for (int g = 0; g < PANELS; g++) {
         const real *x = REALS(w->panels) + g * D * PANEL;
-        vec square[4][COLUMNS];
+        vec square[3][COLUMNS];
         UNROLL for (int q = 0; q < count; q++)
             UNROLL for (int c = 0; c < COLUMNS; c++)
                 square[q][c] = splat(0);
         for (ptrdiff_t d = 0; d < D; d++)
-            UNROLL for (int q = 0; q < count; q++)
+            UNROLL for (int q = 0; q < count; q++) {
+                vec point = splat(points[(k + q) * D + d]);
                 UNROLL for (int c = 0; c < COLUMNS; c++) {
-                    vec r = at(x + d * PANEL + c * W) - points[(k + q) * D + d];
+                    vec r = at(x + d * PANEL + c * W) - point;
                     square[q][c] += r * r;
                 }
+            }
         UNROLL for (int q = 0; q < count; q++)
             UNROLL for (int c = 0; c < COLUMNS; c++)
                 put(REALS(w->gamma) + (k + q) * GM_TILE + g * PANEL + c * W, square[q][c] * (real)-0.5);
@@ -459,8 +462,8 @@ INLINE void add_distances(const int count, gm_workspace *w, ptrdiff_t k, const r
 static void distances(gm_workspace *w, const void *points)
 {
     ptrdiff_t k = 0;
-    for (; k + 4 <= w->K; k += 4)
-        add_distances(4, w, k, points);
+    for (; k + 3 <= w->K; k += 3)
+        add_distances(3, w, k, points);
     for (; k < w->K; k++)
         add_distances(1, w, k, points);
 }

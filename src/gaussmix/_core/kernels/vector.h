@@ -30,14 +30,14 @@ enum { W = GM_VECTOR / sizeof(real) };
 
 INLINE vec at(const real *p) { return *(const vec_anywhere *)p; }
 INLINE void put(real *p, vec v) { *(vec_anywhere *)p = v; }
-INLINE vec splat(real x) { return (vec){0} + x; }
+INLINE vec splat(real x) { return x - (vec){0}; } /* minus, as x + 0 is not x where x is −0 */
 /* The first `count` numbers at p, fewer than W, and no other: what stands behind them may not be ours to read. */
 INLINE vec first_few(const real *p, int count)
 {
-#if defined(__x86_64__) && GM_VECTOR == 64
+#if defined(__AVX512F__) && GM_VECTOR == 64
     return DOUBLE ? (vec)_mm512_maskz_loadu_pd((__mmask8)((1u << count) - 1), p)
                   : (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), p);
-#elif defined(__x86_64__) && GM_VECTOR == 32
+#elif defined(__AVX2__) && GM_VECTOR == 32
     static const int32_t ones_then_zeros[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
     __m256i mask = _mm256_loadu_si256((const __m256i *)(ones_then_zeros + 8 - count * (DOUBLE ? 2 : 1)));
     return DOUBLE ? (vec)_mm256_maskload_pd((const double *)p, mask) : (vec)_mm256_maskload_ps((const float *)p, mask);
@@ -51,11 +51,11 @@ INLINE vec first_few(const real *p, int count)
 /* The larger of two; b where either is NaN. */
 INLINE vec larger(vec a, vec b)
 {
-#if defined(__x86_64__) && GM_VECTOR == 64
+#if defined(__AVX512F__) && GM_VECTOR == 64
     return DOUBLE ? (vec)_mm512_max_pd((__m512d)a, (__m512d)b) : (vec)_mm512_max_ps((__m512)a, (__m512)b);
-#elif defined(__x86_64__) && GM_VECTOR == 32
+#elif defined(__AVX2__) && GM_VECTOR == 32
     return DOUBLE ? (vec)_mm256_max_pd((__m256d)a, (__m256d)b) : (vec)_mm256_max_ps((__m256)a, (__m256)b);
-#elif defined(__x86_64__)
+#elif defined(__x86_64__) && GM_VECTOR == 16
     return DOUBLE ? (vec)_mm_max_pd((__m128d)a, (__m128d)b) : (vec)_mm_max_ps((__m128)a, (__m128)b);
 #else
     bits m = (bits)(a > b);

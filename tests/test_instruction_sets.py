@@ -1,0 +1,142 @@
+"""Kernels under every instruction set of this machine, and the functions that they compute themselves."""
+
+import os
+import pickle
+import subprocess
+import sys
+
+import mpmath
+import numpy as np
+import pytest
+
+from gaussmix._core.estep import ISA, exp_and_log, instruction_sets
+
+FIT = """
+import pickle, sys
+import numpy as np
+from gaussmix import GaussianMixture
+from gaussmix._core.estep import ISA
+rng = np.random.default_rng(0)
+found = {"isa": ISA}
+for dtype in (np.float32, np.float64):
+    for D in (1, 2, 3, 4, 5, 8, 11, 16, 23, 24, 40):
+        X = (rng.normal(size=(700, D)) + 3 * rng.integers(0, 3, 700)[:, None]).astype(dtype)
+        for structure in ("full", "tied", "diag", "spherical"):
+            gm = GaussianMixture(3, covariance_type=structure, init_params=np.arange(700) % 3, tol=0, max_iter=2)
+            gm.fit(X)
+            found[np.dtype(dtype).name, D, structure] = (gm.means_, gm.covariances_, gm.score_samples(X), gm.predict(X))
+pickle.dump(found, sys.stdout.buffer)
+"""
+
+
+def fits_under(isa):
+    run = subprocess.run([sys.executable, "-W", "ignore", "-c", FIT], capture_output=True, env={**os.environ, "GAUSSMIX_ISA": isa})
+    assert run.returncode == 0, run.stderr.decode()
+    return pickle.loads(run.stdout)
+
+
+def test_the_widest_instruction_set_is_in_use_unless_another_is_asked_for():
+    assert ISA == (os.environ.get("GAUSSMIX_ISA") or instruction_sets()[-1])
+    assert instruction_sets()[0] == "baseline"
+
+
+@pytest.mark.parametrize("isa", instruction_sets())
+def test_an_instruction_set_changes_results_by_rounding_only(isa):
+    found, expected = fits_under(isa), fits_under(instruction_sets()[-1])
+    assert found.pop("isa") == isa and expected.pop("isa") == instruction_sets()[-1]
+    for key in expected:
+        rtol = 1e-10 if key[0] == "float64" else 2e-3
+        for mine, others in zip(found[key][:3], expected[key][:3]):
+            np.testing.assert_allclose(mine, others, rtol=rtol, atol=rtol * np.abs(others).max(), err_msg=str(key))
+        assert np.mean(found[key][3] != expected[key][3]) <= (0 if key[0] == "float64" else 0.01)
+
+
+def test_an_unknown_instruction_set_is_refused():
+    run = subprocess.run([sys.executable, "-c", "import gaussmix"], capture_output=True, text=True,
+                         env={**os.environ, "GAUSSMIX_ISA": "avx1024"})
+    assert run.returncode != 0
+    assert f"GAUSSMIX_ISA must be one of {', '.join(instruction_sets())} on this machine, not 'avx1024'" in run.stderr
+
+
+def ulps(found, exact, dtype):
+    """How many units in the last place each result is off."""
+    unit = np.spacing(np.array([abs(float(value)) for value in exact], dtype=dtype)).astype(np.float64)
+    return np.array([abs(float(mpmath.mpf(float(f)) - e)) for f, e in zip(found, exact)]) / unit
+
+
+@pytest.mark.parametrize("dtype, lowest", [(np.float64, -746.0), (np.float32, -104.5)])
+def test_exp_is_right_to_two_units_in_the_last_place(dtype, lowest):
+    """From 0 through the subnormal numbers to where it underflows to zero."""
+    rng = np.random.default_rng(0)
+    smallest = np.log(float(np.finfo(dtype).tiny))
+    x = np.concatenate([np.linspace(lowest, 0, 2500), rng.uniform(-1, 0, 800), rng.uniform(lowest, smallest, 800),
+                        -(np.arange(1, 150) * np.log(2)) / 2, -np.geomspace(1e-300 if dtype is np.float64 else 1e-38, 1, 200),
+                        [0.0, smallest]]).astype(dtype)
+    found, _ = exp_and_log(x)
+    exact = [mpmath.exp(mpmath.mpf(float(value))) for value in x]
+    assert ulps(found, exact, dtype).max() <= 2
+    assert found[x == 0].tolist() == [1.0] * int((x == 0).sum())
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_exp_beyond_its_range_is_zero(dtype):
+    found, _ = exp_and_log(np.array([800.0, 1e30, np.inf], dtype))
+    assert found.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_log_is_right_to_two_units_in_the_last_place(dtype):
+    """Of sums of responsibilities, 1 to K, and of all normal numbers besides."""
+    rng = np.random.default_rng(1)
+    info = np.finfo(dtype)
+    x = np.concatenate([rng.uniform(1, 2, 1500), 1 + np.geomspace(info.eps, 1, 300), rng.uniform(1, 1000, 800),
+                        2.0 ** rng.uniform(-100, 100, 800), [float(info.tiny), float(info.max), 0.5, 2.0]]).astype(dtype)
+    _, found = exp_and_log(x)
+    exact = [mpmath.log(mpmath.mpf(float(value))) for value in x]
+    nonzero = np.array([value != 0 for value in exact])
+    assert ulps(found[nonzero], [value for value in exact if value != 0], dtype).max() <= 2
+    assert exp_and_log(np.array([1.0], dtype))[1].tolist() == [0.0]
+
+
+BLAS_THREADS = """
+import os, time
+import numpy as np
+from gaussmix import GaussianMixture
+from gaussmix._core.linalg import whiten
+
+def others():
+    tasks = [task for task in os.listdir("/proc/self/task") if int(task) != os.getpid()]
+    return len(tasks), sum(int(open(f"/proc/self/task/{task}/schedstat").read().split()[0]) for task in tasks)
+
+rng = np.random.default_rng(0)
+X = rng.random((3000, 300))
+start = dict(weights_init=[0.5, 0.5], means_init=X[:2], precisions_init=np.full((2, 300), 10.0), covariance_type="diag")
+matrices = [np.eye(n) * n + np.full((n, n), 0.25) for n in (16, 17, 33, 64, 129, 300, 500)]
+labels = np.arange(3000) % 2
+time.sleep(0.5)  # until threads that the imports started have gone to sleep
+count, before = others()
+assert count >= 1, "this BLAS has no threads to prove anything with"
+for matrix in matrices:
+    whiten(matrix)
+from gaussmix._core.estep import Pass, Rows, Workspace
+from gaussmix._core.parameters import Kind, Parameters
+from gaussmix._core.statistics import Statistics
+from gaussmix.structures import structure_named
+parameters = Parameters(Kind.FULL, 2, 300)
+parameters.weights[:], parameters.means[:], parameters.covariances[:] = 0.5, X[:2], np.eye(300)
+parameters.factorize()
+the_pass, statistics = Pass(Kind.FULL, 2, 300, 8), Statistics(Kind.FULL, 2, 300)
+the_pass.prepare(parameters)
+the_pass.expect(Rows(X), None, statistics, Workspace(2, 300, 8))
+structure_named("full").maximize(statistics, parameters, 1e-6)
+print(others()[1] - before)
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/schedstat"), reason="reads /proc")
+def test_no_pass_and_no_factorization_wakes_a_thread_of_blas():
+    """cython_blas has no thread control; the calls are so small that OpenBLAS keeps them on the thread that makes them."""
+    run = subprocess.run([sys.executable, "-W", "ignore", "-c", BLAS_THREADS], capture_output=True, text=True,
+                         env={**os.environ, "OPENBLAS_NUM_THREADS": "4"})
+    assert run.returncode == 0, run.stderr
+    assert int(run.stdout) == 0
