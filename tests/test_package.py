@@ -3,6 +3,7 @@
 import importlib
 import importlib.metadata
 import importlib.resources
+import inspect
 import os
 import pkgutil
 import re
@@ -13,6 +14,9 @@ from pathlib import Path
 import pytest
 
 import gaussmix
+from gaussmix.modelfile import Model
+from gaussmix.selection import Candidate, Selection
+from gaussmix.statistics import Statistics
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPILED = [f"gaussmix._core.{module.name}" for module in pkgutil.iter_modules(gaussmix._core.__path__)]
@@ -55,6 +59,27 @@ def test_every_compiled_module_has_its_stub_and_its_declarations(name):
 
 def test_types_are_declared():
     assert (importlib.resources.files("gaussmix") / "py.typed").is_file()
+
+
+def functions_of(public):
+    """The public functions and methods behind a public name."""
+    if not inspect.isclass(public):
+        return [public]
+    members = [member.fget if isinstance(member, property) else member for name, member in inspect.getmembers(public)
+               if not name.startswith("_") or name == "__init__"]
+    return [member for member in members if inspect.isfunction(member) or inspect.ismethod(member)]  # the compiled have stubs
+
+
+@pytest.mark.parametrize("public", [gaussmix.GaussianMixture, gaussmix.Mixture, Statistics, Candidate, Selection, Model,
+                                    gaussmix.select, gaussmix.save, gaussmix.load], ids=lambda public: public.__name__)
+def test_public_signatures_are_annotated(public):
+    functions = functions_of(public)
+    assert functions
+    for function in functions:
+        signature = inspect.signature(function)
+        parameters = [p for name, p in signature.parameters.items() if name != "self"]
+        assert all(part is not inspect.Signature.empty for part in
+                   (signature.return_annotation, *(p.annotation for p in parameters))), function.__qualname__
 
 
 def test_the_readme_example_runs():

@@ -3,8 +3,11 @@
 import math
 import warnings
 import zlib
+from collections.abc import Callable
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy import linalg
 
 from gaussmix.blocks import LARGEST, Blocks, as_table, as_weights, block_bounds, check_finite
@@ -13,7 +16,7 @@ from gaussmix.em import Passes, SingularStart, allotted_start, feature_variances
 from gaussmix.engines import Threads, resolve_threads
 from gaussmix.exceptions import CollapseWarning, ConvergenceWarning, InvalidParameterError, SpuriousOptimumWarning, in_use
 from gaussmix.given import allotment_of, checked_parameters, insert_parameters
-from gaussmix.initialization import STARTS, as_generator
+from gaussmix.initialization import STARTS, RandomState, as_generator
 from gaussmix.mixture import Mixture, evaluate
 from gaussmix.progress import Progress
 from gaussmix.scikit_learn import Estimator, check_names
@@ -103,9 +106,24 @@ class GaussianMixture(Estimator):
     True
     """
 
-    def __init__(self, n_components=1, *, covariance_type="full", tol=1e-3, reg_covar=1e-6, max_iter=100, n_init=1,
-                 init_params="kmeans", weights_init=None, means_init=None, precisions_init=None, random_state=None,
-                 warm_start=False, verbose=0, verbose_interval=10, n_threads=None, progress=False, callback=None):
+    weights_: NDArray[np.floating[Any]]
+    means_: NDArray[np.floating[Any]]
+    covariances_: NDArray[np.floating[Any]]
+    precisions_: NDArray[np.floating[Any]]
+    precisions_cholesky_: NDArray[np.floating[Any]]
+    converged_: bool
+    n_iter_: int
+    lower_bound_: float
+    lower_bounds_: list[float]
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+
+    def __init__(self, n_components: int = 1, *, covariance_type: str = "full", tol: float = 1e-3, reg_covar: float | str = 1e-6,
+                 max_iter: int = 100, n_init: int = 1, init_params: str | ArrayLike = "kmeans",
+                 weights_init: ArrayLike | None = None, means_init: ArrayLike | None = None,
+                 precisions_init: ArrayLike | None = None, random_state: RandomState = None, warm_start: bool = False,
+                 verbose: int = 0, verbose_interval: int = 10, n_threads: int | None = None, progress: bool = False,
+                 callback: Callable[[int, float, Mixture], object] | None = None) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
         self.tol = tol
@@ -126,7 +144,7 @@ class GaussianMixture(Estimator):
 
     # Fitting.
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """
         Estimate the parameters by EM.
 
@@ -162,7 +180,7 @@ class GaussianMixture(Estimator):
         self._fit(X, sample_weight)
         return self
 
-    def fit_predict(self, X, y=None, sample_weight=None):
+    def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> NDArray[np.intp]:
         """
         Fit, and return the labels that `predict` then gives to the same rows.
 
@@ -354,7 +372,7 @@ class GaussianMixture(Estimator):
         return [(array.shape, array.dtype.str, zlib.crc32(array)) for array in arrays]
 
     @property
-    def mixture_(self):
+    def mixture_(self) -> Mixture:
         """The fitted distribution: the fit's own or, where attributes were set by hand, one of them."""
         self._require_fit()
         if "_fitted" in vars(self):
@@ -379,13 +397,13 @@ class GaussianMixture(Estimator):
         return Mixture.from_parameters(parameters)
 
     @property
-    def history_(self):
+    def history_(self) -> list[float]:
         """The mean log-likelihood that each iteration's E step found; scikit-learn's `lower_bounds_`."""
         self._require_fit()
         return self.lower_bounds_
 
     @property
-    def n_parameters_(self):
+    def n_parameters_(self) -> int:
         """How many free parameters the fitted mixture has."""
         self._require_fit()
         return self._n_parameters()
@@ -412,7 +430,7 @@ class GaussianMixture(Estimator):
         check_finite(table)
         return table
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> NDArray[np.intp]:
         """
         The component with the largest responsibility (5) for every row.
 
@@ -432,7 +450,7 @@ class GaussianMixture(Estimator):
         """
         return self._evaluate(X, "labels")
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
         """
         The responsibilities γ_nk (5).
 
@@ -446,7 +464,7 @@ class GaussianMixture(Estimator):
         """
         return self._evaluate(X, "responsibilities")
 
-    def score_samples(self, X):
+    def score_samples(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
         """
         ln p(x_n) of every row (1).
 
@@ -460,7 +478,7 @@ class GaussianMixture(Estimator):
         """
         return self._evaluate(X, "logpdf")
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
         """
         The mean log-likelihood of a row, (6) over Σ_n w_n.
 
@@ -478,7 +496,7 @@ class GaussianMixture(Estimator):
         log_likelihood, total = self._log_likelihood(X, sample_weight)
         return log_likelihood / total
 
-    def sample(self, n_samples=1):
+    def sample(self, n_samples: int = 1) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
         """
         Draw rows from the fitted mixture.
 
@@ -497,7 +515,7 @@ class GaussianMixture(Estimator):
             raise ValueError(f"Invalid value for 'n_samples': {n_samples} . The sampling requires at least one sample.")
         return self.mixture_.labelled_rvs(int(n_samples), as_generator(self.random_state))
 
-    def bic(self, X, sample_weight=None):
+    def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """
         The Bayesian information criterion, −2 L + p ln Σ_n w_n; lower is better.
 
@@ -513,7 +531,7 @@ class GaussianMixture(Estimator):
         log_likelihood, total = self._log_likelihood(X, sample_weight)
         return -2 * log_likelihood + self._n_parameters() * math.log(total)
 
-    def aic(self, X, sample_weight=None):
+    def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """
         The Akaike information criterion, −2 L + 2 p; lower is better.
 
@@ -528,7 +546,7 @@ class GaussianMixture(Estimator):
         """
         return -2 * self._log_likelihood(X, sample_weight)[0] + 2 * self._n_parameters()
 
-    def icl(self, X, sample_weight=None):
+    def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """
         The integrated completed likelihood criterion, BIC − 2 Σ_n w_n ln max_k γ_nk; lower is better.
 
@@ -557,7 +575,7 @@ class GaussianMixture(Estimator):
             certainty += float((certain if weights is None else certain * weights[start:stop]).sum())
         return self.bic(X, sample_weight) - 2 * certainty
 
-    def summary(self, X=None, sample_weight=None):
+    def summary(self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> str:
         """
         The fit as a table: a row for each component, and the criteria.
 

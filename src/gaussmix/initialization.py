@@ -4,6 +4,7 @@ Every start is an allotment: a function from a block to the labels or responsibi
 """
 
 import math
+from typing import TypeAlias
 
 import numpy as np
 
@@ -13,7 +14,10 @@ from gaussmix._core.kmeans import Centres
 __all__ = ["STARTS", "as_generator", "given_labels", "given_responsibilities", "k_means", "k_means_plus_plus"]
 
 
-def as_generator(random_state):
+RandomState: TypeAlias = int | np.random.RandomState | np.random.Generator | None
+
+
+def as_generator(random_state: RandomState) -> np.random.Generator:
     """
     A numpy Generator.
 

@@ -1,12 +1,15 @@
 """Mixture: the distribution itself, immutable."""
 
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from gaussmix._core.estep import Pass, Workspace
 from gaussmix._core.parameters import Parameters
 from gaussmix.blocks import Blocks, as_table, as_weights, check_finite
 from gaussmix.engines import Threads, resolve_threads
-from gaussmix.initialization import as_generator
+from gaussmix.initialization import RandomState, as_generator
 from gaussmix.statistics import Kind
 
 __all__ = ["Mixture"]
@@ -50,7 +53,7 @@ class Mixture:
     array([[0.5, 0.5]])
     """
 
-    def __init__(self, weights, means, covariances):
+    def __init__(self, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike) -> None:
         weights, means, covariances = (_array(value, name) for value, name in (
             (weights, "weights"), (means, "means"), (covariances, "covariances")))
         if means.ndim != 2 or 0 in means.shape:
@@ -69,7 +72,7 @@ class Mixture:
         self._take(parameters, factorize=True)
 
     @classmethod
-    def from_parameters(cls, parameters):
+    def from_parameters(cls, parameters: Parameters) -> Self:
         """
         A mixture of parameters in the compact shape of their structure, which stays how it computes.
 
@@ -98,23 +101,23 @@ class Mixture:
         self._parameters = parameters
 
     @property
-    def n_components(self):
+    def n_components(self) -> int:
         return self._parameters.n_components
 
     @property
-    def n_features(self):
+    def n_features(self) -> int:
         return self._parameters.n_features
 
     @property
-    def weights(self):
+    def weights(self) -> NDArray[np.float64]:
         return self._parameters.weights
 
     @property
-    def means(self):
+    def means(self) -> NDArray[np.float64]:
         return self._parameters.means
 
     @property
-    def covariances(self):
+    def covariances(self) -> NDArray[np.float64]:
         p = self._parameters
         if p.kind == Kind.FULL:
             return p.covariances
@@ -124,7 +127,7 @@ class Mixture:
         full.flags.writeable = False
         return full
 
-    def logpdf(self, X, *, n_threads=None):
+    def logpdf(self, X: ArrayLike, *, n_threads: int | None = None) -> NDArray[np.floating[Any]]:
         """
         ln p(x) of every row, equation (1).
 
@@ -146,7 +149,7 @@ class Mixture:
         """
         return self._evaluate(X, "logpdf", n_threads)
 
-    def pdf(self, X, *, n_threads=None):
+    def pdf(self, X: ArrayLike, *, n_threads: int | None = None) -> NDArray[np.floating[Any]]:
         """
         p(x) of every row, equation (1).
 
@@ -162,7 +165,7 @@ class Mixture:
         """
         return np.exp(self.logpdf(X, n_threads=n_threads))
 
-    def responsibilities(self, X, *, n_threads=None):
+    def responsibilities(self, X: ArrayLike, *, n_threads: int | None = None) -> NDArray[np.floating[Any]]:
         """
         γ_nk of every row and component, equation (5).
 
@@ -179,7 +182,7 @@ class Mixture:
         """
         return self._evaluate(X, "responsibilities", n_threads)
 
-    def classify(self, X, *, n_threads=None):
+    def classify(self, X: ArrayLike, *, n_threads: int | None = None) -> NDArray[np.intp]:
         """
         The component with the largest responsibility (5) for every row; the first of several.
 
@@ -195,7 +198,7 @@ class Mixture:
         """
         return self._evaluate(X, "labels", n_threads)
 
-    def log_likelihood(self, X, sample_weight=None, *, n_threads=None):
+    def log_likelihood(self, X: ArrayLike, sample_weight: ArrayLike | None = None, *, n_threads: int | None = None) -> float:
         """
         L = Σ_n w_n ln p(x_n), equation (6).
 
@@ -217,7 +220,7 @@ class Mixture:
             return float(log_p.sum())
         return float((log_p[weights > 0] * weights[weights > 0]).sum())
 
-    def rvs(self, size=1, random_state=None):
+    def rvs(self, size: int = 1, random_state: RandomState = None) -> NDArray[np.float64]:
         """
         Draw from the mixture.
 
@@ -236,7 +239,7 @@ class Mixture:
         rows, _ = self.labelled_rvs(size, rng)
         return rows[rng.permutation(len(rows))]
 
-    def labelled_rvs(self, size=1, random_state=None):
+    def labelled_rvs(self, size: int = 1, random_state: RandomState = None) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
         """
         Draw from the mixture, with the component of each row.
 
@@ -275,12 +278,12 @@ class Mixture:
         return np.linalg.cholesky(p.covariances[0 if p.kind == Kind.TIED else k])
 
     @property
-    def mean(self):
+    def mean(self) -> NDArray[np.float64]:
         """E[x] = Σ_k π_k μ_k, shape (D,)."""
         return self.weights @ self.means
 
     @property
-    def cov(self):
+    def cov(self) -> NDArray[np.float64]:
         """Cov[x] = Σ_k π_k (Σ_k + (μ_k − E x)(μ_k − E x)ᵀ), shape (D, D)."""
         away = self.means - self.mean
         return np.einsum("k,kij->ij", self.weights, self.covariances) + (self.weights * away.T) @ away
@@ -292,17 +295,17 @@ class Mixture:
         check_finite(X)
         return evaluate(self._parameters, X, wanted, n_threads)
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return isinstance(other, Mixture) and all(
             np.array_equal(getattr(self, name), getattr(other, name)) for name in ("weights", "means", "covariances"))
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         p = self._parameters
         return _restored, (int(p.kind), p.weights, p.means, p.covariances)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         with np.printoptions(precision=4, threshold=20, edgeitems=3):
             parts = [f"{name}={np.array2string(getattr(self, name), separator=', ', prefix=' ' * (9 + len(name)))}"
                      for name in ("weights", "means", "covariances")]

@@ -1,8 +1,10 @@
 """Model files: a mixture as JSON, which gives back the same bits. The format is described in docs/model-file.md."""
 
 import json
+import os
 import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +13,9 @@ from gaussmix.mixture import Mixture
 from gaussmix.outputs import whole_file
 from gaussmix.statistics import Kind
 from gaussmix.structures import structure_named
+
+if TYPE_CHECKING:
+    from gaussmix.estimator import GaussianMixture
 
 __all__ = ["Model", "ModelFileError", "load", "save"]
 
@@ -41,10 +46,10 @@ class Model:
 
     mixture: Mixture
     covariance_type: str
-    columns: list | None
+    columns: list[str] | None
 
 
-def save(path, model):
+def save(path: str | os.PathLike[str], model: "GaussianMixture | Mixture | Model") -> None:
     """
     Write a mixture to a model file (JSON, no pickle), whole or not at all.
 
@@ -102,7 +107,7 @@ def _laid_out(value, depth=1):
     return "[\n" + ",\n".join(indent + _laid_out(item, depth + 1) for item in value) + "\n" + "  " * depth + "]"
 
 
-def load(path):
+def load(path: str | os.PathLike[str]) -> Model:
     """
     Read a model file. Its content is not trusted: everything is checked, and nothing in it can run.
 

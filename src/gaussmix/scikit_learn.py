@@ -8,10 +8,15 @@ import inspect
 import sys
 import warnings
 from copy import deepcopy
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from gaussmix.exceptions import NotFittedError, in_use
+
+if TYPE_CHECKING:
+    import sklearn.mixture
+    from sklearn.utils.metadata_routing import MetadataRequest
 
 __all__ = ["Estimator", "check_names"]
 
@@ -31,7 +36,7 @@ class Estimator:
         return {name: parameter.default for name, parameter in inspect.signature(cls.__init__).parameters.items()
                 if name != "self"}
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """
         The constructor's arguments.
 
@@ -46,7 +51,7 @@ class Estimator:
         """
         return {name: getattr(self, name) for name in self._parameter_defaults()}
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """
         Set some of the constructor's arguments.
 
@@ -68,7 +73,7 @@ class Estimator:
             setattr(self, name, value)
         return self
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         set_here = []
         for name, default in self._parameter_defaults().items():
             value = getattr(self, name)
@@ -104,7 +109,7 @@ class Estimator:
 
     # Metadata routing of sample_weight.
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> "MetadataRequest":
         """
         Which metadata `fit` and `score` ask a scikit-learn meta-estimator for.
 
@@ -121,7 +126,7 @@ class Estimator:
             getattr(requests, method).add_request(param="sample_weight", alias=None)
         return requests
 
-    def set_fit_request(self, *, sample_weight=UNCHANGED):
+    def set_fit_request(self, *, sample_weight: bool | str | None = UNCHANGED) -> Self:
         """
         Ask scikit-learn's meta-estimators to pass `sample_weight` to `fit`.
 
@@ -142,7 +147,7 @@ class Estimator:
         """
         return self._request("fit", sample_weight)
 
-    def set_score_request(self, *, sample_weight=UNCHANGED):
+    def set_score_request(self, *, sample_weight: bool | str | None = UNCHANGED) -> Self:
         """
         Ask scikit-learn's meta-estimators to pass `sample_weight` to `score`.
 
@@ -177,7 +182,7 @@ class Estimator:
 
     # To scikit-learn's class and back.
 
-    def to_sklearn(self):
+    def to_sklearn(self) -> "sklearn.mixture.GaussianMixture":
         """
         The same model as a `sklearn.mixture.GaussianMixture`.
 
@@ -207,7 +212,7 @@ class Estimator:
         return _copy_fit(self, GaussianMixture(**parameters | {"covariance_type": name}))
 
     @classmethod
-    def from_sklearn(cls, model):
+    def from_sklearn(cls, model: "sklearn.mixture.GaussianMixture") -> Self:
         """
         The same model as a `sklearn.mixture.GaussianMixture`, under this class.
 

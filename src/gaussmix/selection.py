@@ -4,13 +4,17 @@ import math
 import numbers
 import re
 import warnings
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+
+from numpy.typing import ArrayLike
 
 from gaussmix.blocks import as_table, as_weights
 from gaussmix.em import SingularStart
 from gaussmix.estimator import GaussianMixture
 from gaussmix.exceptions import CollapseWarning, SpuriousOptimumWarning
+from gaussmix.initialization import RandomState
 from gaussmix.structures import structure_named
 
 __all__ = ["Candidate", "Selection", "select"]
@@ -55,7 +59,7 @@ class Candidate:
     failure: str = ""
 
     @property
-    def note(self):
+    def note(self) -> str:
         """What is wrong with it, in a few words."""
         if self.failure:
             return re.split(", as |: ", self.failure)[0]
@@ -82,10 +86,10 @@ class Selection:
         The chosen candidate, fitted.
     """
 
-    def __init__(self, candidates, criterion, chosen, best):
+    def __init__(self, candidates: list[Candidate], criterion: str, chosen: Candidate, best: GaussianMixture) -> None:
         self.candidates, self.criterion, self.chosen, self.best = candidates, criterion, chosen, best
 
-    def __str__(self):
+    def __str__(self) -> str:
         name, several = self.criterion.upper(), len(self.candidates) > 1
         lines = [f"components  covariance  log-likelihood  parameters  {name:>12}"]
         for c in self.candidates:
@@ -98,12 +102,14 @@ class Selection:
             lines.append(row.rstrip())
         return "\n".join(lines)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<Selection of {len(self.candidates)} candidates by {self.criterion.upper()}>\n{self}"
 
 
-def select(X, n_components=range(1, 10), covariance_types=("full",), criterion="bic", *, n_init=1, random_state=None,
-           n_threads=None, sample_weight=None, tol=1e-3, reg_covar=1e-6, max_iter=100, init_params="kmeans", progress=None):
+def select(X: ArrayLike, n_components: int | Iterable[int] = range(1, 10), covariance_types: str | Iterable[str] = ("full",),
+           criterion: str = "bic", *, n_init: int = 1, random_state: RandomState = None, n_threads: int | None = None,
+           sample_weight: ArrayLike | None = None, tol: float = 1e-3, reg_covar: float | str = 1e-6, max_iter: int = 100,
+           init_params: str | ArrayLike = "kmeans", progress: Callable[[Candidate], object] | None = None) -> Selection:
     """
     Fit every number of components with every structure, and choose by an information criterion.
 

@@ -1,5 +1,9 @@
 """Statistics: what a pass over some rows leaves behind. They add."""
 
+from typing import Any, Self
+
+from numpy.typing import ArrayLike
+
 from gaussmix._core.parameters import Kind
 from gaussmix._core.statistics import Statistics as _Sums
 
@@ -42,14 +46,14 @@ class Statistics(_Sums):
     (array([[0.]]), array([[2.]]))
     """
 
-    def copy(self):
+    def copy(self) -> Self:
         """The same sums in memory of their own."""
         other = type(self)(self.kind, self.n_components, self.n_features)
         other.reference[...] = self.reference
         other.accumulate(self)
         return other
 
-    def translated(self, reference):
+    def translated(self, reference: ArrayLike) -> Self:
         """
         The same sums about other points, by the parallel-axis rule.
 
@@ -73,18 +77,18 @@ class Statistics(_Sums):
             moved.second[...] += change if self.kind == Kind.FULL else change.sum(axis=0)
         return moved
 
-    def __add__(self, other):
+    def __add__(self, other: "Statistics") -> Self:
         if not isinstance(other, Statistics):
             return NotImplemented
         total = self.copy()
         total.accumulate(other if (other.reference == self.reference).all() else other.translated(self.reference))
         return total
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         state = (self.reference, self.weight, self.first, self.second, self.log_likelihood, self.total_weight)
         return _restored, (int(self.kind), self.n_components, self.n_features, state)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (f"Statistics({self.kind.name}, n_components={self.n_components}, n_features={self.n_features}, "
                 f"total_weight={self.total_weight:g}, log_likelihood={self.log_likelihood:g})")
 
