@@ -6,7 +6,7 @@ from scipy import sparse
 
 from gaussmix import GaussianMixture, Mixture
 from gaussmix._core.estep import TILE, Rows
-from gaussmix.blocks import FEWEST_ROWS, LARGEST, MOST_ROWS, Blocks, as_table, as_weights, block_bounds, check_finite
+from gaussmix.blocks import FEWEST_TILES, LARGEST, MOST_ROWS, Blocks, as_table, as_weights, block_bounds, check_finite
 
 
 @pytest.mark.parametrize("n_rows", [1, 95, 96, 97, 575, 576, 577, 32735, 32736, 32737, 100_000, 1_000_003, 20_000_019])
@@ -19,7 +19,7 @@ def test_bounds_cover_all_rows_once(n_rows, shape):
     lengths = stops - starts
     assert (lengths > 0).all() and (lengths[:-1] == lengths[0]).all() and lengths[-1] <= lengths[0]
     assert (lengths[:-1] % TILE == 0).all()
-    assert lengths.max() <= MOST_ROWS and (len(bounds) == 1 or lengths[0] >= FEWEST_ROWS / 2)
+    assert lengths.max() <= MOST_ROWS and (len(bounds) == 1 or lengths[0] >= FEWEST_TILES * TILE / 2)
 
 
 def reference_data():
