@@ -22,6 +22,26 @@ def test_bounds_cover_all_rows_once(n_rows, shape):
     assert lengths.max() <= MOST_ROWS and (len(bounds) == 1 or lengths[0] >= FEWEST_TILES * TILE / 2)
 
 
+@pytest.mark.parametrize("start", ["kmeans", "k-means++", "random_from_data"])  # "random" draws for each block
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+def test_many_blocks_are_one(start, covariance_type, monkeypatch):
+    """The same fit whether the rows come in one block or in eleven."""
+    rng = np.random.default_rng(0)
+    X, weights = rng.normal(size=(1000, 3)) + 6 * rng.integers(0, 3, size=(1000, 1)), rng.integers(0, 3, size=1000)
+    models = []
+    for n_blocks in (1, 11):
+        assert len(Blocks(X, 3).bounds) == n_blocks
+        models.append(GaussianMixture(3, covariance_type=covariance_type, init_params=start, random_state=0, tol=1e-6,
+                                      max_iter=1000).fit(X, sample_weight=weights))
+        monkeypatch.setattr("gaussmix.blocks.MOST_ROWS", TILE)
+        monkeypatch.setattr("gaussmix.blocks.FEWEST_TILES", 1)
+    one, many = models
+    for name in ("weights_", "means_", "covariances_", "history_"):
+        np.testing.assert_allclose(getattr(many, name), getattr(one, name), rtol=1e-9, atol=1e-9)
+    np.testing.assert_array_equal(many.predict(X), one.predict(X))
+    assert many.icl(X, weights) == pytest.approx(one.icl(X, weights), rel=1e-12)
+
+
 def reference_data():
     return np.random.default_rng(0).normal(size=(300, 3)) * [1, 2, 3] + [5, 0, -5]
 
