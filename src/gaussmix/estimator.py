@@ -225,8 +225,11 @@ class GaussianMixture(Estimator):
                 best, spurious = self._best_fit(passes, structure, start, reg_covar, progress, warm is not None)
             finally:
                 progress.close()
-        self._warn(best, spurious, progress.stopped)
+        caveat = self._caveat_of(best, spurious, progress.stopped)
+        if caveat is not None:
+            warnings.warn(caveat, stacklevel=3)
         self._keep(best, structure, table.dtype, blocks, columns)
+        self._caveat = caveat
         return table
 
     def _blocks(self, table, sample_weight):
@@ -302,7 +305,8 @@ class GaussianMixture(Estimator):
             raise failure
         return best, spurious
 
-    def _warn(self, fit, spurious, stopped):
+    def _caveat_of(self, fit, spurious, stopped):
+        """The warning that a fit deserves, or None."""
         if fit.collapsed is not None:
             kind, weight = CollapseWarning, fit.parameters.weights[fit.collapsed]
             message = (f"Component {fit.collapsed} (weight {weight:.3g}) collapsed in iteration {len(fit.history)}: its covariance "
@@ -318,8 +322,8 @@ class GaussianMixture(Estimator):
                        f"check for degenerate data: {self.max_iter} iterations were not enough for the mean log-likelihood to change "
                        f"by less than tol={self.tol:g}.")
         else:
-            return
-        warnings.warn(message, in_use(kind), stacklevel=4)
+            return None
+        return in_use(kind)(message)
 
     def _check_parameters(self):
         structure = _parameter(structure_named, self.covariance_type)

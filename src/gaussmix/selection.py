@@ -205,8 +205,8 @@ def _fitted(model, X, weights, shape):
     log_likelihood = model.mixture_.log_likelihood(X, weights, n_threads=model.n_threads)
     total = n_rows if weights is None else weights.sum()
     p = unfitted().n_parameters
-    spurious = any(isinstance(message, SpuriousOptimumWarning) for message in caught)
-    collapsed = not spurious and any(isinstance(message, CollapseWarning) for message in caught)
+    spurious = isinstance(model._caveat, SpuriousOptimumWarning)
+    collapsed = isinstance(model._caveat, CollapseWarning) and not spurious
     return unfitted(log_likelihood, -2 * log_likelihood + p * math.log(total), -2 * log_likelihood + 2 * p,
                     model.converged_, collapsed, spurious), caught
 
