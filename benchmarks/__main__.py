@@ -52,11 +52,13 @@ def main(arguments=None):
     measured = {}
     with _same_threads(options.threads):
         description = machine.describe(options.threads)
+        print(report.machine_markdown(description), flush=True)
         for name in options.section or SECTIONS:
             print(f"measuring {name} …", file=sys.stderr, flush=True)
             measured[name] = SECTIONS[name](libraries, effort)
+            for table in measured[name]:
+                print("\n" + report.table_markdown(table), flush=True)
     page = report.markdown(description, [table for tables in measured.values() for table in tables])
-    print(page)
     options.output.mkdir(parents=True, exist_ok=True)
     report.write_whole(options.output / "results.json", report.as_json(description, measured))
     report.write_whole(options.output / "tables.md", page)

@@ -21,12 +21,17 @@ def markdown(machine, tables):
     -------
     str
     """
+    return "\n\n".join([machine_markdown(machine)] + [table_markdown(table) for table in tables]) + "\n"
+
+
+def machine_markdown(machine):
+    """The machine and the versions in one paragraph."""
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     pools = "; ".join(f"{pool.get('library')} ({pool.get('internal_api')} {pool.get('version')}, "
                       f"{pool.get('architecture', 'no kernels named')}, {pool.get('num_threads')} threads)" for pool in machine["pools"])
     head = (f"{machine['cpu']}, {machine['cores']} cores, {', '.join(machine['instruction_sets'])}; {machine['system']}; "
             f"Python {machine['python']}, {versions}; {machine['threads']} threads for every library; {pools or 'no pools seen'}.")
-    return "\n\n".join([head] + [table_markdown(table) for table in tables]) + "\n"
+    return head
 
 
 def table_markdown(table):

@@ -214,6 +214,36 @@ def _same_bits(ours, problem):
     return len(bits) == 1
 
 
+def parallel(libraries, effort):
+    """Many small fits from Python threads."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from gaussmix import GaussianMixture
+
+    table = Table("Forty whole fits at once, from a ThreadPoolExecutor", note="n_threads=None: fits share the CPUs.")
+    for shape in shapes.PARALLEL:
+        X = shapes.problem(shape).X
+
+        def fits(workers, shape=shape, X=X):
+            with ThreadPoolExecutor(workers) as pool:
+                return list(pool.map(lambda seed: GaussianMixture(shape.K, random_state=seed, tol=0, max_iter=20).fit(X).lower_bound_,
+                                     range(40)))
+
+        times, results = best_times({n: [lambda n=n: quietly(fits, n)] for n in (1, 2)}, effort)
+        table.rows.append({"N · D · K": str(shape), "1 worker ms": times[1][0] * 1e3, "2 workers ms": times[2][0] * 1e3,
+                           "1 / 2 workers": times[1][0] / times[2][0], "same results": "yes" if results[1] == results[2] else "NO"})
+    return [table]
+
+
+def quietly(function, *arguments):
+    """Without the warnings of fits that are not meant to converge."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return function(*arguments)
+
+
 def clustered(libraries, effort):
     """Many components, of which few have a say in a row; beside the same shape with overlapping clusters."""
     peak = machine.peak(libraries[OURS].n_threads)
@@ -231,4 +261,4 @@ def clustered(libraries, effort):
     return [table]
 
 
-SECTIONS = {section.__name__: section for section in (full, curve, float32, diag, predict, kmeans, fit, threads, clustered)}
+SECTIONS = {section.__name__: section for section in (full, curve, float32, diag, predict, kmeans, fit, threads, parallel, clustered)}

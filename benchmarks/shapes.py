@@ -53,6 +53,7 @@ KMEANS = [Shape(1_000_000, 2, 8), Shape(500_000, 8, 16), Shape(200_000, 32, 32),
 FIT = [Shape(500_000, 8, 16), Shape(200_000, 32, 32)]
 THREADS = [Shape(272, 2, 2), Shape(2_000, 4, 3), Shape(20_000, 8, 8), Shape(1_000_000, 2, 8), Shape(500_000, 8, 16),
            Shape(200_000, 32, 32), Shape(100_000, 64, 8), Shape(100_000, 128, 8)]
+PARALLEL = [Shape(5_000, 4, 3), Shape(20_000, 8, 8)]
 CLUSTERED = [Shape(100_000, 39, 256, separation=15.0), Shape(100_000, 39, 256)]
 
 # What the curve varies, and what it holds: about CURVE_OPERATIONS in an iteration, by the number of rows.
