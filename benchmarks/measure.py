@@ -10,11 +10,12 @@ A call (a prediction, a whole fit): the best wall-clock time, everything include
 
 Libraries take turns, round by round, so that a busy or throttled spell of the machine meets all of them. The first round warms up and is thrown
 away. A library drops out when it has used up its seconds, at the earliest after one counted round; one whose warm-up round alone took
-longer than that keeps that round as its measurement.
+longer than four times that keeps that round as its measurement. Before each turn there is a pause, in which the threads of the
+library before go to sleep.
 """
 
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, sleep
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,12 @@ class Effort:
     """How long to measure: rounds at most, seconds for each library, and the operations that a shape may ask for."""
 
     rounds: int = 30
-    seconds: float = 4.0
+    seconds: float = 6.0
     operations: float = float("inf")
 
+
+# Threads that a library leaves behind go on spinning for a while, and would take the processors from the next one.
+PAUSE = 0.2
 
 QUICK = Effort(rounds=3, seconds=0.5, operations=2e8)
 
@@ -60,6 +64,7 @@ def best_times(runs, effort):
 
 
 def _timed(functions):
+    sleep(PAUSE)
     seconds, results = [], []
     for function in functions:
         begin = perf_counter()

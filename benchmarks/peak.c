@@ -23,7 +23,6 @@ typedef float floats __attribute__((vector_size(BYTES)));
         for (long r = 0; r < repeats; r++) {                                           \
             _Pragma("GCC unroll 12") for (int c = 0; c < CHAINS; c++)                  \
                 chain[c] = chain[c] * factor + addend;                                 \
-            __asm__ volatile("" ::: "memory");                                         \
         }                                                                              \
         sum = chain[0];                                                                \
         for (int c = 1; c < CHAINS; c++) sum += chain[c];                              \

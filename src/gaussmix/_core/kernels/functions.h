@@ -12,14 +12,16 @@
 /* exp x for x ≤ 0, down to zero by way of the subnormal numbers; NaN gives 0.
  *
  * x = n ln 2 + r with |r| ≤ ½ ln 2. Adding 1.5 · 2^(fraction bits) leaves n in the lowest bits, from where a shift puts it into
- * the exponent. So that 2^n need not be normal, 2^(n + B) is made, and 2^−B multiplied to the result: it rounds once.
+ * the exponent. So that 2^n need not be normal, 2^(n + B) is made, and 2^−B multiplied to the result: it rounds once. Where the
+ * result is zero, as for most pairs of clustered data, no such product is made: underflow is slow on many machines.
  */
 INLINE vec exp_negative(vec x)
 {
     if (DOUBLE) {
         const double magic = 6755399441055744.0, log2e = 1.4426950408889634;
         const double ln2_high = 0.6931471803691238, ln2_low = 1.9082149292705877e-10;
-        x = larger(x, splat((real)-746.0));
+        bits alive = above(x, splat((real)-745.1332191019412)); /* 2^-1075 */
+        x = as_vec(as_bits(x) & alive);
         vec t = x * (real)log2e + (real)magic;
         vec n = t - (real)magic;
         vec r = (x - n * (real)ln2_high) - n * (real)ln2_low;
@@ -31,11 +33,13 @@ INLINE vec exp_negative(vec x)
         vec high = (real)2.762008844540975e-07 + r * (real)2.510038549551032e-08;
         vec p = (real)1.0 + (r + r2 * ((low + r4 * middle) + (r4 * r4) * high));
         bits power = as_bits(t) + 64;
-        return as_vec(as_bits(p) + (power << (DOUBLE ? 52 : 0))) * (real)5.421010862427522e-20; /* 2^-64 */
+        vec e = as_vec(as_bits(p) + (power << (DOUBLE ? 52 : 0))) * (real)5.421010862427522e-20; /* 2^-64 */
+        return as_vec(as_bits(e) & alive);
     } else {
         const float magic = 12582912.0f, log2e = 1.4426950408889634f;
         const float ln2_high = 0.693359375f, ln2_low = -0.00021219444005469057f;
-        x = larger(x, splat((real)-104.0f));
+        bits alive = above(x, splat((real)-103.97208f)); /* 2^-150 */
+        x = as_vec(as_bits(x) & alive);
         vec t = x * (real)log2e + (real)magic;
         vec n = t - (real)magic;
         vec r = (x - n * (real)ln2_high) - n * (real)ln2_low;
@@ -44,7 +48,8 @@ INLINE vec exp_negative(vec x)
         vec high = (real)0.04166655461720457f + r * (real)0.008363179052722577f;
         vec p = (real)1.0f + (r + r2 * ((low + r2 * high) + (r2 * r2) * (real)0.0013926183587713494f));
         bits power = as_bits(t) + 32;
-        return as_vec(as_bits(p) + (power << (DOUBLE ? 0 : 23))) * (real)2.3283064365386963e-10f; /* 2^-32 */
+        vec e = as_vec(as_bits(p) + (power << (DOUBLE ? 0 : 23))) * (real)2.3283064365386963e-10f; /* 2^-32 */
+        return as_vec(as_bits(e) & alive);
     }
 }
 
