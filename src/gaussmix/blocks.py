@@ -88,9 +88,9 @@ class Blocks:
     def __len__(self):
         return len(self.bounds)
 
-    def widened_for(self, *parameters):
+    def widened_for(self, parameters):
         """Whether the loops now work in float64, and did not before, because float32 cannot hold these parameters."""
-        if self.size == 8 or all(np.abs(array).max() < LARGEST_SINGLE for array in parameters):
+        if self.size == 8 or parameters.largest() < LARGEST_SINGLE:
             return False
         self.dtype = np.dtype(np.float64)
         self.size = self.dtype.itemsize

@@ -49,7 +49,7 @@ class Passes:
         self._workspaces = [Workspace(*self._shape, self.blocks.size) for _ in self._parts]
 
     def _prepare(self, parameters, reference):
-        if self.blocks.widened_for(parameters.means, parameters.factors):
+        if self.blocks.widened_for(parameters):
             self._allocate()
         self._pass.prepare(parameters, reference)
 

@@ -346,7 +346,7 @@ def evaluate(parameters, X, wanted, n_threads=None):
     ndarray, shape (N,) or (N, K)
     """
     blocks = Blocks(X, parameters.n_components)
-    blocks.widened_for(parameters.means, parameters.factors)
+    blocks.widened_for(parameters)
     shape = parameters.n_components, parameters.n_features
     real = np.float32 if X.dtype == np.float32 else np.float64
     out = np.empty((len(X), shape[0]) if wanted == "responsibilities" else len(X), np.intp if wanted == "labels" else real)

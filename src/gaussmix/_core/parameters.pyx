@@ -10,7 +10,7 @@ A mean is the sum of two doubles, `means` and what rounding left out of it, `mea
 of X, however far c is.
 """
 from libc.float cimport DBL_EPSILON, DBL_MIN
-from libc.math cimport log, sqrt, M_PI, INFINITY
+from libc.math cimport fabs, log, sqrt, M_PI, INFINITY
 from libc.string cimport memcpy
 from gaussmix._core.linalg cimport cholesky, invert_lower, half_log_determinant, checked_size
 
@@ -128,6 +128,16 @@ cdef class Parameters:
             self.log_coefficient[k] = ((log(self.pi[k]) if self.pi[k] > 0 else -INFINITY)
                                        - 0.5 * D * log(2 * M_PI) - half_log_det)
         return -1
+
+    def largest(self):
+        """The largest number, in absolute value, among means and factors."""
+        cdef Py_ssize_t i
+        cdef double largest = 0
+        for i in range(self.n_components * self.n_features):
+            largest = max(largest, fabs(self.mu[i]))
+        for i in range((1 if self.kind == TIED else self.n_components) * self.matrix_size()):
+            largest = max(largest, fabs(self.factor[i]))
+        return largest
 
     def factorize(self):
         """

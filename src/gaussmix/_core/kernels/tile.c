@@ -109,10 +109,15 @@ INLINE void density_full_of(const ptrdiff_t D, gm_workspace *w, ptrdiff_t k, con
         ptrdiff_t i = 0;
         for (; i + R <= D; i += R)
             add_whitened(R, factor, D, i, r, offset, square);
-        for (; i + 2 <= D; i += 2)
-            add_whitened(2, factor, D, i, r, offset, square);
-        if (i < D)
-            add_whitened(1, factor, D, i, r, offset, square);
+        if (R > 4 && D - i >= 4) {
+            add_whitened(R > 4 ? 4 : R, factor, D, i, r, offset, square);
+            i += 4;
+        }
+        switch (D - i) {
+        case 3: add_whitened(R > 3 ? 3 : R, factor, D, i, r, offset, square); break;
+        case 2: add_whitened(2, factor, D, i, r, offset, square); break;
+        case 1: add_whitened(1, factor, D, i, r, offset, square); break;
+        }
         UNROLL for (int c = 0; c < COLUMNS; c++)
             put_log_density(w, k, g * PANEL + c * W, square[c], constant);
     }
@@ -153,7 +158,6 @@ static double normalize(gm_workspace *w, int *far_rows)
 {
     real *gamma = REALS(w->gamma), *log_p = REALS(w->log_p), *scale = REALS(w->scale);
     const real *top = REALS(w->top), *weights = REALS(w->weights);
-    double total = 0;
     for (int n = 0; n < GM_TILE; n += W)
         put(scale + n, splat(0));
     for (ptrdiff_t k = 0; k < w->K; k++) {
@@ -174,14 +178,15 @@ static double normalize(gm_workspace *w, int *far_rows)
         put(log_p + n, at(top + n) + log_positive(at(scale + n)));
         put(scale + n, at(weights + n) / at(scale + n));
     }
+    double part[4] = {0}; /* sums that need not wait for each other */
     *far_rows = 0;
-    for (int n = 0; n < w->rows; n++) {
-        if (top[n] > FAR)
-            total += (double)weights[n] * (double)log_p[n];
-        else
-            ++*far_rows;
-    }
-    return total;
+    for (int n = 0; n < GM_TILE; n += 4)
+        for (int i = 0; i < 4; i++) {
+            int near = top[n + i] > FAR;
+            part[i] += near ? (double)weights[n + i] * (double)log_p[n + i] : 0;
+            *far_rows += !near && n + i < w->rows;
+        }
+    return (part[0] + part[1]) + (part[2] + part[3]);
 }
 
 /* Up to TINY features: samples along the lanes, all sums in registers. */
@@ -388,16 +393,18 @@ static void moments_diag(gm_workspace *w, ptrdiff_t k, const gm_sums *s)
     }
     *s->weight += sum_lanes(weight);
     for (ptrdiff_t d = 0; d < D; d++) {
-        vec first = splat(0), second = splat(0);
+        vec first[COLUMNS], second[COLUMNS];
+        UNROLL for (int c = 0; c < COLUMNS; c++)
+            first[c] = second[c] = splat(0);
         for (int g = 0; g < PANELS; g++)
             UNROLL for (int c = 0; c < COLUMNS; c++) {
                 vec residual = at(REALS(w->panels) + (g * D + d) * PANEL + c * W) - m[d];
                 vec product = at(share + g * PANEL + c * W) * residual;
-                first += product;
-                second += product * residual;
+                first[c] += product;
+                second[c] += product * residual;
             }
-        s->first[d] += sum_lanes(first);
-        s->second[d] += sum_lanes(second);
+        s->first[d] += sum_lanes(first[0] + first[1] + first[2]);
+        s->second[d] += sum_lanes(second[0] + second[1] + second[2]);
     }
 }
 
