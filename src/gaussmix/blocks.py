@@ -88,14 +88,12 @@ class Blocks:
     def __len__(self):
         return len(self.bounds)
 
-    def widened_for(self, parameters):
-        """Whether the loops now work in float64, and did not before, because float32 cannot hold these parameters."""
-        if self.size == 8 or parameters.largest() < LARGEST_SINGLE:
-            return False
-        self.dtype = np.dtype(np.float64)
-        self.size = self.dtype.itemsize
-        self._views = [None] * len(self.bounds)
-        return True
+    def widen_for(self, parameters):
+        """Work in float64 from now on where float32 cannot hold these parameters."""
+        if self.size == 4 and not parameters.largest() < LARGEST_SINGLE:
+            self.dtype = np.dtype(np.float64)
+            self.size = self.dtype.itemsize
+            self._views = [None] * len(self.bounds)
 
     def rows(self, index):
         """Block `index` as the compiled loops read it."""

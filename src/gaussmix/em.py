@@ -49,7 +49,8 @@ class Passes:
         self._workspaces = [Workspace(*self._shape, self.blocks.size) for _ in self._parts]
 
     def _prepare(self, parameters, reference):
-        if self.blocks.widened_for(parameters):
+        self.blocks.widen_for(parameters)
+        if self._pass.size != self.blocks.size:
             self._allocate()
         self._pass.prepare(parameters, reference)
 
@@ -69,7 +70,7 @@ class Passes:
             Overwritten by the next pass.
         """
         self._prepare(parameters, reference)
-        return self._sum(self._pass.expect)
+        return self._sum(lambda index, *block: self._pass.expect(*block))
 
     def allot(self, allotment, reference):
         """
@@ -88,20 +89,19 @@ class Passes:
         """
         self._prepare(Parameters(self.kind, *self._shape), reference)
 
-        def compute(rows, weights, part, workspace, index):
+        def compute(index, rows, weights, part, workspace):
             self._pass.allot(rows, weights, *allotment(index, *self.blocks.bounds[index]), part, workspace)
 
-        return self._sum(compute, numbered=True)
+        return self._sum(compute)
 
-    def _sum(self, compute, numbered=False):
+    def _sum(self, compute):
         blocks, total = self.blocks, self._total
         total.clear()
 
         def one(worker, index):
             part = self._parts[worker]
             part.clear()
-            number = (index,) if numbered else ()
-            compute(blocks.rows(index), blocks.row_weights(index), part, self._workspaces[worker], *number)
+            compute(index, blocks.rows(index), blocks.row_weights(index), part, self._workspaces[worker])
 
         def add(worker, index):
             if index == 0:
@@ -145,7 +145,7 @@ def m_step(statistics, structure, parameters, reg_covar, again):
     structure : Structure
     parameters : Parameters
         Overwritten in place.
-    reg_covar : float
+    reg_covar : float or ndarray, shape (D,)
     again : callable
         From reference points to the same Statistics about them.
 

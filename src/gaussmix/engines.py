@@ -150,9 +150,14 @@ class Threads:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.n_threads - 1, thread_name_prefix="gaussmix")
         queue = _Turns(n_blocks)
-        others = [self._pool.submit(queue.work, worker, compute, add) for worker in range(1, helpers + 1)]
+        others = []
         try:
+            for worker in range(1, helpers + 1):
+                others.append(self._pool.submit(queue.work, worker, compute, add))
             queue.work(0, compute, add)
+        except BaseException:
+            queue.stop()
+            raise
         finally:
             errors = [other.exception() for other in others]
         for error in errors:
@@ -189,7 +194,11 @@ class _Turns:
                     self.added += 1
                     self.condition.notify_all()
         except BaseException:
-            with self.condition:
-                self.stopped = True
-                self.condition.notify_all()
+            self.stop()
             raise
+
+    def stop(self):
+        """Let every worker end with the block that it is at."""
+        with self.condition:
+            self.stopped = True
+            self.condition.notify_all()

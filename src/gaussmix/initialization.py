@@ -52,20 +52,18 @@ class _Distances:
     def __init__(self, blocks, threads):
         self.blocks, self.threads = blocks, threads
 
-    def each(self, points, measure, result=None):
-        """Map `measure(centres, block, rows, weights, slice, workspace)` over the blocks; its results in order."""
+    def each(self, points, measure, add):
+        """Map `measure(centres, rows, weights, slice, workspace)` over the blocks; `add` its results, in block order."""
         blocks, centres = self.blocks, Centres(points, self.blocks.size)
         n_workers = min(self.threads.n_threads, len(blocks))
-        spaces = [Workspace(*centres_shape(centres), blocks.size) for _ in range(n_workers)]
+        spaces = [Workspace(*points.shape, blocks.size) for _ in range(n_workers)]
         found = [None] * n_workers
-        results = []
 
         def compute(worker, index):
             found[worker] = measure(centres, blocks.rows(index), blocks.row_weights(index),
                                     slice(*blocks.bounds[index]), spaces[worker])
 
-        self.threads.each(len(blocks), compute, lambda worker, index: results.append(found[worker]))
-        return results
+        self.threads.each(len(blocks), compute, lambda worker, index: add(found[worker]))
 
     def rounded(self, points):
         """Points as the loops see them, in the number type of the rows."""
@@ -73,31 +71,40 @@ class _Distances:
 
     def approach(self, points, closest):
         """Lower `closest` to the squared distance to `points`; return each block's Σ w_n closest_n."""
-        return np.array(self.each(points, lambda centres, rows, weights, where, space: centres.approach(
-            rows, weights, closest[where], space)))
+        masses = []
+        self.each(points, lambda centres, rows, weights, where, space: centres.approach(rows, weights, closest[where], space),
+                  masses.append)
+        return np.array(masses)
 
     def potentials(self, points, closest):
         """For each point, Σ w_n min(closest_n, |x_n − point|²)."""
+        total = np.zeros(len(points))
+
         def measure(centres, rows, weights, where, space):
             potential = np.zeros(len(points))
             centres.potentials(rows, weights, closest[where], potential, space)
             return potential
 
-        return np.sum(self.each(points, measure), axis=0)
+        def add(potential):
+            total[...] += potential
+
+        self.each(points, measure, add)
+        return total
 
     def nearest(self, points, labels):
         """Label every row; return Σ w_n (x_n − c_k), Σ w_n, the inertia and how many labels changed."""
+        total = [np.zeros(points.shape), np.zeros(len(points)), 0.0, 0]
+
         def measure(centres, rows, weights, where, space):
             first, weight = np.zeros(points.shape), np.zeros(len(points))
-            inertia, moved = centres.nearest(rows, weights, labels[where], first, weight, space)
-            return first, weight, inertia, moved
+            return first, weight, *centres.nearest(rows, weights, labels[where], first, weight, space)
 
-        first, weight, inertia, moved = zip(*self.each(points, measure))
-        return sum(first), sum(weight), sum(inertia), sum(moved)
+        def add(found):
+            for i, part in enumerate(found):
+                total[i] += part
 
-
-def centres_shape(centres):
-    return centres.n_components, centres.n_features
+        self.each(points, measure, add)
+        return total
 
 
 def _draw(rng, blocks, masses, mass_of, count):
@@ -107,7 +114,7 @@ def _draw(rng, blocks, masses, mass_of, count):
     for u in rng.random(count) * ends[-1]:
         index = min(int(np.searchsorted(ends, u, side="right")), int(np.flatnonzero(masses)[-1]))
         within = np.cumsum(mass_of(index))
-        row = int(np.searchsorted(within, u - (ends[index] - masses[index]), side="right"))
+        row = int(np.searchsorted(within, u - (ends[index - 1] if index else 0.0), side="right"))
         drawn.append(blocks.bounds[index][0] + min(row, int(np.flatnonzero(mass_of(index))[-1])))
     return drawn
 

@@ -69,12 +69,15 @@ class Mixture:
                 raise ValueError(f"covariances[{k}] is not symmetric")
         parameters = Parameters(Kind.FULL, *means.shape)
         parameters.weights[...], parameters.means[...], parameters.covariances[...] = weights, means, covariances
-        self._take(parameters, factorize=True)
+        self._take(parameters)
 
     @classmethod
     def from_parameters(cls, parameters: Parameters) -> Self:
         """
         A mixture of parameters in the compact shape of their structure, which stays how it computes.
+
+        Its means are rounded to double; what EM knows of them beyond (`means_rest`) is left out, so that the same weights,
+        means and covariances always give the same mixture.
 
         Parameters
         ----------
@@ -89,14 +92,15 @@ class Mixture:
         own.weights[...], own.means[...] = parameters.weights, parameters.means
         own.covariances[...] = parameters.covariances
         mixture = cls.__new__(cls)
-        mixture._take(own, factorize=True)
+        mixture._take(own)
         return mixture
 
-    def _take(self, parameters, factorize):
+    def _take(self, parameters):
         singular = parameters.factorize()
         if singular >= 0:
             raise ValueError(f"covariances[{singular}] is not positive definite")
-        for array in (parameters.weights, parameters.means, parameters.covariances, parameters.factors):
+        for array in (parameters.weights, parameters.means, parameters.means_rest, parameters.covariances, parameters.factors,
+                      parameters.log_coefficients):
             array.flags.writeable = False
         self._parameters = parameters
 
@@ -346,7 +350,7 @@ def evaluate(parameters, X, wanted, n_threads=None):
     ndarray, shape (N,) or (N, K)
     """
     blocks = Blocks(X, parameters.n_components)
-    blocks.widened_for(parameters)
+    blocks.widen_for(parameters)
     shape = parameters.n_components, parameters.n_features
     real = np.float32 if X.dtype == np.float32 else np.float64
     out = np.empty((len(X), shape[0]) if wanted == "responsibilities" else len(X), np.intp if wanted == "labels" else real)

@@ -3,7 +3,9 @@ from gaussmix._core.parameters cimport Kind, Parameters
 from gaussmix._core.statistics cimport Statistics
 
 cdef extern from "kernels/kernels.h" nogil:
-    enum: GM_TILE
+    enum:
+        GM_TILE
+        GM_WIDEST_PANEL
     double GM_FAR_DOUBLE, GM_FAR_SINGLE
 
     ctypedef struct gm_workspace:
@@ -15,6 +17,7 @@ cdef extern from "kernels/kernels.h" nogil:
         void *top
         void *scale
         void *log_p
+        double least
         int *live
         void *weights
         const char **pending_row
@@ -28,8 +31,6 @@ cdef extern from "kernels/kernels.h" nogil:
         double *second
 
     ctypedef struct gm_kernels:
-        const char *isa
-        size_t size
         void (*load)(gm_workspace *, const char *, ptrdiff_t, int) noexcept nogil
         void (*density_full)(gm_workspace *, ptrdiff_t, const void *, const void *, const void *, double) noexcept nogil
         void (*density_diag)(gm_workspace *, ptrdiff_t, const void *, const void *, const void *, double) noexcept nogil
@@ -43,7 +44,6 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*exps)(void *, ptrdiff_t) noexcept nogil
         void (*logs)(void *, ptrdiff_t) noexcept nogil
 
-    ptrdiff_t gm_scratch(ptrdiff_t) noexcept nogil
 
 cdef const gm_kernels *kernels_for(size_t size) noexcept nogil
 
@@ -86,5 +86,3 @@ cdef class Pass:
     cdef double far_row(self, Parameters p, Rows x, Py_ssize_t n, int lane, Workspace work) noexcept nogil
     cdef double far_square(self, Parameters p, const void *row, Py_ssize_t k, double t) noexcept nogil
 
-cdef double load_tile(const gm_kernels *kernels, Rows x, const double *weights, Py_ssize_t start,
-                      Workspace work) noexcept nogil

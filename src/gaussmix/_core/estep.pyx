@@ -144,7 +144,7 @@ cdef class Workspace:
         self.size = size
         cdef Py_ssize_t places = checked_size(self.n_components, 2 * GM_TILE)
         self.w.panels = allocate(checked_size(self.n_features, GM_TILE), self.size)
-        self.w.scratch = allocate(checked_size(self.n_features + 48, GM_TILE), self.size)
+        self.w.scratch = allocate(checked_size(self.n_features + GM_WIDEST_PANEL, GM_TILE), self.size)
         self.w.gamma = allocate(checked_size(self.n_components, GM_TILE), self.size)
         self.w.top = allocate(GM_TILE, self.size)
         self.w.scale = allocate(GM_TILE, self.size)
@@ -182,6 +182,8 @@ cdef class Pass:
     """
 
     def __cinit__(self, kind, n_components, n_features, size):
+        if n_components < 1 or n_features < 1 or size not in (4, 8) or kind not in (FULL, TIED, DIAG):
+            raise ValueError("a pass needs a kind, n_components >= 1, n_features >= 1 and a size of 4 or 8")
         self.kind = <Kind> (<int> kind)
         self.n_components = n_components
         self.n_features = n_features
@@ -306,6 +308,7 @@ cdef class Pass:
                 start = tile * GM_TILE
                 statistics.total_weight += load_tile(self.kernels, x, w, start, work)
                 memcpy(work.w.scale, work.w.weights, GM_TILE * self.size)
+                work.w.least = 0
                 for k in range(self.n_components):
                     work.w.live[k] = 0
                     for n in range(GM_TILE):
@@ -348,7 +351,8 @@ cdef class Pass:
                         self.kernels.largest(&work.w, label, value)
                 else:
                     self.normalized(x, start, work)
-                    self.kernels.largest(&work.w, label, value)
+                    if labels is not None:
+                        self.kernels.largest(&work.w, label, value)
                 if labels is not None:
                     memcpy(&labels[start], label, work.w.rows * sizeof(int32_t))
                 if log_p is not None:
@@ -450,14 +454,14 @@ cdef class Pass:
                 share = 0
             else:
                 q = self.far_square(p, row, k, t) - best
-                share = exp(p.log_coefficient[k] - c_best - (8 * t * t * q if q > 0 else 0))
+                share = exp(p.log_coefficient[k] - c_best - (8 * t * (t * q) if q > 0 else 0))
             total += share
             work.w.live[k] += share > 0
             store(work.w.gamma, k * GM_TILE + lane, share, self.size)
         y = fetch(work.w.weights, lane, self.size)
         store(work.w.scale, lane, y / total, self.size)
-        store(work.w.log_p, lane, c_best - 8 * t * t * best + log(total), self.size)
-        return y * (c_best - 8 * t * t * best + log(total)) if y > 0 else 0
+        store(work.w.log_p, lane, c_best - 8 * t * (t * best) + log(total), self.size)
+        return y * (c_best - 8 * t * (t * best) + log(total)) if y > 0 else 0
 
     cdef double far_square(self, Parameters p, const void *row, Py_ssize_t k, double t) noexcept nogil:
         """|L_k⁻¹ (x − μ_k) / 4t|²."""

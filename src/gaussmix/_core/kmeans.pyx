@@ -5,7 +5,6 @@ A kernel leaves −½ |x − c|², the logarithm of an unnormalized unit normal,
 """
 from libc.stdint cimport int32_t
 from gaussmix._core.estep cimport Rows, Workspace, gm_kernels, kernels_for, tiles, GM_TILE
-from gaussmix._core.linalg cimport checked_size
 
 import numpy as np
 

@@ -186,5 +186,6 @@ def whiten(covariance):
     if cholesky(&view[0, 0], n) != 0:
         raise ValueError("covariance is not positive definite")
     cdef double half = half_log_determinant(&view[0, 0], n)
-    invert_lower(&view[0, 0], n)
+    if invert_lower(&view[0, 0], n) != 0:
+        raise MemoryError("no memory to invert a matrix of order %d" % n)
     return result, half

@@ -61,7 +61,6 @@ def covariances(Statistics s not None, Parameters p not None):
     """
     check(s, p)
     cdef Py_ssize_t K = s.n_components, D = s.n_features, k
-    cdef double total = 0
     with nogil:
         if s.kind == DIAG:
             for k in range(K):

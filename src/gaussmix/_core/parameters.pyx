@@ -79,6 +79,8 @@ cdef class Parameters:
     def __cinit__(self, kind, n_components, n_features):
         if n_components < 1 or n_features < 1:
             raise ValueError("n_components and n_features must be at least 1, not %r and %r" % (n_components, n_features))
+        if kind not in (FULL, TIED, DIAG):
+            raise ValueError("kind must be a Kind, not %r" % (kind,))
         self.kind = <Kind> (<int> kind)
         self.n_components = n_components
         self.n_features = n_features

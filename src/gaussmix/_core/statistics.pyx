@@ -41,6 +41,8 @@ cdef class Statistics:
     def __cinit__(self, kind, n_components, n_features):
         if n_components < 1 or n_features < 1:
             raise ValueError("n_components and n_features must be at least 1, not %r and %r" % (n_components, n_features))
+        if kind not in (FULL, TIED, DIAG):
+            raise ValueError("kind must be a Kind, not %r" % (kind,))
         self.kind = <Kind> (<int> kind)
         self.n_components = n_components
         self.n_features = n_features
@@ -88,7 +90,8 @@ cdef class Statistics:
 
     def clear(self):
         """Set every sum to zero; the reference stays."""
-        self.clear_sums()
+        with nogil:
+            self.clear_sums()
 
     def accumulate(self, Statistics other not None):
         """Add the sums of `other`, of the same shape and taken about the same reference, in place."""

@@ -68,7 +68,8 @@ INLINE vec log_positive(vec x)
         vec m = as_vec((b & (word)0x000fffffffffffffull) + (word)0x3fe6a09e667f3bcdull);
         vec f = m - (real)1.0;
         vec s = f / (m + (real)1.0), u = s * s, u2 = u * u;
-        vec p = ((real)0.66666666666666697 + u * (real)0.39999999999899382) + u2 * ((real)0.28571428626031067 + u * (real)0.22222211125722809)
+        vec p = ((real)0.66666666666666697 + u * (real)0.39999999999899382)
+            + u2 * ((real)0.28571428626031067 + u * (real)0.22222211125722809)
             + (u2 * u2) * (((real)0.18182889786191043 + u * (real)0.15331699633543859) + u2 * (real)0.14616721179861816);
         return n * (real)ln2_high + ((s + s) + (s * u * p + n * (real)ln2_low));
     } else {

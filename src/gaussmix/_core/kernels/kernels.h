@@ -4,7 +4,7 @@
  * holds x[d][lane] for every feature d, for as many samples as one register tile takes, and the tile's panels follow each
  * other. A tile with fewer rows is filled up with copies of its last row, which take part with weight zero.
  *
- * `void *` stands for float * or double *, as the table's `size` says; sums are double always.
+ * `void *` stands for float * or double *: there is a table for each; sums are double always.
  */
 #ifndef GAUSSMIX_KERNELS_H
 #define GAUSSMIX_KERNELS_H
@@ -15,6 +15,9 @@
 /* A multiple of every panel width, and small enough that a tile of a hundred features stays in the second-level cache. */
 #define GM_TILE 96
 
+/* No panel has more samples, or more features in the M step. */
+#define GM_WIDEST_PANEL 48
+
 /* One thread's memory for a pass, and the tile that it is at. */
 typedef struct {
     ptrdiff_t D, K;
@@ -22,12 +25,13 @@ typedef struct {
     const char *x;      /* the first row, and the distance between rows in bytes */
     ptrdiff_t stride;
     void *panels;       /* D × GM_TILE: the tile, transposed */
-    void *scratch;      /* gm_scratch(D) numbers: residuals */
+    void *scratch;      /* (D + GM_WIDEST_PANEL) × GM_TILE: residuals, padded to whole panels */
     void *gamma;        /* K × GM_TILE: first ln π_k N, then γ_nk up to the factor `scale` */
     void *top;          /* GM_TILE: the largest ln π_k N of each sample */
     void *scale;        /* GM_TILE: what makes gamma w_n γ_nk */
     void *log_p;        /* GM_TILE: ln p(x_n) */
-    int *live;          /* K: how many samples of the tile have a responsibility that counts */
+    double least;       /* gamma up to this counts as zero */
+    int *live;          /* K: how many samples of the tile have more */
     void *weights;      /* GM_TILE: w_n, zero for the samples that fill up */
     /* Rows that wait for an update of second moments, 2 · GM_TILE places for each component. */
     const char **pending_row;
@@ -42,9 +46,6 @@ typedef struct {
 } gm_sums;
 
 typedef struct {
-    const char *isa; /* name of the instruction set */
-    size_t size;     /* bytes in a real */
-
     /* Make `rows` rows at `x`, `stride` bytes apart, the workspace's tile. */
     void (*load)(gm_workspace *w, const char *x, ptrdiff_t stride, int rows);
 
@@ -73,9 +74,6 @@ typedef struct {
     void (*exps)(void *numbers, ptrdiff_t count);
     void (*logs)(void *numbers, ptrdiff_t count);
 } gm_kernels;
-
-/* How many reals `scratch` must hold: a tile's residuals, padded to the widest panel, or twice those of few features. */
-static inline ptrdiff_t gm_scratch(ptrdiff_t D) { return (D + 48) * GM_TILE; }
 
 /* A log-density at or below this belongs to a row so far out that squares overflow. */
 #define GM_FAR_DOUBLE (-1e300)

@@ -4,23 +4,23 @@
  *   GM_REAL, GM_BITS   float and uint32_t, or double and uint64_t
  *   GM_VECTOR          bytes of a vector: 16 (SSE2, NEON), 32 (AVX2), 64 (AVX-512); undefined for plain C
  *   GM_ROWS            rows of the register tile
- *   GM_ISA, GM_NAME    what the table says and is called
+ *   GM_NAME            what the table is called
  *
  * The register tile. Both steps are products whose inner loop is GM_ROWS × COLUMNS vectors of sums in registers, to which
  * each turn adds GM_ROWS scalars times COLUMNS vectors. Three vectors are loaded and GM_ROWS numbers broadcast for
- * 3 GM_ROWS multiply-adds, so that loads never hold the arithmetic back, and the sums, the vectors and a broadcast fit the register
- * file: 4 × 3 + 3 + 1 = 16 with AVX2, 8 × 3 + 3 + 1 = 28 of 32 with AVX-512.
+ * 3 GM_ROWS multiply-adds, so that loads never hold the arithmetic back, and the sums, the vectors and a broadcast fit
+ * the registers: 4 × 3 + 3 + 1 = 16 with AVX2, 8 × 3 + 3 + 1 = 28 of 32 with AVX-512.
  *
- * E step, samples along the lanes: the sums are GM_ROWS rows of L⁻¹ (x − μ) for PANEL samples; only the lower triangle of L⁻¹ is
- * visited. A panel's residuals stay in the first-level cache while L⁻¹ streams by, once for PANEL samples.
+ * E step, samples along the lanes: the sums are GM_ROWS rows of L⁻¹ (x − μ) for PANEL samples; only the lower triangle of
+ * L⁻¹ is visited. A panel's residuals stay in the first-level cache while L⁻¹ streams by, once for PANEL samples.
  *
  * M step, up to TINY features: samples along the lanes too, each sum one pair of features, all of them in registers at once
- * and their lanes added up at the end of the tile. From there on features along the lanes: the sums are a GM_ROWS × PANEL piece of Σ √γ (x − m) √γ (x − m)ᵀ, and only
- * pieces that touch the lower triangle are visited. There the rows are gathered, so dead ones cost nothing.
+ * and their lanes added up at the end of the tile. From there on features along the lanes: the sums are a GM_ROWS × PANEL
+ * piece of Σ √γ (x − m) √γ (x − m)ᵀ, and only pieces that touch the lower triangle are visited. There the rows are gathered,
+ * so that dead ones cost nothing.
  */
 #include "kernels.h"
 
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -33,6 +33,9 @@ enum {
     PANELS = GM_TILE / PANEL,
     TINY = 4, /* features: 10 second moments, 4 first and the weight fill the registers of AVX2 */
 };
+
+/* What keeps every loop inside its memory. */
+_Static_assert(PANEL <= GM_WIDEST_PANEL && PANEL % R == 0 && GM_TILE % PANEL == 0 && GM_TILE % 4 == 0, "register tile");
 
 /* Responsibilities below this, before they are divided by their sum, count as zero: what they would add to any sum is below
  * rounding even over 1e8 rows (float: 1e4 tiles whose own rounding is 1e-7). */
@@ -160,6 +163,7 @@ static double normalize(gm_workspace *w, int *far_rows)
     const real *top = REALS(w->top), *weights = REALS(w->weights);
     for (int n = 0; n < GM_TILE; n += W)
         put(scale + n, splat(0));
+    w->least = (double)DEAD;
     for (ptrdiff_t k = 0; k < w->K; k++) {
         bits count = as_bits(splat(0));
         for (int n = 0; n < GM_TILE; n += W) {
@@ -270,8 +274,8 @@ INLINE void add_piece(const int vectors, const real *rows, int count, ptrdiff_t 
         }
 }
 
-/* Gather √γ (x − m) of `count` rows into a panel: `vectors` vectors, of whose last only `end` numbers are features (what stands
- * beyond takes part in sums that are never stored). First moments on the way. */
+/* Gather √γ (x − m) of `count` rows into a panel: `vectors` vectors, of whose last only `end` numbers are features (what
+ * stands beyond takes part in sums that are never stored). First moments on the way. */
 INLINE void gather(const int vectors, int end, const char *const *row, const real *root, int count, const real *m,
                    ptrdiff_t j0, real *panel, double *first)
 {
@@ -339,7 +343,8 @@ static void moments_large(gm_workspace *w, ptrdiff_t k, const gm_sums *s)
     real roots[GM_TILE];
     vec weight = splat(0);
     for (int n = 0; n < GM_TILE; n += W) {
-        vec share = at(gamma + n) * at(scale + n);
+        bits counts = above(at(gamma + n), splat((real)w->least));
+        vec share = as_vec(as_bits(at(gamma + n) * at(scale + n)) & counts);
         weight += share;
         put(roots + n, share);
     }
@@ -357,7 +362,7 @@ static void moments_large(gm_workspace *w, ptrdiff_t k, const gm_sums *s)
     const char **row = w->pending_row + k * 2 * GM_TILE;
     real *root = REALS(w->pending_root) + k * 2 * GM_TILE;
     for (int n = 0; n < w->rows; n++)
-        if (gamma[n] > DEAD) {
+        if (roots[n] > 0) {
             row[count] = w->x + n * w->stride;
             root[count++] = roots[n];
         }
@@ -492,8 +497,6 @@ static void logs(void *numbers, ptrdiff_t count)
 }
 
 const gm_kernels GM_NAME = {
-    .isa = GM_ISA,
-    .size = sizeof(real),
     .load = load,
     .density_full = density_full,
     .density_diag = density_diag,
