@@ -206,3 +206,9 @@ def test_a_row_of_weight_zero_does_not_count_however_far_out():
     assert model.score(X, sample_weight=weights) == pytest.approx(model.score([[0.5]]), rel=1e-12)
     for criterion in (model.bic, model.aic):
         assert criterion(X, sample_weight=weights) == pytest.approx(criterion([[0.5]], sample_weight=[2.0]), rel=1e-12)
+
+
+@pytest.mark.parametrize("size", ["a", 2.5, True, None, [3]])
+def test_a_number_of_rows_that_is_none_is_refused(size):
+    with pytest.raises(ValueError, match="size must be a whole number of rows"):
+        Mixture([1.0], [[0.0]], [[[1.0]]]).rvs(size)

@@ -263,6 +263,8 @@ class Mixture:
         ValueError
             Where size is negative.
         """
+        if not isinstance(size, (int, np.integer)) or isinstance(size, bool):
+            raise ValueError(f"size must be a whole number of rows, not {size!r}")
         if size < 0:
             raise ValueError(f"size must not be negative, not {size}")
         rng = as_generator(random_state)
