@@ -13,7 +13,8 @@ from direct import draw, random_mixture
 from gaussmix import GaussianMixture
 from gaussmix.blocks import Blocks
 from gaussmix.engines import Threads
-from gaussmix.initialization import STARTS, as_generator, k_means, k_means_plus_plus
+from gaussmix.initialization import STARTS, k_means, k_means_plus_plus
+from gaussmix.random_state import as_generator
 
 
 def chosen(X, n_components, seed, weights=None, n_threads=1):

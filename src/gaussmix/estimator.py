@@ -16,9 +16,10 @@ from gaussmix.em import Passes, SingularStart, allotted_start, feature_variances
 from gaussmix.engines import Threads, resolve_threads
 from gaussmix.exceptions import CollapseWarning, ConvergenceWarning, InvalidParameterError, SpuriousOptimumWarning, in_use
 from gaussmix.given import allotment_of, checked_parameters, insert_parameters
-from gaussmix.initialization import STARTS, RandomState, as_generator
+from gaussmix.initialization import STARTS
 from gaussmix.mixture import Mixture, evaluate
 from gaussmix.progress import Progress
+from gaussmix.random_state import RandomState, as_generator
 from gaussmix.scikit_learn import Estimator, check_names
 from gaussmix.summary import summary_text
 from gaussmix._core.parameters import Parameters

@@ -4,46 +4,13 @@ Every start is an allotment: a function from a block to the labels or responsibi
 """
 
 import math
-from typing import TypeAlias
 
 import numpy as np
 
 from gaussmix._core.estep import Workspace
 from gaussmix._core.kmeans import Centres
 
-__all__ = ["STARTS", "as_generator", "given_labels", "given_responsibilities", "k_means", "k_means_plus_plus"]
-
-
-RandomState: TypeAlias = int | np.random.RandomState | np.random.Generator | None
-
-
-def as_generator(random_state: RandomState) -> np.random.Generator:
-    """
-    A numpy Generator.
-
-    Parameters
-    ----------
-    random_state : None, int, numpy.random.RandomState or numpy.random.Generator
-        A Generator is used itself; a RandomState gives the seed and moves on; None takes fresh entropy.
-
-    Returns
-    -------
-    numpy.random.Generator
-
-    Raises
-    ------
-    ValueError
-        For anything else.
-    """
-    if isinstance(random_state, np.random.RandomState):
-        return np.random.default_rng(random_state.randint(0, 2**32, size=4, dtype=np.uint32))
-    if random_state is np.random:
-        return np.random.default_rng(np.random.randint(0, 2**32, size=4, dtype=np.uint32))
-    try:
-        return np.random.default_rng(random_state)
-    except (TypeError, ValueError):
-        raise ValueError(f"random_state must be None, a whole number that is not negative, a RandomState or a Generator, "
-                         f"not {random_state!r}") from None
+__all__ = ["STARTS", "given_labels", "given_responsibilities", "k_means", "k_means_plus_plus"]
 
 
 class _Distances:

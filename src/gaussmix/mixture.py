@@ -9,7 +9,7 @@ from gaussmix._core.estep import Pass, Workspace
 from gaussmix._core.parameters import Parameters
 from gaussmix.blocks import Blocks, as_table, as_weights, check_finite
 from gaussmix.engines import Threads, resolve_threads
-from gaussmix.initialization import RandomState, as_generator
+from gaussmix.random_state import RandomState, as_generator
 from gaussmix.statistics import Kind
 
 __all__ = ["Mixture"]

@@ -14,7 +14,7 @@ from gaussmix.blocks import as_table, as_weights
 from gaussmix.em import SingularStart
 from gaussmix.estimator import GaussianMixture
 from gaussmix.exceptions import CollapseWarning, SpuriousOptimumWarning
-from gaussmix.initialization import RandomState
+from gaussmix.random_state import RandomState
 from gaussmix.structures import structure_named
 
 __all__ = ["Candidate", "Selection", "select"]
