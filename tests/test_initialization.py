@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 from sklearn.cluster import KMeans
 
+import gaussmix
 from direct import draw, random_mixture
 from gaussmix import GaussianMixture
 from gaussmix.blocks import Blocks
@@ -194,15 +195,67 @@ def test_random_responsibilities_are_uniform_numbers_over_their_sum():
     np.testing.assert_array_equal(again, shares)
 
 
-@pytest.mark.parametrize("start", ["k-means++", "random_from_data"])
+ON_ROWS = ["k-means++", "random_from_data"]
+
+
+def directly(X, labels, n_components):
+    """Weights, means and covariances of labelled rows, by plain NumPy."""
+    groups = [X[labels == k] for k in range(n_components)]
+    return ([len(rows) / len(X) for rows in groups], [rows.mean(axis=0) for rows in groups],
+            [np.cov(rows.T, bias=True) for rows in groups])
+
+
+@pytest.mark.parametrize("start", ON_ROWS)
 @pytest.mark.parametrize("seed", range(5))
-def test_rows_belong_to_the_nearest_chosen(start, seed):
-    """One row of each cluster can be found such that every row is labelled by the nearest of them."""
-    X = np.random.default_rng(1).normal(size=(15, 2))
-    labels = np.concatenate([label for label, _ in allotted(start, X, 3, seed)])
-    squares = ((X[:, None] - X) ** 2).sum(axis=2)
-    possible = itertools.product(*(np.flatnonzero(labels == k) for k in range(3)))
-    assert any((squares[:, rows].argmin(axis=1) == labels).all() for rows in possible)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("unit", [1.0, 2.0**-20, 2.0**20])
+def test_a_start_on_rows_is_these_rows_and_then_the_moments_of_the_nearest(start, seed, dtype, unit):
+    X = (unit * np.random.default_rng(1).normal(size=(400, 2))).astype(dtype)
+    options = {"init_params": start, "random_state": seed, "reg_covar": 0}
+    model = GaussianMixture(3, max_iter=0, **options).fit(X)
+    rows = [int(np.flatnonzero((X == mean).all(axis=1))[0]) for mean in model.means_]
+    assert len(set(rows)) == 3
+    np.testing.assert_allclose(model.weights_, 1 / 3, rtol=1e-6)
+    labels = ((X[:, None] - X[rows].astype(float)) ** 2).sum(axis=2).argmin(axis=1)
+    np.testing.assert_array_equal(model.predict(X), labels)
+    with pytest.warns(gaussmix.ConvergenceWarning):
+        one = GaussianMixture(3, max_iter=1, tol=0, **options).fit(X)
+    for mine, direct in zip((one.weights_, one.means_, one.covariances_), directly(X.astype(float), labels, 3)):
+        np.testing.assert_allclose(mine, direct, rtol=1e-9 if dtype == np.float64 else 1e-5,
+                                   atol=(1e-12 if dtype == np.float64 else 1e-5) * unit)
+
+
+@pytest.mark.parametrize("start", ON_ROWS)
+def test_a_start_on_rows_goes_by_the_features_units_where_reg_covar_does(start):
+    """The rows are drawn by plain distance, but given to the nearest by distance in each feature's deviations."""
+    X = np.random.default_rng(1).normal(size=(60, 2)) * [1.0, 100.0]
+    model = GaussianMixture(3, init_params=start, random_state=0, reg_covar="auto", max_iter=0).fit(X)
+    scaled = (X[:, None] - model.means_) / X.std(axis=0)
+    np.testing.assert_array_equal(model.predict(X), (scaled**2).sum(axis=2).argmin(axis=1))
+
+
+@pytest.mark.parametrize("start", ON_ROWS)
+@pytest.mark.parametrize("structure", ["full", "diag", "spherical"])
+def test_a_chosen_row_that_stays_alone_is_refused_without_reg_covar(start, structure):
+    """As many components as rows: one row each."""
+    X = np.random.default_rng(1).normal(size=(6, 2))
+    for n_init in (1, 3):
+        model = GaussianMixture(6, init_params=start, random_state=0, reg_covar=0, covariance_type=structure, n_init=n_init)
+        with pytest.raises(ValueError, match="of the start is singular, .*increase reg_covar"):
+            model.fit(X)
+    assert not hasattr(model, "means_")
+
+
+def test_equal_rows_that_are_chosen_share_what_is_nearest():
+    X = np.repeat([[0.0, 0.0], [1.0, 1.0]], 20, axis=0) + np.tile([[0.0, 0.0], [0.1, -0.1]], (20, 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = GaussianMixture(12, init_params="random_from_data", random_state=0, max_iter=1).fit(X)
+    _, first, count = np.unique(model.means_, axis=0, return_index=True, return_counts=True)
+    assert count.max() > 1
+    for k, copies in zip(first, count):
+        same = (model.means_ == model.means_[k]).all(axis=1)
+        np.testing.assert_allclose(model.weights_[same], model.weights_[same].sum() / copies, rtol=1e-12)
 
 
 def test_random_rows_are_different_rows_of_weight():

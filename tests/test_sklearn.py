@@ -124,6 +124,27 @@ def test_no_iteration_gives_the_start(covariance_type):
         assert getattr(ours, name) == getattr(theirs, name), name
 
 
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("max_iter", [0, 1, 4, 100])
+def test_from_the_same_rows_k_means_plus_plus_goes_their_way(covariance_type, max_iter, monkeypatch):
+    """In tied their start's covariance is that of the origin, not of the data, and only the means after no iteration agree."""
+    X, _ = planted()
+    options = {"covariance_type": covariance_type, "init_params": "k-means++", "random_state": 0}
+    means = GaussianMixture(3, max_iter=0, **options).fit(X).means_
+    rows = np.array([np.flatnonzero((X == mean).all(axis=1))[0] for mean in means])
+    monkeypatch.setattr("sklearn.mixture._base.kmeans_plusplus", lambda *args, **kwargs: (X[rows], rows))
+    ours, theirs = both(X, n_components=3, max_iter=max_iter, **options)
+    if max_iter == 0:
+        assert_allclose(ours.means_, theirs.means_, rtol=1e-14)  # theirs are divided by 1 + 10 ε
+    elif covariance_type != "tied":
+        for name in ("weights_", "means_", "covariances_", "precisions_"):
+            assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-7, atol=1e-9, err_msg=name)
+        assert_allclose(ours.lower_bounds_[1:], theirs.lower_bounds_[1:], rtol=1e-9)
+        assert (ours.n_iter_, ours.converged_) == (theirs.n_iter_, theirs.converged_)
+    if max_iter == 0 and covariance_type != "tied":
+        assert_allclose(ours.covariances_, theirs.covariances_, rtol=1e-3, atol=1e-12)
+
+
 def test_warm_start_goes_on_where_it_stopped():
     X, _ = planted()
     start = given_start("full")

@@ -11,7 +11,7 @@ from gaussmix._core.parameters import Parameters
 from gaussmix.statistics import Kind, Statistics
 from gaussmix.structures import structure_named
 
-__all__ = ["Fit", "Passes", "SingularStart", "allotted_start", "feature_variances", "maximize_likelihood"]
+__all__ = ["Fit", "Passes", "SingularStart", "allotted_start", "chosen_start", "feature_variances", "maximize_likelihood"]
 
 # A mean that moves by this many of its new standard deviations (squared) in one M step leaves second moments whose
 # rounding error, about ε times this, is 1e-12 of the new covariance. Past it they are taken again about the new mean.
@@ -20,9 +20,20 @@ FAR = 1e4
 # Each time the distance that is left falls by ε, so that these bring a mean home from the end of the range of double.
 MOST_RETAKES = 25
 
+# The variance of a component on one row, as a part of the data's about the nearest such row: so small that the first E step
+# gives each row to the nearest, so large that densities stay far inside the range.
+POINT = 1e-10
+
 
 class SingularStart(ValueError):
     """EM cannot begin: a component of the start has no rows, or a singular covariance."""
+
+    @classmethod
+    def covariance(cls, component):
+        return cls(
+            f"the covariance of component {component} of the start is singular, as its rows lie in a subspace or are too few. Fitting "
+            "the mixture model failed because some components have ill-defined empirical covariance (for instance caused by singleton "
+            "or collapsed samples). Try to decrease the number of components, increase reg_covar, or scale the input data.")
 
 
 class Passes:
@@ -213,10 +224,40 @@ def allotted_start(passes, allotment, structure, reg_covar, *, share=False):
     parameters = Parameters(passes.kind, passes.n_components, blocks.n_features)
     singular = m_step(moments(centres), structure, parameters, reg_covar, moments)
     if singular >= 0:
-        raise SingularStart(
-            f"the covariance of component {singular} of the start is singular, as its rows lie in a subspace or are too few. Fitting the "
-            "mixture model failed because some components have ill-defined empirical covariance (for instance caused by singleton or "
-            "collapsed samples). Try to decrease the number of components, increase reg_covar, or scale the input data.")
+        raise SingularStart.covariance(singular)
+    return parameters
+
+
+def chosen_start(passes, chosen, structure, reg_covar):
+    """
+    Parameters with rows as means, as scikit-learn's: equal weights and the same small variance everywhere.
+
+    The first E step then gives each row to the nearest mean, and the first M step takes the moments of these.
+
+    Parameters
+    ----------
+    passes : Passes
+    chosen : Chosen
+    structure : Structure
+    reg_covar : float or ndarray, shape (D,)
+
+    Returns
+    -------
+    Parameters
+
+    Raises
+    ------
+    SingularStart
+        Where all rows are among the chosen and `reg_covar` is 0.
+    """
+    parameters = Parameters(passes.kind, *chosen.means.shape)
+    parameters.weights[...] = 1 / len(chosen.means)
+    parameters.means[...] = chosen.means
+    parameters.covariances[...] = 0
+    structure.add_to_features(parameters, np.full(passes.blocks.n_features, POINT * chosen.spread) + reg_covar)
+    singular = parameters.factorize()
+    if singular >= 0:
+        raise SingularStart.covariance(singular)
     return parameters
 
 

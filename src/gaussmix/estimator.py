@@ -12,11 +12,11 @@ from scipy import linalg
 
 from gaussmix.blocks import LARGEST, Blocks, as_table, as_weights, block_bounds, check_finite
 from gaussmix.collapse import effective_rows, spurious_components
-from gaussmix.em import Passes, SingularStart, allotted_start, feature_variances, maximize_likelihood
+from gaussmix.em import Passes, SingularStart, allotted_start, chosen_start, feature_variances, maximize_likelihood
 from gaussmix.engines import Threads, resolve_threads
 from gaussmix.exceptions import CollapseWarning, ConvergenceWarning, InvalidParameterError, SpuriousOptimumWarning, in_use
-from gaussmix.given import allotment_of, checked_parameters, insert_parameters
-from gaussmix.initialization import STARTS
+from gaussmix.given import checked_parameters, insert_parameters, start_of
+from gaussmix.initialization import STARTS, Chosen
 from gaussmix.mixture import Mixture, evaluate
 from gaussmix.progress import Progress
 from gaussmix.random_state import RandomState, as_generator
@@ -54,7 +54,8 @@ class GaussianMixture(Estimator):
     init_params : {"kmeans", "k-means++", "random", "random_from_data"} or array_like, default="kmeans"
         Where EM starts. An array of whole numbers, shape (N,), gives the label of every row; one of shape (N, K) the
         responsibilities.
-        EM then begins with an M step. "k-means++" and "random_from_data" choose K rows; every row then belongs to the nearest.
+        EM then begins with an M step. "k-means++" and "random_from_data" choose K rows as means, with equal weights and
+        a variance next to nothing (and `reg_covar`), so that the first E step gives every row to the nearest.
     weights_init : array_like, shape (K,), optional
     means_init : array_like, shape (K, D), optional
     precisions_init : array_like, optional
@@ -211,16 +212,20 @@ class GaussianMixture(Estimator):
             passes = Passes(blocks, structure.kind, self.n_components, threads)
 
             def start():
+                """Parameters, and whether they are only points, in need of an M step."""
                 if warm is not None:
-                    return warm
+                    return warm, False
+                points = False
                 if all(value is not None for value in given):
                     first = Parameters(structure.kind, self.n_components, blocks.n_features)
                 else:
-                    allotment = allotment_of(self.init_params, blocks, self.n_components, rng, threads)
-                    first = allotted_start(passes, allotment, structure, reg_covar, share=isinstance(self.init_params, str))
+                    found = start_of(self.init_params, blocks, self.n_components, rng, threads)
+                    points = isinstance(found, Chosen) and self.precisions_init is None
+                    first = (chosen_start(passes, found, structure, reg_covar) if isinstance(found, Chosen) else
+                             allotted_start(passes, found, structure, reg_covar, share=isinstance(self.init_params, str)))
                 if any(value is not None for value in given):
                     insert_parameters(first, *given)
-                return first
+                return first, points
 
             try:
                 best, spurious = self._best_fit(passes, structure, start, reg_covar, progress, warm is not None)
@@ -286,22 +291,24 @@ class GaussianMixture(Estimator):
         n_rows = effective_rows(passes.blocks)
         best, spurious, failure = None, [], None
         for number in range(1 if warm else int(self.n_init)):
+            if progress.stopped:
+                break
             previous = self.lower_bound_ if warm else -math.inf
             progress.begin(number, previous)
             try:
-                first = start()
+                first, points = start()
+                fit = maximize_likelihood(passes, first, structure, tol=self.tol, max_iter=int(self.max_iter), reg_covar=reg_covar,
+                                          previous=previous, report=progress.listener)
+                if points and fit.collapsed is not None and len(fit.history) == 1:
+                    raise SingularStart.covariance(fit.collapsed)
             except SingularStart as error:
                 failure = error
                 progress.end(None)
                 continue
-            fit = maximize_likelihood(passes, first, structure, tol=self.tol, max_iter=int(self.max_iter), reg_covar=reg_covar,
-                                      previous=previous, report=progress.listener)
             progress.end(fit)
             found = spurious_components(fit.parameters, n_rows, reg_covar) if fit.history else []
             if best is None or _rank(fit, found) > _rank(best, spurious):
                 best, spurious = fit, found
-            if progress.stopped:
-                break
         if best is None:
             raise failure
         return best, spurious

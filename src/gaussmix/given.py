@@ -6,12 +6,12 @@ from scipy import linalg
 from gaussmix.initialization import STARTS, given_labels, given_responsibilities
 from gaussmix.statistics import Kind
 
-__all__ = ["allotment_of", "checked_parameters", "insert_parameters"]
+__all__ = ["checked_parameters", "insert_parameters", "start_of"]
 
 
-def allotment_of(init_params, blocks, n_components, rng, threads):
+def start_of(init_params, blocks, n_components, rng, threads):
     """
-    The allotment that `init_params` names or holds.
+    The start that `init_params` names or holds.
 
     Parameters
     ----------
@@ -23,8 +23,8 @@ def allotment_of(init_params, blocks, n_components, rng, threads):
 
     Returns
     -------
-    callable
-        As `Passes.allot` takes it.
+    callable or Chosen
+        An allotment, as `Passes.allot` takes it, or rows as means.
 
     Raises
     ------

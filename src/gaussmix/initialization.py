@@ -1,16 +1,19 @@
 """Where EM starts: k-means++, k-means, random rows, random responsibilities, labels or responsibilities given.
 
-Every start is an allotment: a function from a block to the labels or responsibilities of its rows.
+A start is an allotment, which is a function from a block to the labels or responsibilities of its rows, or a choice of rows
+as means (`Chosen`).
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gaussmix._core.estep import Workspace
 from gaussmix._core.kmeans import Centres
 
-__all__ = ["STARTS", "given_labels", "given_responsibilities", "k_means", "k_means_plus_plus"]
+__all__ = ["STARTS", "Chosen", "given_labels", "given_responsibilities", "k_means", "k_means_plus_plus"]
 
 
 class _Distances:
@@ -219,10 +222,28 @@ def given_responsibilities(responsibilities):
     return lambda index, start, stop: (None, responsibilities[start:stop])
 
 
-def _nearest_labels(blocks, rows, threads):
-    labels = np.full(blocks.n_rows, -1, dtype=np.int32)
-    _Distances(blocks, threads).nearest(_points(blocks, rows), labels)
-    return given_labels(labels)
+@dataclass(frozen=True)
+class Chosen:
+    """
+    Rows to start from.
+
+    Attributes
+    ----------
+    means : ndarray, shape (K, D)
+        The rows.
+    spread : float
+        The variance of the data around the nearest of them, averaged over features.
+    """
+
+    means: NDArray[np.float64]
+    spread: float
+
+
+def _chosen(blocks, rows, threads):
+    means, closest = _points(blocks, rows), np.full(blocks.n_rows, np.inf)
+    inertia = _Distances(blocks, threads).approach(means, closest).sum()
+    weight = blocks.n_rows if blocks.weights is None else blocks.weights.sum()
+    return Chosen(means, float(inertia / weight / blocks.n_features))
 
 
 def start_by_k_means(blocks, n_components, rng, threads):
@@ -232,18 +253,18 @@ def start_by_k_means(blocks, n_components, rng, threads):
 
 
 def start_by_k_means_plus_plus(blocks, n_components, rng, threads):
-    """Each row belongs to the nearest of K rows that k-means++ chose."""
-    return _nearest_labels(blocks, k_means_plus_plus(blocks, n_components, rng, threads), threads)
+    """K rows that k-means++ chose."""
+    return _chosen(blocks, k_means_plus_plus(blocks, n_components, rng, threads), threads)
 
 
 def start_by_random_rows(blocks, n_components, rng, threads):
-    """Each row belongs to the nearest of K different rows, drawn at random among those that have weight."""
+    """K different rows, drawn at random among those that have weight."""
     if blocks.weights is None:
         rows = rng.choice(blocks.n_rows, size=n_components, replace=False)
     else:
         alive = np.flatnonzero(blocks.weights)
         rows = rng.choice(alive, size=n_components, replace=False, p=blocks.weights[alive] / blocks.weights.sum())
-    return _nearest_labels(blocks, rows, threads)
+    return _chosen(blocks, rows, threads)
 
 
 def start_by_random_responsibilities(blocks, n_components, rng, threads):
