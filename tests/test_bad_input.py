@@ -49,7 +49,7 @@ DATA = [  # what, the data, the error, what its sentence says
     ("text among numbers", np.array([[1.0, 2.0], [3.0, "four"]], dtype=object), ValueError, "'four' at row 1, column 1"),
     ("an object", [[1.0, 2.0], [{}, 4.0]], TypeError, "{} at row 1, column 0"),
     ("complex", X + 0j, ValueError, "Complex data not supported"),
-    ("dates", np.full((4, 2), np.datetime64("2020-01-01")), ValueError, "real numbers, not datetime64"),
+    ("dates", np.full((4, 2), np.datetime64("2020-01-01")), TypeError, "real numbers, not datetime64"),
     ("one-dimensional", X[:, 0], ValueError, "X.reshape(-1, 1)"),
     ("three-dimensional", X[None], ValueError, "Expected 2D array"),
     ("a number", 3.0, ValueError, "Expected 2D array"),
@@ -87,6 +87,13 @@ PARAMETERS = [  # the parameters, what the sentence says
     ({"precisions_init": -np.eye(2), "covariance_type": "tied"}, "precisions_init must be symmetric and positive definite"),
     ({"precisions_init": [[1, 1], [1, 0]], "covariance_type": "diag"}, "precisions_init[1]"),
     ({"precisions_init": [1, -1], "covariance_type": "spherical"}, "precisions_init[1]"),
+    ({"precisions_init": [np.eye(2), np.diag([1, 1e-320])]}, "precisions_init[1] is too close to singular, or too large or small"),
+    ({"precisions_init": np.diag([1e-320, 1]), "covariance_type": "tied"}, "precisions_init is too close to singular"),
+    ({"precisions_init": [[1, 1], [1e-320, 1]], "covariance_type": "diag"}, "precisions_init[1] is too close to singular"),
+    ({"precisions_init": "two"}, "precisions_init must be an array of real numbers, of shape (2, 2, 2)"),
+    ({"weights_init": 0.5}, "weights_init must be an array of real numbers, of shape (2,)"),
+    ({"init_params": 3}, "init_params as an array must hold whole-number labels, shape (20,)"),
+    ({"tol": np.inf}, "tol must be a finite number"), ({"random_state": [1, 2]}, "random_state"),
     ({"random_state": "now"}, "random_state"), ({"random_state": -1}, "random_state"),
     ({"warm_start": 1}, "warm_start"), ({"verbose": -1}, "verbose"), ({"verbose_interval": 0}, "verbose_interval"),
     ({"n_threads": 0}, "n_threads"), ({"n_threads": "two"}, "n_threads"),
@@ -212,6 +219,11 @@ def test_what_float32_cannot_hold_stays_float64(unit, beyond):
         assert getattr(gm, name).dtype == (np.float64 if name in beyond else np.float32), name
         np.testing.assert_allclose(getattr(gm, name), getattr(same, name), rtol=1e-4)
     assert_array_equal(gm.predict(rows), same.predict(rows))
+
+
+def test_a_lazy_table_is_told_to_collect():
+    pl = pytest.importorskip("polars")
+    assert_refused(fitted(), TypeError, "X.collect()", pl.DataFrame({"a": X[:, 0], "b": X[:, 1]}).lazy())
 
 
 def test_set_params_refuses_a_wrong_name_and_sets_nothing():

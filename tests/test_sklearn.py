@@ -312,7 +312,17 @@ def test_unfitted_and_foreign_models_to_and_from_scikit_learn():
     ({"reg_covar": 0}, np.ones((20, 2))),
     ({}, np.ones((1, 2))), ({}, np.ones((0, 2))), ({}, np.ones((5, 0))), ({}, np.ones(5)), ({}, np.ones((5, 2, 2))), ({}, 3.0),
     ({}, [[np.nan, 1.0], [0.0, 1.0]]), ({}, [[np.inf, 1.0], [0.0, 1.0]]), ({}, [["a", "b"], ["c", "d"]]),
-    ({}, np.array([[1j, 0], [0, 1]])), ({}, [[{}, 1.0], [0.0, 1.0]]),
+    ({}, np.array([[1j, 0], [0, 1]])), ({}, [[{}, 1.0], [0.0, 1.0]]), ({}, np.array([[1j, 0], [0, 1]], dtype=object)),
+    ({}, np.zeros(4, dtype=[("a", float), ("b", float)])), ({}, []), ({}, [[]]), ({}, {"a": [1.0, 2.0]}), ({}, object()),
+    ({}, [["1", "b"], ["3", "4"]]), ({}, np.array([[b"1", b"b"]] * 3)), ({}, np.diag([1e300, -1e300, 1e300])), ({}, [[1.0, 2.0], [3.0]]),
+    ({"n_components": True}, None), ({"tol": np.inf}, None), ({"reg_covar": np.inf}, None), ({"tol": 1j}, None), ({"max_iter": 2.0}, None),
+    ({"n_init": np.array([2])}, None), ({"max_iter": np.True_}, None), ({"verbose": None}, None), ({"warm_start": None}, None),
+    ({"init_params": 0}, None), ({"init_params": [1]}, None), ({"init_params": {}}, None), ({"random_state": [1]}, None),
+    ({"random_state": 1.5}, None), ({"weights_init": 0}, None), ({"weights_init": "a"}, None), ({"weights_init": {}}, None),
+    ({"weights_init": ["a"]}, None), ({"weights_init": [np.nan]}, None), ({"means_init": 0}, None), ({"means_init": [["a", "b"]]}, None),
+    ({"means_init": [[np.inf, 0.0]]}, None), ({"precisions_init": 1.0}, None), ({"precisions_init": "a"}, None),
+    ({"precisions_init": [[[1.0, 2.0], [2.0, 1.0]]]}, None), ({"precisions_init": [[1.0, 0.0]], "covariance_type": "diag"}, None),
+    ({"precisions_init": [0.0], "covariance_type": "spherical"}, None),
 ])
 def test_the_same_kind_of_error(parameters, X):
     X = np.random.default_rng(0).normal(size=(20, 2)) if X is None else X
@@ -323,6 +333,32 @@ def test_the_same_kind_of_error(parameters, X):
         errors.append(caught.value)
     for builtin in (ValueError, TypeError):
         assert isinstance(errors[0], builtin) >= isinstance(errors[1], builtin), errors
+
+
+@pytest.mark.parametrize("parameters", [{"max_iter": True}, {"max_iter": False}, {"n_init": True}, {"verbose_interval": True}, {"tol": True},
+                                        {"verbose": np.True_}, {"verbose": True}, {"tol": np.float32(0.5)}, {"n_init": np.int8(2)},
+                                        {"reg_covar": 0}, {"warm_start": np.False_}, {"random_state": np.int64(3)},
+                                        {"random_state": np.random.RandomState(0)}],
+                         ids=str)
+def test_the_same_odd_values_serve(parameters):
+    ours, theirs = both(planted()[0], **parameters)
+    assert_allclose(ours.means_, theirs.means_, rtol=1e-9)
+    assert (ours.n_iter_, ours.converged_) == (theirs.n_iter_, theirs.converged_)
+
+
+@pytest.mark.parametrize("library, column", [("pandas", "text"), ("pandas", "dates"), ("pyarrow", "text"), ("polars", "text")])
+def test_a_column_that_holds_no_numbers_is_the_same_kind_of_error(library, column):
+    module = pytest.importorskip(library)
+    dates = [np.datetime64("2020-01-01"), np.datetime64("2020-01-02"), np.datetime64("2020-01-03")]
+    columns = {"size": [1.0, 2.0, 3.0], "when": dates if column == "dates" else ["a", "b", "c"]}
+    table = (module.table if library == "pyarrow" else module.DataFrame)(columns)
+    errors = []
+    for kind in (GaussianMixture, Theirs):
+        with pytest.raises((ValueError, TypeError)) as caught:
+            kind().fit(table)
+        errors.append(caught.value)
+    assert isinstance(errors[0], TypeError) == isinstance(errors[1], TypeError), errors
+    assert "column 'when'" in str(errors[0])
 
 
 def test_feature_names_are_checked_as_theirs():

@@ -156,7 +156,7 @@ def as_table(X, *, name="X"):
     ValueError
         Where X is not two-dimensional, or not real numbers.
     TypeError
-        For sparse matrices and masked arrays.
+        For sparse matrices, masked arrays, lazy tables, and what is neither a number nor text that may be read as one.
 
     Examples
     --------
@@ -167,10 +167,12 @@ def as_table(X, *, name="X"):
         raise TypeError(f"{name} is a masked array, and masked entries have no value here: fill them, or drop their rows")
     if hasattr(X, "tocsr"):
         raise TypeError(f"{name} is a sparse matrix, but dense data is needed: pass {name}.toarray()")
+    if type(X).__name__ == "LazyFrame":
+        raise TypeError(f"{name} is a lazy table, which has no values yet: pass {name}.collect()")
     columns = _column_names(X)
     array = _plain_array(X, name) if columns is None or isinstance(X, np.ndarray) else _table_array(X, columns, name)
     if array.dtype.kind == "O" and any(isinstance(value, (complex, np.complexfloating)) for value in array.flat):
-        raise ValueError(f"Complex data not supported: {name} must be real")
+        raise TypeError(f"Complex data not supported: {name} must be real")
     if array.dtype.kind in "OSU":
         try:
             array = array.astype(np.float64)
@@ -179,7 +181,7 @@ def as_table(X, *, name="X"):
     if array.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: {name} must be real")
     if array.dtype.kind not in "fiub":
-        raise ValueError(f"{name} must hold real numbers, not {array.dtype}")
+        raise TypeError(f"{name} must hold real numbers, not {array.dtype}")
     if array.ndim != 2:
         raise ValueError(
             f"Expected 2D array for {name}, got {array.ndim}D array of shape {array.shape} instead: one row a sample, "
@@ -251,7 +253,8 @@ def _column_array(series, column, name):
             pass
     if array.dtype.kind not in "fiub":
         kind = series.dtype if hasattr(series, "dtype") else series.type
-        raise ValueError(f"{name} must hold numbers only, but column {column!r} holds {kind}: leave it out or code it as numbers")
+        wrong = ValueError if array.dtype.kind in "OSUT" else TypeError  # text might have been numbers
+        raise wrong(f"{name} must hold numbers only, but column {column!r} holds {kind}: leave it out or code it as numbers")
     return array
 
 

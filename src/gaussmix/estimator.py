@@ -338,10 +338,12 @@ class GaussianMixture(Estimator):
         for name, least, whole in (("n_components", 1, True), ("n_init", 1, True), ("max_iter", 0, True),
                                    ("verbose_interval", 1, True), ("verbose", 0, True), ("tol", 0, False), ("reg_covar", 0, False)):
             value = getattr(self, name)
-            if name == "reg_covar" and isinstance(value, str) and value == "auto" or name == "verbose" and isinstance(value, bool):
+            if name == "reg_covar" and isinstance(value, str) and value == "auto" or name == "verbose" and isinstance(value, np.bool_):
                 continue
             number = isinstance(value, (int, np.integer) if whole else (int, float, np.integer, np.floating))
-            if not number or isinstance(value, bool) or not value >= least or name == "reg_covar" and value == math.inf:
+            if name == "n_components" and isinstance(value, bool):  # of the others True is 1, as in scikit-learn
+                number = False
+            if not number or not least <= value < math.inf:
                 wanted = f"{name} must be a {'whole ' if whole else 'finite '}number of at least {least}"
                 raise in_use(InvalidParameterError)(f"{wanted}{' or auto' if name == 'reg_covar' else ''}, not {value!r}")
         for name in ("warm_start", "progress"):

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import linalg
 
+from gaussmix.exceptions import InvalidParameterError, in_use
 from gaussmix.initialization import STARTS, given_labels, given_responsibilities
 from gaussmix.statistics import Kind
 
@@ -40,8 +41,9 @@ def start_of(init_params, blocks, n_components, rng, threads):
         return given_labels(np.ascontiguousarray(array, dtype=np.int32))
     if array.shape == (blocks.n_rows, n_components) and array.dtype.kind in "fiub":
         return given_responsibilities(_checked_responsibilities(np.asarray(array, dtype=np.float64)))
-    raise ValueError(f"init_params as an array must hold whole-number labels, shape ({blocks.n_rows},), or responsibilities, "
-                     f"shape ({blocks.n_rows}, {n_components}), not {array.dtype} of shape {array.shape}")
+    raise in_use(InvalidParameterError)(
+        f"init_params as an array must hold whole-number labels, shape ({blocks.n_rows},), or responsibilities, "
+        f"shape ({blocks.n_rows}, {n_components}), not {array.dtype} of shape {array.shape}")
 
 
 def _checked_responsibilities(shares):
@@ -98,7 +100,8 @@ def insert_parameters(start, weights, means, covariances):
         start.covariances[...] = covariances
     singular = start.factorize()
     if singular >= 0:
-        raise ValueError(f"precisions_init[{singular}] is too close to singular, or too large or small, for double precision")
+        which = "" if start.kind == Kind.TIED else f"[{singular}]"
+        raise ValueError(f"precisions_init{which} is too close to singular, or too large or small, for double precision")
 
 
 def _checked_weights(weights, n_components):
@@ -121,7 +124,8 @@ def _covariances(precisions, structure, n_components, n_features):
         if not (array > 0).all():
             k = int(np.argwhere(~(array > 0))[0][0])
             raise ValueError(f"precisions_init must be positive, but precisions_init[{k}] is {array[k]}")
-        return 1 / (array[:, None] if array.ndim == 1 else array)
+        with np.errstate(over="ignore"):  # as in _inverse
+            return 1 / (array[:, None] if array.ndim == 1 else array)
     return np.array([_inverse(precision, f"[{k}]" if array.ndim == 3 else "")
                      for k, precision in enumerate(array.reshape(-1, n_features, n_features))])
 
@@ -135,17 +139,18 @@ def _inverse(precision, which):
     except linalg.LinAlgError:
         raise ValueError(f"precisions_init{which} must be symmetric and positive definite") from None
     half = linalg.solve_triangular(root, np.eye(len(root)), lower=True)
-    return half.T @ half
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused when it is factorized
+        return half.T @ half
 
 
 def _array(name, value, shape):
     try:
         array = np.asarray(value)
-        if array.dtype.kind == "c":
+        if array.dtype.kind == "c" or array.ndim == 0:
             raise TypeError
         array = array.astype(np.float64)
     except (TypeError, ValueError):
-        raise ValueError(f"{name} must be an array of real numbers") from None
+        raise in_use(InvalidParameterError)(f"{name} must be an array of real numbers, of shape {shape}") from None
     if array.shape != shape:
         raise ValueError(f"The parameter '{name}' should have the shape of {shape}, but got {array.shape}")
     if not np.isfinite(array).all():

@@ -32,6 +32,8 @@ def as_generator(random_state: RandomState) -> np.random.Generator:
     if random_state is np.random:
         return np.random.default_rng(np.random.randint(0, 2**32, size=4, dtype=np.uint32))
     try:
+        if np.iterable(random_state):  # as numpy's seeds may be
+            raise TypeError
         return np.random.default_rng(random_state)
     except (TypeError, ValueError):
         raise ValueError(f"random_state must be None, a whole number that is not negative, a RandomState or a Generator, "
