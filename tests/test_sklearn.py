@@ -205,6 +205,9 @@ def test_verbose_prints_their_lines(verbose, capsys):
             warnings.simplefilter("ignore")
             kind(3, verbose=verbose, verbose_interval=2, max_iter=9, tol=0, **given_start("full")).fit(X)
             kind(3, verbose=verbose, verbose_interval=3, tol=1e-2, **given_start("full")).fit(X)
+            kind(3, verbose=verbose, verbose_interval=1, n_init=2, **given_start("full")).fit(X)
+            kind(3, verbose=verbose, verbose_interval=1, max_iter=3, warm_start=True, **given_start("full")).fit(X).fit(X)
+            kind(3, verbose=verbose, max_iter=0, n_init=3).fit(X)
         lines = capsys.readouterr().out.splitlines()
         printed.append([re.sub(r"time lapse [0-9.]+s", "time lapse", line) for line in lines])
     assert printed[0] == printed[1] and len(printed[0]) > 8
@@ -236,9 +239,15 @@ def test_sample_orders_rows_by_component_and_repeats_with_its_seed():
         standard_error = np.sqrt(np.diag(ours.covariances_[k]) / len(mine))
         assert (np.abs(mine.mean(axis=0) - ours.means_[k]) < 5 * standard_error).all()
         assert_allclose(np.cov(mine.T), ours.covariances_[k], atol=6 * np.abs(ours.covariances_[k]).max() / np.sqrt(len(mine)))
-    for model in (ours, Theirs(3).fit(X)):
+    for model in (ours, Theirs(3, random_state=0).fit(X)):
         with pytest.raises(ValueError, match="at least one sample"):
             model.sample(0)
+        with pytest.raises(TypeError):
+            model.sample("two")
+        assert [model.sample(count)[0].shape for count in (1.5, True, np.int64(2))] == [(1, 3), (1, 3), (2, 3)]
+        assert_array_equal(model.sample(3)[0], model.sample(3)[0])  # a whole number starts again
+        model.random_state = np.random.RandomState(0)
+        assert not np.array_equal(model.sample(3)[0], model.sample(3)[0])  # a generator goes on
 
 
 @pytest.mark.parametrize("covariance_type", TYPES)
@@ -328,7 +337,9 @@ def test_the_same_kind_of_error(parameters, X):
     X = np.random.default_rng(0).normal(size=(20, 2)) if X is None else X
     errors = []
     for kind in (GaussianMixture, Theirs):
-        with pytest.raises((ValueError, TypeError)) as caught:
+        with pytest.raises((ValueError, TypeError)) as caught, warnings.catch_warnings():
+            if kind is Theirs:
+                warnings.simplefilter("ignore", RuntimeWarning)  # huge values overflow in theirs before they are refused
             kind(**parameters).fit(X)
         errors.append(caught.value)
     for builtin in (ValueError, TypeError):

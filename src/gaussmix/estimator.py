@@ -514,6 +514,9 @@ class GaussianMixture(Estimator):
         """
         Draw rows from the fitted mixture.
 
+        A whole number as `random_state` gives the same rows in each call, a RandomState or Generator goes on. The numbers are those
+        of a Generator, and so are not scikit-learn's from the same seed.
+
         Parameters
         ----------
         n_samples : int
@@ -525,7 +528,9 @@ class GaussianMixture(Estimator):
             The component of each row, in ascending order.
         """
         self._require_fit()
-        if n_samples < 1:
+        if not isinstance(n_samples, (int, float, np.integer, np.floating)):
+            raise TypeError(f"n_samples must be a whole number of rows, not {n_samples!r}")
+        if not n_samples >= 1:
             raise ValueError(f"Invalid value for 'n_samples': {n_samples} . The sampling requires at least one sample.")
         return self.mixture_.labelled_rvs(int(n_samples), as_generator(self.random_state))
 

@@ -35,6 +35,7 @@ class Progress:
     def __init__(self, verbose=0, verbose_interval=10, bar=False, max_iter=100, callback=None):
         self.verbose, self.interval = int(verbose), verbose_interval
         self.callback = callback
+        self._max_iter = max_iter
         self.stopped = False
         self._bar = _bar(max_iter) if bar else None
         self._last = -math.inf
@@ -70,7 +71,7 @@ class Progress:
         """A start ended with `fit`, or, where it is None, could not begin."""
         if self._bar is not None:
             self._bar.end()
-        if not self.verbose:
+        if not self.verbose or not self._max_iter:
             return
         message = f"Initialization {'converged' if fit is not None and fit.converged else 'did not converge'}."
         if self.verbose > 1:
