@@ -170,9 +170,8 @@ def test_no_more_distinct_rows_than_components(covariance_type, n_components, in
     messages, _ = warned(gm, X)
     assert len(messages) == 1 and "reg_covar alone" in messages[0]
     assert np.isfinite(gm.means_).all() and gm.weights_.sum() == pytest.approx(1)
-    if init_params != "random_from_data":  # which may draw one point more than once
-        for point, share in zip(*np.unique(X, axis=0, return_counts=True)):
-            assert gm.weights_[np.abs(gm.means_ - point).max(axis=1) < 1e-6].sum() == pytest.approx(share / len(X))
+    for point, share in zip(*np.unique(X, axis=0, return_counts=True)):
+        assert gm.weights_[np.abs(gm.means_ - point).max(axis=1) < 1e-6].sum() == pytest.approx(share / len(X))
     with pytest.raises(ValueError, match="reg_covar"):
         gm.set_params(reg_covar=0).fit(X)
 

@@ -247,15 +247,33 @@ def test_a_chosen_row_that_stays_alone_is_refused_without_reg_covar(start, struc
 
 
 def test_equal_rows_that_are_chosen_share_what_is_nearest():
-    X = np.repeat([[0.0, 0.0], [1.0, 1.0]], 20, axis=0) + np.tile([[0.0, 0.0], [0.1, -0.1]], (20, 1))
+    """Where there are fewer different rows than components."""
+    X = np.repeat([[0.0, 0.0], [1.0, 1.0], [3.0, 0.0]], 20, axis=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = GaussianMixture(12, init_params="random_from_data", random_state=0, max_iter=1).fit(X)
-    _, first, count = np.unique(model.means_, axis=0, return_index=True, return_counts=True)
-    assert count.max() > 1
-    for k, copies in zip(first, count):
-        same = (model.means_ == model.means_[k]).all(axis=1)
-        np.testing.assert_allclose(model.weights_[same], model.weights_[same].sum() / copies, rtol=1e-12)
+        model = GaussianMixture(8, init_params="random_from_data", random_state=0, max_iter=1).fit(X)
+    values, count = np.unique(model.means_.round(9), axis=0, return_counts=True)
+    assert len(values) == 3 and count.max() > 1
+    for value, copies in zip(values, count):
+        np.testing.assert_allclose(model.weights_[(model.means_.round(9) == value).all(axis=1)], 1 / 3 / copies, rtol=1e-12)
+
+
+@pytest.mark.parametrize("repeated", [False, True])
+def test_random_rows_are_drawn_by_weight_without_repetition(repeated):
+    """Two of four different rows, in order: P(i, j) = w_i w_j / (1 − w_i), whether w are weights or numbers of repeats."""
+    rows, times = np.array([[0.0, 0], [1, 0], [0, 1], [5, 5]]), np.array([1, 2, 3, 6])
+    X, weights = (np.repeat(rows, times, axis=0), None) if repeated else (rows, times.astype(float))
+    counts, share = np.zeros((4, 4)), times / times.sum()
+    blocks = Blocks(X, 2, weights)
+    with Threads(1) as threads:
+        for seed in range(4000):
+            means = STARTS["random_from_data"](blocks, 2, np.random.default_rng(seed), threads).means
+            i, j = ((rows == mean).all(axis=1).argmax() for mean in means)
+            counts[i, j] += 1
+    assert (np.diag(counts) == 0).all()
+    expected = 4000 * share[:, None] * share / (1 - share[:, None])
+    apart = ~np.eye(4, dtype=bool)
+    assert stats.chisquare(counts[apart], expected[apart]).pvalue > 1e-4
 
 
 def test_random_rows_are_different_rows_of_weight():

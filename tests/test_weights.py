@@ -46,9 +46,9 @@ def test_zero_weights_equal_absent_rows_whatever_they_hold(covariance_type):
                     GaussianMixture(3, **gm).fit(X[times > 0]))
 
 
-@pytest.mark.parametrize("init_params", ["k-means++", "kmeans"])
+@pytest.mark.parametrize("init_params", ["k-means++", "kmeans", "random_from_data"])
 @pytest.mark.parametrize("seed", range(5))
-def test_the_k_means_starts_are_the_same_too(init_params, seed):
+def test_the_starts_on_rows_are_the_same_too(init_params, seed):
     X, times = planted(seed)
     weighted, repeated = (GaussianMixture(3, init_params=init_params, random_state=seed) for _ in range(2))
     assert_same_fit(weighted.fit(X, sample_weight=times), repeated.fit(np.repeat(X, times, axis=0)))

@@ -254,7 +254,8 @@ def chosen_start(passes, chosen, structure, reg_covar):
     parameters.weights[...] = 1 / len(chosen.means)
     parameters.means[...] = chosen.means
     parameters.covariances[...] = 0
-    structure.add_to_features(parameters, np.full(passes.blocks.n_features, POINT * chosen.spread) + reg_covar)
+    relative = np.ndim(reg_covar) > 0  # then the nearest are found in each feature's own unit
+    structure.add_to_features(parameters, reg_covar if relative else np.full(len(chosen.means[0]), POINT * chosen.spread + reg_covar))
     singular = parameters.factorize()
     if singular >= 0:
         raise SingularStart.covariance(singular)

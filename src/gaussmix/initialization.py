@@ -258,12 +258,18 @@ def start_by_k_means_plus_plus(blocks, n_components, rng, threads):
 
 
 def start_by_random_rows(blocks, n_components, rng, threads):
-    """K different rows, drawn at random among those that have weight."""
-    if blocks.weights is None:
-        rows = rng.choice(blocks.n_rows, size=n_components, replace=False)
-    else:
-        alive = np.flatnonzero(blocks.weights)
-        rows = rng.choice(alive, size=n_components, replace=False, p=blocks.weights[alive] / blocks.weights.sum())
+    """K rows drawn by sample weight, each different from those before it as long as there are such rows."""
+    distances, closest = _Distances(blocks, threads), np.full(blocks.n_rows, np.inf)
+
+    def mass_of(index):
+        weights, new = blocks.row_weights(index), closest[slice(*blocks.bounds[index])] > 0
+        return new.astype(np.float64) if weights is None else new * weights
+
+    rows = []
+    for _ in range(n_components):
+        masses = np.array([mass_of(index).sum() for index in range(len(blocks))])
+        rows += _draw(rng, blocks, masses, mass_of, 1) if masses.any() else _draw(rng, blocks, *_plain_mass(blocks), 1)
+        distances.approach(_points(blocks, rows[-1:]), closest)
     return _chosen(blocks, rows, threads)
 
 
