@@ -1,5 +1,7 @@
 """Data as blocks of rows: whatever a user brings, and what is said of what cannot be used."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -122,6 +124,33 @@ def test_a_large_readable_array_is_not_copied():
     blocks = Blocks(X[::2], 1)
     assert blocks.rows(0) is blocks.rows(0)
     assert as_table(X)[0] is X or np.shares_memory(as_table(X)[0], X)
+
+
+@pytest.mark.filterwarnings("ignore::gaussmix.ConvergenceWarning")
+@pytest.mark.parametrize("how", ["mapped", "mapped, Fortran order", "mapped integers", "a slice", "every other column", "pandas", "polars"])
+def test_neither_a_fit_nor_a_prediction_copies_the_whole(how, tmp_path):
+    X = np.repeat(np.random.default_rng(0).normal(size=(2000, 8)), 300, axis=0)  # 38 MB, of which a block is one
+    X += np.repeat([[0.0], [50.0]], 300_000, axis=0)
+    if how.startswith("mapped"):
+        np.save(tmp_path / "x.npy", X.astype("i4") if "integers" in how else np.asfortranarray(X) if "Fortran" in how else X)
+        data = np.load(tmp_path / "x.npy", mmap_mode="r")
+    elif how in ("pandas", "polars"):
+        data = pytest.importorskip(how).DataFrame(X)
+    else:
+        wide = np.zeros((2 * len(X), 16))
+        data = wide[::2, :8] if how == "a slice" else wide[:len(X), ::2]
+        data[...] = X
+    tracemalloc.start()
+    try:
+        model = GaussianMixture(2, random_state=0, max_iter=2, n_threads=2).fit(data)
+        fitting = tracemalloc.get_traced_memory()[1]
+        tracemalloc.reset_peak()
+        labels = model.predict(data)
+        predicting = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert max(fitting, predicting) < X.nbytes / 2  # labels, and a block for each thread
+    np.testing.assert_array_equal(np.bincount(labels), [300_000, 300_000])
 
 
 @pytest.mark.filterwarnings("ignore::gaussmix.ConvergenceWarning")  # coarse numbers make poor mixtures

@@ -99,6 +99,27 @@ def test_repeated_rows_inside_a_cluster_are_healthy():
         GaussianMixture(2, random_state=0).fit(np.repeat(X, 10, axis=0))
 
 
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("kind", ["float64", "float32", "weighted", "rounded"])
+@pytest.mark.parametrize("n_rows, n_features, planted, distance, n_components", [
+    (400, 2, 2, 0.3, 2), (600, 3, 3, 0.5, 3), (500, 4, 5, 6, 5), (200, 2, 1, 0, 1), (300, 2, 1, 0, 2), (500, 2, 1, 0, 3),
+    (300, 1, 3, 4, 3), (2000, 10, 4, 1.5, 4), (20_000, 3, 50, 8, 50),
+], ids=["one cloud nearly", "three that overlap", "apart", "one component", "two on one cloud", "three on one cloud", "one feature",
+        "ten features", "fifty components"])
+def test_healthy_fits_of_planted_mixtures_never_warn(n_rows, n_features, planted, distance, n_components, kind, covariance_type):
+    for seed in range(5 if n_components < 50 else 1):
+        rng = np.random.default_rng(seed)
+        means, widths = distance * rng.normal(size=(planted, n_features)), rng.uniform(0.5, 2, size=(planted, n_features))
+        labels = np.arange(n_rows) % planted
+        X = means[labels] + widths[labels] * rng.normal(size=(n_rows, n_features))
+        X = {"float32": X.astype(np.float32), "rounded": X.round(1)}.get(kind, X)
+        weights = rng.uniform(0.2, 2, n_rows) if kind == "weighted" else None
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            GaussianMixture(n_components, covariance_type=covariance_type, random_state=seed, max_iter=2000,
+                            n_init=3 if n_components < 50 else 1).fit(X, sample_weight=weights)
+
+
 # Spurious optima.
 
 def test_among_ten_starts_on_iris_a_proper_optimum_is_kept():

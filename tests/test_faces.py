@@ -1,6 +1,7 @@
 """What a fit shows: progress, callback, summary, criteria."""
 
 import math
+import pickle
 import subprocess
 import sys
 
@@ -56,16 +57,25 @@ def test_callback_changes_nothing_and_stops_the_whole_fit():
     assert_array_equal(stopped.means_, three.means_)
 
 
-def test_an_error_in_the_callback_leaves_the_estimator_as_it_was():
-    def fail(*_):
-        raise KeyError("mine")
+@pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt])
+@pytest.mark.parametrize("at", [1, 3])
+def test_an_error_in_the_callback_leaves_the_estimator_as_it_was(error, at):
+    def fail(iteration, *_):
+        if iteration == at:
+            raise error("mine")
 
     gm = GaussianMixture(2, random_state=0).fit(planted())
-    before = dict(vars(gm))
+    before, bits = dict(vars(gm)), pickle.dumps(gm)
     gm.callback = fail
-    with pytest.raises(KeyError, match="mine"):
+    with pytest.raises(error, match="mine"):
         gm.fit(planted(seed=1))
     assert vars(gm) == before | {"callback": fail}
+    gm.callback = None
+    assert pickle.dumps(gm) == bits  # nor was an array changed in place
+    fresh = GaussianMixture(2, random_state=0, callback=fail)
+    with pytest.raises(error, match="mine"):
+        fresh.fit(planted())
+    assert vars(fresh) == vars(GaussianMixture(2, random_state=0, callback=fail))
 
 
 def test_progress_bar_shows_iteration_log_likelihood_and_change(capsys):
