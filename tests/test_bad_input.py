@@ -54,6 +54,7 @@ DATA = [  # what, the data, the error, what its sentence says
     ("three-dimensional", X[None], ValueError, "Expected 2D array"),
     ("a number", 3.0, ValueError, "Expected 2D array"),
     ("nothing", None, ValueError, "Expected 2D array"),
+    ("the name of a file", "data.csv", ValueError, "X must hold numbers only, but is 'data.csv'"),
     ("rows of different lengths", [[1.0, 2.0], [3.0]], ValueError, "row 1 has 1 values"),
     ("no rows", np.empty((0, 2)), ValueError, "0 sample(s)"),
     ("one row", X[:1], ValueError, "1 sample(s)"),
@@ -155,6 +156,11 @@ def test_parameters(parameters, sentence):
 @pytest.mark.parametrize("sample_weight, sentence", WEIGHTS, ids=[row[1] for row in WEIGHTS])
 def test_sample_weight(sample_weight, sentence):
     assert_refused(fitted(), ValueError, sentence, X, sample_weight=sample_weight)
+
+
+def test_masked_sample_weight():
+    for weights in (np.ma.masked_array(np.ones(20)), np.ma.masked_less(X[:, 0] ** 2, 0.1)):
+        assert_refused(fitted(), TypeError, "sample_weight is a masked array", X, sample_weight=weights)
 
 
 @pytest.mark.parametrize("sample_weight, sentence", WEIGHTS[:-1], ids=[row[1] for row in WEIGHTS[:-1]])

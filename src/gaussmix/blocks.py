@@ -207,8 +207,8 @@ def _first_wrong(array):
             float(value)
         except (TypeError, ValueError):
             shown = value.item() if isinstance(value, np.generic) else value
-            where = f"row {place[0]}, column {place[1]}" if len(place) == 2 else f"index {place}"
-            return f"holds {shown!r:.40} at {where}"
+            where = f" at row {place[0]}, column {place[1]}" if len(place) == 2 else f" at index {place}" if place else ""
+            return f"{'holds' if place else 'is'} {shown!r:.40}{where}"
     return "does not"
 
 
@@ -308,9 +308,13 @@ def as_weights(weights, n_rows):
     ------
     ValueError
         Where they are of another shape, negative, not finite, or all zero.
+    TypeError
+        For masked arrays.
     """
     if weights is None:
         return None
+    if isinstance(weights, np.ma.MaskedArray):
+        raise TypeError("sample_weight is a masked array, and masked entries have no value here: fill them, with 0 to leave rows out")
     array = np.asarray(weights)
     try:
         if array.dtype.kind == "c":
