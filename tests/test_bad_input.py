@@ -48,6 +48,7 @@ DATA = [  # what, the data, the error, what its sentence says
     ("text", [["1", "2"], ["3", "four"]], ValueError, "'four' at row 1, column 1"),
     ("text among numbers", np.array([[1.0, 2.0], [3.0, "four"]], dtype=object), ValueError, "'four' at row 1, column 1"),
     ("an object", [[1.0, 2.0], [{}, 4.0]], TypeError, "{} at row 1, column 0"),
+    ("a whole number beyond double", [[1.0, 2.0], [10**400, 4.0]], OverflowError, "at row 1, column 0"),
     ("complex", X + 0j, ValueError, "Complex data not supported"),
     ("dates", np.full((4, 2), np.datetime64("2020-01-01")), TypeError, "real numbers, not datetime64"),
     ("one-dimensional", X[:, 0], ValueError, "X.reshape(-1, 1)"),
@@ -186,9 +187,11 @@ def test_a_table_names_its_column():
     columns = {"size": [1.0, 2.0, 3.0], "colour": ["red", "green", "blue"]}
     for table in (pd.DataFrame(columns), pl.DataFrame(columns), pa.table(columns)):
         assert_refused(fitted(), ValueError, "column 'colour'", table)
-    holes = {"size": [1.0, 2.0, 3.0], "count": [1, None, 3]}
-    for table in (pd.DataFrame(holes).astype({"count": "Int64"}), pl.DataFrame(holes), pa.table(holes)):
-        assert_refused(fitted(), ValueError, "NaN at row 1, column 1", table)
+    for holes, nullable in (([1, None, 3], "Int64"), ([True, None, False], "boolean")):
+        holes = {"size": [1.0, 2.0, 3.0], "count": holes}
+        for table in (pd.DataFrame(holes), pd.DataFrame(holes).astype({"count": nullable}), pl.DataFrame(holes), pa.table(holes)):
+            assert_refused(fitted(), ValueError, "NaN at row 1, column 1", table)
+    assert_refused(fitted(), ValueError, "column 'size' is complex", pd.DataFrame({"size": [1j, 2.0, 3.0]}))
 
 
 @pytest.mark.parametrize("scale", [1e-300, 5e-324, 1e-310, 1e-160])

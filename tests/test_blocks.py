@@ -236,7 +236,7 @@ def test_a_table_with_a_column_called_column_names():
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
-@pytest.mark.parametrize("column", [["x", "y"], [1.0, None]], ids=["words", "missing"])
+@pytest.mark.parametrize("column", [["x", "y"], [1.0, None], [True, None], [None, None]], ids=["words", "missing", "missing truth", "none"])
 def test_tables_that_cannot_be_used(library, column):
     module = pytest.importorskip(library)
     table = {"a": [1.0, 2.0], "b": column}

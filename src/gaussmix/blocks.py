@@ -176,7 +176,7 @@ def as_table(X, *, name="X"):
     if array.dtype.kind in "OSU":
         try:
             array = array.astype(np.float64)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise type(error)(f"{name} must hold numbers only, but {_first_wrong(array)}: {error}") from None
     if array.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: {name} must be real")
@@ -205,7 +205,7 @@ def _first_wrong(array):
     for place, value in np.ndenumerate(array):
         try:
             float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             shown = value.item() if isinstance(value, np.generic) else value
             where = f" at row {place[0]}, column {place[1]}" if len(place) == 2 else f" at index {place}" if place else ""
             return f"{'holds' if place else 'is'} {shown!r:.40}{where}"
@@ -244,13 +244,15 @@ def _column_array(series, column, name):
     arrow = type(series).__module__.startswith("pyarrow")
     array = series.to_numpy(zero_copy_only=False) if arrow else series.to_numpy()
     if array.dtype.kind == "O":  # booleans among numbers, or missing values of a nullable type
-        present = np.array([value is not None and value == value and str(value) != "<NA>" for value in array], dtype=bool)
+        present = np.array([value is not None and str(value) != "<NA>" and value == value for value in array], dtype=bool)
         try:
             numbers = np.full(array.shape, np.nan)
             numbers[present] = array[present].astype(np.float64)
             array = numbers
         except (TypeError, ValueError):
             pass
+    if array.dtype.kind == "c":
+        raise ValueError(f"Complex data not supported: {name} must be real, but column {column!r} is complex")
     if array.dtype.kind not in "fiub":
         kind = series.dtype if hasattr(series, "dtype") else series.type
         wrong = ValueError if array.dtype.kind in "OSUT" else TypeError  # text might have been numbers
