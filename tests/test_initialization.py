@@ -225,6 +225,20 @@ def test_a_start_on_rows_is_these_rows_and_then_the_moments_of_the_nearest(start
                                    atol=(1e-12 if dtype == np.float64 else 1e-5) * unit)
 
 
+@pytest.mark.parametrize("reg_covar", [0, 1e-6])
+def test_a_row_far_away_does_not_blur_a_start_on_rows(reg_covar):
+    """Where chance does not choose it; k-means++ always does."""
+    X = np.random.default_rng(1).normal(size=(60, 2)) + 5 * np.arange(60)[:, None]
+    X[7] = 1e8
+    chosen_it = set()
+    for seed in range(10):
+        model = GaussianMixture(3, init_params="random_from_data", random_state=seed, reg_covar=reg_covar, max_iter=0).fit(X)
+        nearest = ((X[:, None] - model.means_) ** 2).sum(axis=2).argmin(axis=1)
+        np.testing.assert_allclose(model.predict_proba(X), np.eye(3)[nearest], atol=1e-12)
+        chosen_it.add(1e8 in model.means_)
+    assert False in chosen_it
+
+
 @pytest.mark.parametrize("start", ON_ROWS)
 def test_a_start_on_rows_goes_by_the_features_units_where_reg_covar_does(start):
     """The rows are drawn by plain distance, but given to the nearest by distance in each feature's deviations."""

@@ -20,8 +20,8 @@ FAR = 1e4
 # Each time the distance that is left falls by ε, so that these bring a mean home from the end of the range of double.
 MOST_RETAKES = 25
 
-# The variance of a component on one row, as a part of the data's about the nearest such row: so small that the first E step
-# gives each row to the nearest, so large that densities stay far inside the range.
+# The variance of a component on one row, as a part of `Chosen.spread`: so small that the first E step gives each row to the
+# nearest, so large that densities stay far inside the range.
 POINT = 1e-10
 
 

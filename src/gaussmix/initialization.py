@@ -232,7 +232,8 @@ class Chosen:
     means : ndarray, shape (K, D)
         The rows.
     spread : float
-        The variance of the data around the nearest of them, averaged over features.
+        The variance of the data around the nearest of them, averaged over features, or the squared distance between the two
+        nearest different ones where that is less: a row far away from all others raises the first beyond measure.
     """
 
     means: NDArray[np.float64]
@@ -243,7 +244,13 @@ def _chosen(blocks, rows, threads):
     means, closest = _points(blocks, rows), np.full(blocks.n_rows, np.inf)
     inertia = _Distances(blocks, threads).approach(means, closest).sum()
     weight = blocks.n_rows if blocks.weights is None else blocks.weights.sum()
-    return Chosen(means, float(inertia / weight / blocks.n_features))
+    return Chosen(means, min(float(inertia / weight / blocks.n_features), _least_square(means)))
+
+
+def _least_square(points):
+    """The squared distance between the two nearest different points; infinity where there is one only."""
+    squares = (((points[k + 1:] - point) ** 2).sum(axis=1) for k, point in enumerate(points))
+    return float(min(square[square > 0].min(initial=math.inf) for square in squares))
 
 
 def start_by_k_means(blocks, n_components, rng, threads):
