@@ -1,8 +1,11 @@
 """Sample weights: integer weights equal repeated rows, zero weights equal absent rows."""
 
+import warnings
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import stats
 
 from gaussmix import GaussianMixture
 
@@ -46,12 +49,41 @@ def test_zero_weights_equal_absent_rows_whatever_they_hold(covariance_type):
                     GaussianMixture(3, **gm).fit(X[times > 0]))
 
 
+@pytest.mark.parametrize("reg_covar", [1e-6, "auto"])
+def test_a_feature_that_only_rows_without_weight_vary_is_constant(reg_covar):
+    """Nor does anything else tell that there were such rows: reg_covar, its warning, the errors."""
+    X, times = planted()
+    X[:, 1] = np.where(times > 0, 3.0, X[:, 1])
+    gm = {"reg_covar": reg_covar, "random_state": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_same_fit(GaussianMixture(3, **gm).fit(X, sample_weight=times > 0), GaussianMixture(3, **gm).fit(X[times > 0]))
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("reg_covar", [1e-6, "auto"])
 @pytest.mark.parametrize("init_params", ["k-means++", "kmeans", "random_from_data"])
-@pytest.mark.parametrize("seed", range(5))
-def test_the_starts_on_rows_are_the_same_too(init_params, seed):
+@pytest.mark.parametrize("seed", range(3))
+def test_the_starts_on_rows_are_the_same_too(init_params, seed, covariance_type, reg_covar):
     X, times = planted(seed)
-    weighted, repeated = (GaussianMixture(3, init_params=init_params, random_state=seed) for _ in range(2))
-    assert_same_fit(weighted.fit(X, sample_weight=times), repeated.fit(np.repeat(X, times, axis=0)))
+    gm = {"init_params": init_params, "random_state": seed, "covariance_type": covariance_type, "reg_covar": reg_covar}
+    assert_same_fit(GaussianMixture(3, **gm).fit(X, sample_weight=times), GaussianMixture(3, **gm).fit(np.repeat(X, times, axis=0)))
+    assert_same_fit(GaussianMixture(3, **gm).fit(X, sample_weight=times > 0), GaussianMixture(3, **gm).fit(X[times > 0]))
+
+
+def test_random_responsibilities_are_the_same_in_distribution():
+    """Though each row has one draw and not as many as its weight."""
+    X, times = planted(n_rows=60)
+
+    def starts(rows, seeds, sample_weight=None):
+        models = (GaussianMixture(2, init_params="random", max_iter=0, random_state=seed).fit(rows, sample_weight=sample_weight)
+                  for seed in seeds)
+        return np.array([[model.weights_[0], *model.means_[0], *model.covariances_[0, 0]] for model in models])
+
+    weighted, repeated = starts(X, range(600), times), starts(np.repeat(X, times, axis=0), range(600, 1200))
+    for one, other in zip(weighted.T, repeated.T):
+        assert stats.ks_2samp(one, other).pvalue > 1e-3
+    assert_allclose(starts(X, [0], np.ones(60)), starts(X, [0]), rtol=1e-12)
 
 
 @pytest.mark.parametrize("init_params", ["random", "random_from_data"])

@@ -271,7 +271,8 @@ class GaussianMixture(Estimator):
             return 0.0
         variances = feature_variances(blocks, threads)
         for feature in np.flatnonzero(variances == 0):
-            if (blocks.X[:, feature] != blocks.X[0, feature]).any():
+            values = blocks.X[:, feature] if blocks.weights is None else blocks.X[blocks.weights > 0, feature]
+            if (values != values[0]).any():
                 variances[feature] = np.finfo(np.float64).tiny  # not constant: its squares underflow
         varying = variances[variances > 0]
         if isinstance(self.reg_covar, str):

@@ -281,12 +281,19 @@ def start_by_random_rows(blocks, n_components, rng, threads):
 
 
 def start_by_random_responsibilities(blocks, n_components, rng, threads):
-    """Uniform random numbers, divided by their sum. Each block has its own stream, so that none need be kept."""
+    """
+    Uniform random numbers, divided by their sum. Each block has its own stream, so that none need be kept.
+
+    A row of weight w > 1 has the average of w such rows, by mean and variance: one draw, √w times nearer to the mean.
+    """
     seeds = rng.integers(0, 2**63, size=(len(blocks), 2))
 
     def allotment(index, start, stop):
         share = np.random.default_rng(seeds[index]).random((stop - start, n_components))
         share /= share.sum(axis=1, keepdims=True)
+        weights = blocks.row_weights(index)
+        if weights is not None:
+            share = 1 / n_components + (share - 1 / n_components) / np.sqrt(np.maximum(weights, 1))[:, None]
         return None, share
 
     return allotment
