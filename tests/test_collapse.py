@@ -9,6 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from gaussmix import CollapseWarning, ConvergenceWarning, GaussianMixture
+from gaussmix.initialization import STARTS
 
 REFERENCE = pathlib.Path(__file__).parent / "data" / "reference"
 TYPES = ["full", "tied", "diag", "spherical"]
@@ -138,6 +139,19 @@ def test_among_ten_starts_on_iris_a_proper_optimum_is_kept():
     assert (narrowest(kept) > 1e-3).all() and (kept.weights_ * len(X) > 5).all()
 
 
+@pytest.mark.parametrize("init_params", STARTS)
+@pytest.mark.parametrize("seed", range(3))
+def test_ten_starts_of_any_kind_on_iris_end_properly_or_say_that_they_do_not(init_params, seed):
+    gm = GaussianMixture(8, random_state=seed, n_init=10, init_params=init_params, max_iter=1000)
+    messages, _ = warned(gm, reference("iris"))
+    if not messages:
+        assert (narrowest(gm) > 1e-3).all()
+    else:
+        assert not init_params.startswith("k")  # chance alone may miss all proper optima
+        named = ", ".join(re.findall(r"components? (\d+(?:, \d+)*)", messages[0]))
+        assert set(np.flatnonzero(narrowest(gm) < 1e-3)) <= {int(k) for k in named.split(", ")}
+
+
 def test_the_highest_proper_start_is_kept():
     X, proper, every = reference("iris"), [], []
     rng = np.random.default_rng(5)
@@ -180,6 +194,18 @@ def test_a_feature_that_is_constant_in_one_cluster_is_named(covariance_type):
     gm = GaussianMixture(2, covariance_type=covariance_type, random_state=0)
     messages, _ = warned(gm, X)
     assert len(messages) == 1 and f"component {gm.predict([[0.0, 0.0]])[0]} sits on 100 rows" in messages[0]
+
+
+@pytest.mark.parametrize("reg_covar", [1e-6, "auto"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_cluster_in_a_plane_is_named(reg_covar, dtype):
+    X = two_clusters()
+    X[:100, 2] = X[:100, 0] - X[:100, 1]
+    gm = GaussianMixture(2, reg_covar=reg_covar, random_state=0)
+    messages, _ = warned(gm, X.astype(dtype))
+    assert len(messages) == 1 and f"component {gm.predict(X[:1].astype(dtype))[0]} sits on 100 rows" in messages[0]
+    for covariance_type in ("tied", "diag", "spherical"):  # which do not see it
+        assert warned(gm.set_params(covariance_type=covariance_type), X.astype(dtype))[0] == []
 
 
 @pytest.mark.parametrize("covariance_type", TYPES)
@@ -273,10 +299,12 @@ def test_the_variance_is_the_weighted_one_wherever_the_data_lie(offset):
 
 @pytest.mark.parametrize("covariance_type", TYPES)
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
-def test_auto_makes_the_fit_independent_of_the_unit(covariance_type, scale):
+@pytest.mark.parametrize("init_params", STARTS)
+@pytest.mark.filterwarnings("ignore::gaussmix.SpuriousOptimumWarning")  # where chance begins, in both units
+def test_auto_makes_the_fit_independent_of_the_unit(covariance_type, scale, init_params):
     X = reference("iris")
-    plain, scaled = (GaussianMixture(3, covariance_type=covariance_type, reg_covar="auto", random_state=0).fit(Y)
-                     for Y in (X, X * scale))
+    plain, scaled = (GaussianMixture(3, covariance_type=covariance_type, reg_covar="auto", random_state=0, init_params=init_params,
+                                     max_iter=1000).fit(Y) for Y in (X, X * scale))
     assert_allclose(scaled.means_, plain.means_ * scale, rtol=1e-7)
     assert_allclose(scaled.covariances_, plain.covariances_ * scale**2, rtol=1e-6)
     assert_array_equal(scaled.predict(X * scale), plain.predict(X))

@@ -322,7 +322,8 @@ class GaussianMixture(Estimator):
                        "became singular, as its rows lie in a subspace or are too few. The parameters are those of the iteration "
                        "before. Increase reg_covar or n_init, use fewer components, or a simpler covariance_type.")
         elif spurious:
-            kind, others = SpuriousOptimumWarning, f" So do {len(spurious) - 1} others." if len(spurious) > 1 else ""
+            kind, more = SpuriousOptimumWarning, ", ".join(str(one.component) for one in spurious[1:])
+            others = f" The like holds of component{'s' if len(spurious) > 2 else ''} {more}." if more else ""
             message = (f"A spurious optimum, as every start gave: {spurious[0]}.{others} Its log-likelihood says little about the data. "
                        "Increase n_init, use fewer components, or a simpler covariance_type.")
         elif not fit.converged and self.max_iter > 0 and not stopped:
