@@ -18,7 +18,6 @@ cdef extern from "kernels/kernels.h" nogil:
         void *scale
         void *log_p
         double least
-        int *live
         void *weights
         const char **pending_row
         void *pending_root
@@ -62,6 +61,9 @@ cdef class Workspace:
     cdef readonly Py_ssize_t n_features
     cdef readonly size_t size
     cdef gm_workspace w
+    cdef void *memory[10]
+    cdef int n_arrays
+    cdef void *zeros(self, Py_ssize_t count, size_t size) except NULL
 
 cdef class Pass:
     cdef readonly Kind kind
@@ -78,7 +80,7 @@ cdef class Pass:
     cdef double *reference_point
     cdef void prepare_all(self, Parameters p, const double *reference) noexcept nogil
     cdef gm_sums sums_of(self, Statistics statistics, Py_ssize_t k) noexcept nogil
-    cdef double left_out(self, Py_ssize_t i) noexcept nogil
+    cdef double rounded_off(self, Py_ssize_t i) noexcept nogil
     cdef void log_densities(self, Workspace work) noexcept nogil
     cdef double normalized(self, Rows x, Py_ssize_t start, Workspace work) noexcept nogil
     cdef void moments(self, Workspace work, Statistics statistics) noexcept nogil

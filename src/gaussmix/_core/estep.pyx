@@ -3,7 +3,7 @@
 
 Rows are taken a tile at a time. What happens inside a tile is C (kernels/); the loops over tiles and components are here.
 """
-from libc.math cimport exp, log, fabs, INFINITY
+from libc.math cimport exp, fabs, log, sqrt, INFINITY
 from libc.stdint cimport int32_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
@@ -18,6 +18,10 @@ cdef extern from "kernels/dispatch.h" nogil:
     const gm_kernels *gm_kernels_of(const char *, size_t)
 
 TILE = GM_TILE
+cdef enum:
+    CACHE_LINE = 64
+# Densities and responsibilities are powers of two inside the kernels: their exponents are bits, ln x = ln 2 · log2 x.
+cdef double BITS = 1 / log(2.0)
 
 
 def instruction_sets():
@@ -46,9 +50,9 @@ cdef const gm_kernels *kernels_for(size_t size) noexcept nogil:
     return SINGLE if size == sizeof(float) else DOUBLE
 
 
-def exp_and_log(numbers):
+def exp2_and_log(numbers):
     """
-    exp of −|x| and ln of |x|, as the kernels compute them.
+    2^−|x| and ln |x|, as the kernels compute them.
 
     Parameters
     ----------
@@ -143,30 +147,27 @@ cdef class Workspace:
         self.n_features = self.w.D = n_features
         self.size = size
         cdef Py_ssize_t places = checked_size(self.n_components, 2 * GM_TILE)
-        self.w.panels = allocate(checked_size(self.n_features, GM_TILE), self.size)
-        self.w.scratch = allocate(checked_size(self.n_features + GM_WIDEST_PANEL, GM_TILE), self.size)
-        self.w.gamma = allocate(checked_size(self.n_components, GM_TILE), self.size)
-        self.w.top = allocate(GM_TILE, self.size)
-        self.w.scale = allocate(GM_TILE, self.size)
-        self.w.log_p = allocate(GM_TILE, self.size)
-        self.w.weights = allocate(GM_TILE, self.size)
-        self.w.live = <int *> allocate(self.n_components, sizeof(int))
-        self.w.pending_row = <const char **> allocate(places, sizeof(char *))
-        self.w.pending_root = allocate(places, self.size)
-        self.w.pending_count = <int *> allocate(self.n_components, sizeof(int))
+        self.w.panels = self.zeros(checked_size(self.n_features, GM_TILE), self.size)
+        self.w.scratch = self.zeros(checked_size(self.n_features + GM_WIDEST_PANEL, GM_TILE), self.size)
+        self.w.gamma = self.zeros(checked_size(self.n_components, GM_TILE), self.size)
+        self.w.top = self.zeros(GM_TILE, self.size)
+        self.w.scale = self.zeros(GM_TILE, self.size)
+        self.w.log_p = self.zeros(GM_TILE, self.size)
+        self.w.weights = self.zeros(GM_TILE, self.size)
+        self.w.pending_row = <const char **> self.zeros(places, sizeof(char *))
+        self.w.pending_root = self.zeros(places, self.size)
+        self.w.pending_count = <int *> self.zeros(self.n_components, sizeof(int))
+
+    cdef void *zeros(self, Py_ssize_t count, size_t size) except NULL:
+        """Memory that is freed with the workspace. It starts with a cache line, so that no vector lies across two."""
+        cdef char *memory = <char *> allocate(checked_size(count, size) // CACHE_LINE + 2, CACHE_LINE)
+        self.memory[self.n_arrays] = memory
+        self.n_arrays += 1
+        return memory + (CACHE_LINE - <size_t> memory % CACHE_LINE)
 
     def __dealloc__(self):
-        free(self.w.panels)
-        free(self.w.scratch)
-        free(self.w.gamma)
-        free(self.w.top)
-        free(self.w.scale)
-        free(self.w.log_p)
-        free(self.w.weights)
-        free(self.w.live)
-        free(self.w.pending_row)
-        free(self.w.pending_root)
-        free(self.w.pending_count)
+        for i in range(self.n_arrays):
+            free(self.memory[i])
 
 
 cdef class Pass:
@@ -227,9 +228,9 @@ cdef class Pass:
         cdef Py_ssize_t D = self.n_features, k, i, j
         cdef Py_ssize_t matrices = 1 if self.kind == TIED else self.n_components
         cdef const double *factor
-        cdef double z
+        cdef double z, unit = sqrt(BITS / 2)  # −½ |y|² nats are −|unit y|² bits
         for i in range(matrices * self.matrix_size):
-            store(self.factor, i, p.factor[i], self.size)
+            store(self.factor, i, unit * p.factor[i], self.size)
         for i in range(self.n_components * D):
             store(self.mean, i, p.mu[i], self.size)
             store(self.reference, i, p.mu[i] if reference == NULL else reference[i], self.size)
@@ -238,16 +239,16 @@ cdef class Pass:
             factor = p.factor + (0 if self.kind == TIED else k * self.matrix_size)
             for i in range(D):
                 if self.kind == DIAG:
-                    z = factor[i] * self.left_out(k * D + i)
+                    z = factor[i] * self.rounded_off(k * D + i)
                 else:
                     z = 0
                     for j in range(i + 1):
-                        z += factor[i * D + j] * self.left_out(k * D + j)
-                store(self.offset, k * D + i, z, self.size)
+                        z += factor[i * D + j] * self.rounded_off(k * D + j)
+                store(self.offset, k * D + i, unit * z, self.size)
 
-    cdef double left_out(self, Py_ssize_t i) noexcept nogil:
-        """What the rounded mean lacks of the true one."""
-        return (self.parameters.mu[i] - fetch(self.mean, i, self.size)) + self.parameters.mu_rest[i]
+    cdef double rounded_off(self, Py_ssize_t i) noexcept nogil:
+        """The rounded mean less the true one."""
+        return (fetch(self.mean, i, self.size) - self.parameters.mu[i]) - self.parameters.mu_rest[i]
 
     def expect(self, Rows x not None, const double[::1] weights, Statistics statistics not None,
                Workspace work not None):
@@ -310,7 +311,6 @@ cdef class Pass:
                 memcpy(work.w.scale, work.w.weights, GM_TILE * self.size)
                 work.w.least = 0
                 for k in range(self.n_components):
-                    work.w.live[k] = 0
                     for n in range(GM_TILE):
                         if n >= work.w.rows:
                             share = 0
@@ -318,7 +318,6 @@ cdef class Pass:
                             share = label[start + n] == k
                         else:
                             share = gamma[start + n, k]
-                        work.w.live[k] += share > 0
                         store(work.w.gamma, k * GM_TILE + n, share, self.size)
                 self.moments(work, statistics)
             self.finish(work, statistics)
@@ -377,7 +376,7 @@ cdef class Pass:
             raise ValueError("the pass has not been prepared")
 
     cdef void log_densities(self, Workspace work) noexcept nogil:
-        """Leave ln π_k N(x_n | μ_k, Σ_k) of a tile in the workspace."""
+        """Leave log2 π_k N(x_n | μ_k, Σ_k) of a tile in the workspace."""
         cdef Py_ssize_t D = self.n_features, k
         cdef char *mean = <char *> self.mean
         cdef char *offset = <char *> self.offset
@@ -385,9 +384,9 @@ cdef class Pass:
         cdef double *log_coefficient = self.parameters.log_coefficient
         for k in range(self.n_components):
             if self.kind == DIAG:
-                self.kernels.density_diag(&work.w, k, mean, factor, offset, log_coefficient[k])
+                self.kernels.density_diag(&work.w, k, mean, factor, offset, BITS * log_coefficient[k])
             else:
-                self.kernels.density_full(&work.w, k, mean, factor, offset, log_coefficient[k])
+                self.kernels.density_full(&work.w, k, mean, factor, offset, BITS * log_coefficient[k])
             mean += D * self.size
             offset += D * self.size
             factor += 0 if self.kind == TIED else self.matrix_size * self.size
@@ -456,7 +455,6 @@ cdef class Pass:
                 q = self.far_square(p, row, k, t) - best
                 share = exp(p.log_coefficient[k] - c_best - (8 * t * (t * q) if q > 0 else 0))
             total += share
-            work.w.live[k] += share > 0
             store(work.w.gamma, k * GM_TILE + lane, share, self.size)
         y = fetch(work.w.weights, lane, self.size)
         store(work.w.scale, lane, y / total, self.size)

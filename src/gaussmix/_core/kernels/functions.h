@@ -1,7 +1,7 @@
-/* exp and ln of vectors, within 2 units in the last place; no call into libm.
+/* 2^x and ln x of vectors, within 2 units in the last place; no call into libm.
  *
  * The polynomials interpolate at Chebyshev nodes; their coefficients were computed in 60 digits, and their own error is
- * 1.7e-17 and 4.5e-18 (double), 1.0e-8 and 2.8e-9 (float), relative. They are evaluated in Estrin's form, pairs first: Horner's
+ * 2.7e-17 and 4.5e-18 (double), 8.6e-9 and 2.8e-9 (float), relative. They are evaluated in Estrin's form, pairs first: Horner's
  * chain of dependent operations would leave the arithmetic units waiting.
  */
 #ifndef GAUSSMIX_FUNCTIONS_H
@@ -9,48 +9,51 @@
 
 #include "vector.h"
 
-/* exp x for x ≤ 0, down to zero by way of the subnormal numbers; NaN gives 0.
+/* 2^x of `count` vectors in place, for x ≤ 0, down to zero by way of the subnormal numbers; NaN gives 0.
  *
- * x = n ln 2 + r with |r| ≤ ½ ln 2. Adding 1.5 · 2^(fraction bits) leaves n in the lowest bits, from where a shift puts it into
- * the exponent. So that 2^n need not be normal, 2^(n + B) is made, and 2^−B multiplied to the result: it rounds once. Where the
- * result is zero, as for most pairs of clustered data, no such product is made: underflow is slow on many machines.
+ * x = n + r with |r| ≤ ½, exactly. Adding 1.5 · 2^(fraction bits) + B leaves n + B in the lowest bits, from where a shift puts it
+ * into the exponent; 2^−B is multiplied to the result, so that 2^n need not be normal and the result rounds once. Where the result
+ * is zero, as for most pairs of clustered data, no such product is made: underflow is slow on many machines.
+ *
+ * Every step is done for all vectors before the next: one chain of dependent operations after the other would fill the
+ * processor's queue with operations that wait.
  */
-INLINE vec exp_negative(vec x)
+INLINE void exp2_negative(const int count, vec *x)
 {
+#define EACH UNROLL for (int c = 0; c < count; c++)
+#define NEXT(a, b) EACH p[c] = (real)(a) + r2[c] * p[c]; EACH q[c] = (real)(b) + r2[c] * q[c]
+    vec t[COLUMNS], r2[COLUMNS], p[COLUMNS], q[COLUMNS];
     if (DOUBLE) {
-        const double magic = 6755399441055744.0, log2e = 1.4426950408889634;
-        const double ln2_high = 0.6931471803691238, ln2_low = 1.9082149292705877e-10;
-        bits alive = above(x, splat((real)-745.1332191019412)); /* 2^-1075 */
-        x = as_vec(as_bits(x) & alive);
-        vec t = x * (real)log2e + (real)magic;
-        vec n = t - (real)magic;
-        vec r = (x - n * (real)ln2_high) - n * (real)ln2_low;
-        vec r2 = r * r, r4 = r2 * r2;
-        vec low = ((real)0.5000000000000001 + r * (real)0.16666666666666667)
-            + r2 * ((real)0.04166666666662413 + r * (real)0.008333333333330062);
-        vec middle = ((real)0.0013888888917213717 + r * (real)0.00019841269863053617)
-            + r2 * ((real)2.4801521295954376e-05 + r * (real)2.7557268459997065e-06);
-        vec high = (real)2.762008844540975e-07 + r * (real)2.510038549551032e-08;
-        vec p = (real)1.0 + (r + r2 * ((low + r4 * middle) + (r4 * r4) * high));
-        bits power = as_bits(t) + 64;
-        vec e = as_vec(as_bits(p) + (power << (DOUBLE ? 52 : 0))) * (real)5.421010862427522e-20; /* 2^-64 */
-        return as_vec(as_bits(e) & alive);
+        const double magic = 6755399441055744.0 + 64; /* 1.5 · 2^52 */
+        EACH x[c] = larger(x[c], splat((real)-1080.0));
+        EACH t[c] = x[c] + (real)magic;
+        EACH x[c] -= t[c] - (real)magic;
+        EACH r2[c] = x[c] * x[c];
+        EACH p[c] = (real)1.0178067267449427e-07 + r2[c] * (real)4.45410341058704e-10;
+        EACH q[c] = (real)1.3215451633221434e-06 + r2[c] * (real)7.070977866508138e-09;
+        NEXT(1.5252733820795803e-05, 0.00015403530424776529);
+        NEXT(0.0013333558146423213, 0.009618129107618665);
+        NEXT(0.05550410866482158, 0.24022650695910075);
+        NEXT(0.6931471805599453, 1.0);
+        EACH p[c] = q[c] + x[c] * p[c];
+        EACH p[c] = as_vec(as_bits(p[c]) + (as_bits(t[c]) << (DOUBLE ? 52 : 0)));
+        EACH x[c] = as_vec(as_bits(p[c]) & above(t[c], splat((real)(magic - 1076.0)))) * (real)5.421010862427522e-20; /* 2^-64 */
     } else {
-        const float magic = 12582912.0f, log2e = 1.4426950408889634f;
-        const float ln2_high = 0.693359375f, ln2_low = -0.00021219444005469057f;
-        bits alive = above(x, splat((real)-103.97208f)); /* 2^-150 */
-        x = as_vec(as_bits(x) & alive);
-        vec t = x * (real)log2e + (real)magic;
-        vec n = t - (real)magic;
-        vec r = (x - n * (real)ln2_high) - n * (real)ln2_low;
-        vec r2 = r * r;
-        vec low = (real)0.5f + r * (real)0.1666657698969878f;
-        vec high = (real)0.04166655461720457f + r * (real)0.008363179052722577f;
-        vec p = (real)1.0f + (r + r2 * ((low + r2 * high) + (r2 * r2) * (real)0.0013926183587713494f));
-        bits power = as_bits(t) + 32;
-        vec e = as_vec(as_bits(p) + (power << (DOUBLE ? 0 : 23))) * (real)2.3283064365386963e-10f; /* 2^-32 */
-        return as_vec(as_bits(e) & alive);
+        const float magic = 12582912.0f + 32; /* 1.5 · 2^23 */
+        EACH x[c] = larger(x[c], splat((real)-152.0f));
+        EACH t[c] = x[c] + (real)magic;
+        EACH x[c] -= t[c] - (real)magic;
+        EACH r2[c] = x[c] * x[c];
+        EACH p[c] = splat((real)0.0013381302123889327f);
+        EACH q[c] = (real)0.009618103504180908f + r2[c] * (real)0.00015444883320014924f;
+        NEXT(0.055503811687231064f, 0.24022650718688965f);
+        NEXT(0.6931471824645996f, 1.0f);
+        EACH p[c] = q[c] + x[c] * p[c];
+        EACH p[c] = as_vec(as_bits(p[c]) + (as_bits(t[c]) << (DOUBLE ? 0 : 23)));
+        EACH x[c] = as_vec(as_bits(p[c]) & above(t[c], splat((real)(magic - 151.0f)))) * (real)2.3283064365386963e-10f; /* 2^-32 */
     }
+#undef NEXT
+#undef EACH
 }
 
 /* ln x of positive normal numbers.

@@ -26,12 +26,11 @@ typedef struct {
     ptrdiff_t stride;
     void *panels;       /* D × GM_TILE: the tile, transposed */
     void *scratch;      /* (D + GM_WIDEST_PANEL) × GM_TILE: residuals, padded to whole panels */
-    void *gamma;        /* K × GM_TILE: first ln π_k N, then γ_nk up to the factor `scale` */
-    void *top;          /* GM_TILE: the largest ln π_k N of each sample */
+    void *gamma;        /* K × GM_TILE: first log2 π_k N, then γ_nk up to the factor `scale` */
+    void *top;          /* GM_TILE: the largest log2 π_k N of each sample */
     void *scale;        /* GM_TILE: what makes gamma w_n γ_nk */
     void *log_p;        /* GM_TILE: ln p(x_n) */
     double least;       /* gamma up to this counts as zero */
-    int *live;          /* K: how many samples of the tile have more */
     void *weights;      /* GM_TILE: w_n, zero for the samples that fill up */
     /* Rows that wait for an update of second moments, 2 · GM_TILE places for each component. */
     const char **pending_row;
@@ -49,12 +48,12 @@ typedef struct {
     /* Make `rows` rows at `x`, `stride` bytes apart, the workspace's tile. */
     void (*load)(gm_workspace *w, const char *x, ptrdiff_t stride, int rows);
 
-    /* Row k of gamma: ln π_k N(x | μ_k, Σ_k) = constant − ½ |factor (x − mean) − offset|²; factor lower triangular D × D. */
+    /* Row k of gamma: log2 π_k N(x | μ_k, Σ_k) = constant − |factor (x − mean) + offset|²; factor lower triangular D × D. */
     void (*density_full)(gm_workspace *w, ptrdiff_t k, const void *mean, const void *factor, const void *offset, double constant);
     /* The same with a diagonal factor of D numbers. */
     void (*density_diag)(gm_workspace *w, ptrdiff_t k, const void *mean, const void *factor, const void *offset, double constant);
 
-    /* From log-densities to responsibilities (5) and log_p; returns Σ_n w_n ln p(x_n) (6). *far_rows counts the
+    /* From log-densities to responsibilities (5) and log_p, which is natural; returns Σ_n w_n ln p(x_n) (6). *far_rows counts the
      * samples whose densities have left the range of their number type: they are left out, for the caller to treat. */
     double (*normalize)(gm_workspace *w, int *far_rows);
 
@@ -70,7 +69,7 @@ typedef struct {
     /* Row k of gamma: −½ |x − c_k|² for K points. */
     void (*distances)(gm_workspace *w, const void *points);
 
-    /* In place, for tests: exp of numbers ≤ 0, ln of positive normal numbers. */
+    /* In place, for tests: 2^x of numbers ≤ 0, ln of positive normal numbers. */
     void (*exps)(void *numbers, ptrdiff_t count);
     void (*logs)(void *numbers, ptrdiff_t count);
 } gm_kernels;

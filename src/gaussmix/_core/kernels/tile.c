@@ -15,23 +15,27 @@
  * L⁻¹ is visited. A panel's residuals stay in the first-level cache while L⁻¹ streams by, once for PANEL samples.
  *
  * M step, up to TINY features: samples along the lanes too, each sum one pair of features, all of them in registers at once
- * and their lanes added up at the end of the tile. From there on features along the lanes: the sums are a GM_ROWS × PANEL
- * piece of Σ √γ (x − m) √γ (x − m)ᵀ, and only pieces that touch the lower triangle are visited. There the rows are gathered,
- * so that dead ones cost nothing.
+ * and their lanes added up at the end of the tile. Up to WIDE features the same in bands of BAND rows of the triangle, a corner
+ * at the diagonal and BAND × 4 rectangles left of it. From there on features along the lanes: the sums are a GM_ROWS × PANEL
+ * piece of Σ √γ (x − m) √γ (x − m)ᵀ, and only pieces that touch the lower triangle are visited. So too, for any number of
+ * features, where few of a component's responsibilities are not zero: its rows are gathered, and the dead ones cost nothing.
  */
 #include "kernels.h"
 
 #include <math.h>
 #include <string.h>
 
+enum { COLUMNS = 3 }; /* vectors beside each other */
+
 #include "functions.h"
 
 enum {
     R = GM_ROWS,
-    COLUMNS = 3,
     PANEL = COLUMNS * W,
     PANELS = GM_TILE / PANEL,
     TINY = 4, /* features: 10 second moments, 4 first and the weight fill the registers of AVX2 */
+    BAND = 3, /* features: 6 second moments, 3 first, and what they are made from fill them without overflowing */
+    WIDE = W >= 8 ? 16 : 40, /* features from which lanes are theirs; measured: the more lanes, the dearer to add them up */
 };
 
 /* What keeps every loop inside its memory. */
@@ -42,29 +46,58 @@ _Static_assert(PANEL <= GM_WIDEST_PANEL && PANEL % R == 0 && GM_TILE % PANEL == 
 #define DEAD ((real)(DOUBLE ? 1e-24 : 1e-14))
 #define FAR ((real)(DOUBLE ? GM_FAR_DOUBLE : GM_FAR_SINGLE))
 
+#define LN2 0.69314718055994530942
+
 #define REALS(p) ((real *)(p))
+
+INLINE void load_rows(const ptrdiff_t D, real *panels, const char *x, ptrdiff_t stride, int rows)
+{
+    for (int g = 0; g < PANELS; g++)
+        for (int i = 0; i < PANEL; i++) { /* a row at a time, in the order of memory */
+            int n = g * PANEL + i;
+            const real *row = (const real *)(x + (n < rows ? n : rows - 1) * stride);
+            real *column = panels + g * D * PANEL + i;
+            for (ptrdiff_t d = 0; d < D; d++)
+                column[d * PANEL] = row[d];
+        }
+}
+
+/* `of` with D as a constant to the compiler for few features, by far the most used; the last argument list follows it. */
+#define FOR_FEATURES(D, of, ...) \
+    switch (D) { \
+    case 1: of(1, __VA_ARGS__); break; \
+    case 2: of(2, __VA_ARGS__); break; \
+    case 3: of(3, __VA_ARGS__); break; \
+    case 4: of(4, __VA_ARGS__); break; \
+    case 5: of(5, __VA_ARGS__); break; \
+    case 6: of(6, __VA_ARGS__); break; \
+    case 7: of(7, __VA_ARGS__); break; \
+    case 8: of(8, __VA_ARGS__); break; \
+    default: of(D, __VA_ARGS__); \
+    }
 
 static void load(gm_workspace *w, const char *x, ptrdiff_t stride, int rows)
 {
-    const ptrdiff_t D = w->D;
     w->x = x;
     w->stride = stride;
     w->rows = rows;
-    for (int n = 0; n < GM_TILE; n++) { /* a row at a time, in the order of memory */
-        const real *row = (const real *)(x + (n < rows ? n : rows - 1) * stride);
-        real *column = REALS(w->panels) + n / PANEL * D * PANEL + n % PANEL;
-        for (ptrdiff_t d = 0; d < D; d++)
-            column[d * PANEL] = row[d];
-    }
+    FOR_FEATURES(w->D, load_rows, w->panels, x, stride, rows)
 }
 
-/* constant − ½ square, kept above −∞ (also where the square is NaN, ∞ − ∞), and the running maximum. */
-INLINE void put_log_density(gm_workspace *w, ptrdiff_t k, int n, vec square, double constant)
+/* constant − square, kept above −∞ (also where the square is NaN, ∞ − ∞), and the running maximum. */
+INLINE void put_log_densities(gm_workspace *w, ptrdiff_t k, int n, const vec *square, double constant)
 {
-    vec value = larger((real)constant - square * (real)0.5, splat(4 * FAR));
-    put(REALS(w->gamma) + k * GM_TILE + n, value);
-    real *top = REALS(w->top) + n;
-    put(top, k ? larger(value, at(top)) : value);
+    real *gamma = REALS(w->gamma) + k * GM_TILE + n, *top = REALS(w->top) + n;
+    vec value[COLUMNS];
+    UNROLL for (int c = 0; c < COLUMNS; c++)
+        value[c] = larger((real)constant - square[c], splat(4 * FAR));
+    UNROLL for (int c = 0; c < COLUMNS; c++)
+        put(gamma + c * W, value[c]);
+    if (k)
+        UNROLL for (int c = 0; c < COLUMNS; c++)
+            value[c] = larger(value[c], at(top + c * W));
+    UNROLL for (int c = 0; c < COLUMNS; c++)
+        put(top + c * W, value[c]);
 }
 
 /* Rows i0 … i0 + rows − 1 of the whitened residual, squared and added; i0 columns, then a triangle. */
@@ -73,9 +106,10 @@ INLINE void add_whitened(const int rows, const real *factor, ptrdiff_t D, ptrdif
 {
     vec y[R][COLUMNS];
     const real *l = factor + i0 * D;
+    FORGET(r);
     UNROLL for (int q = 0; q < rows; q++)
         UNROLL for (int c = 0; c < COLUMNS; c++)
-            y[q][c] = splat(-offset[i0 + q]);
+            y[q][c] = splat(offset[i0 + q]);
     for (ptrdiff_t j = 0; j < i0; j++) {
         vec x[COLUMNS];
         UNROLL for (int c = 0; c < COLUMNS; c++)
@@ -92,9 +126,9 @@ INLINE void add_whitened(const int rows, const real *factor, ptrdiff_t D, ptrdif
             UNROLL for (int c = 0; c < COLUMNS; c++)
                 y[q][c] += l[q * D + i0 + j] * x[c];
     }
-    UNROLL for (int q = 0; q < rows; q++)
+    UNROLL for (int q = 0; q < rows; q += 2) /* in pairs, that one sum need not wait for so many others */
         UNROLL for (int c = 0; c < COLUMNS; c++)
-            square[c] += y[q][c] * y[q][c];
+            square[c] += q + 1 < rows ? y[q][c] * y[q][c] + y[(q + 1) % R][c] * y[(q + 1) % R][c] : y[q][c] * y[q][c];
 }
 
 INLINE void density_full_of(const ptrdiff_t D, gm_workspace *w, ptrdiff_t k, const real *mean, const real *factor,
@@ -106,9 +140,11 @@ INLINE void density_full_of(const ptrdiff_t D, gm_workspace *w, ptrdiff_t k, con
         vec square[COLUMNS];
         UNROLL for (int c = 0; c < COLUMNS; c++)
             square[c] = splat(0);
-        for (ptrdiff_t d = 0; d < D; d++)
+        for (ptrdiff_t d = 0; d < D; d++) {
+            vec m = splat(mean[d]);
             UNROLL for (int c = 0; c < COLUMNS; c++)
-                put(r + d * PANEL + c * W, at(x + d * PANEL + c * W) - mean[d]);
+                put(r + d * PANEL + c * W, at(x + d * PANEL + c * W) - m);
+        }
         ptrdiff_t i = 0;
         for (; i + R <= D; i += R)
             add_whitened(R, factor, D, i, r, offset, square);
@@ -121,21 +157,13 @@ INLINE void density_full_of(const ptrdiff_t D, gm_workspace *w, ptrdiff_t k, con
         case 2: add_whitened(2, factor, D, i, r, offset, square); break;
         case 1: add_whitened(1, factor, D, i, r, offset, square); break;
         }
-        UNROLL for (int c = 0; c < COLUMNS; c++)
-            put_log_density(w, k, g * PANEL + c * W, square[c], constant);
+        put_log_densities(w, k, g * PANEL, square, constant);
     }
 }
 
 static void density_full(gm_workspace *w, ptrdiff_t k, const void *mean, const void *factor, const void *offset, double constant)
 {
-    /* Below, D is a constant to the compiler in every case but the last. */
-#define CASE(d) case d: density_full_of(d, w, k, mean, factor, offset, constant); break
-    switch (w->D) {
-        CASE(1); CASE(2); CASE(3); CASE(4); CASE(5); CASE(6); CASE(7); CASE(8);
-    default:
-        density_full_of(w->D, w, k, mean, factor, offset, constant);
-    }
-#undef CASE
+    FOR_FEATURES(w->D, density_full_of, w, k, mean, factor, offset, constant)
 }
 
 static void density_diag(gm_workspace *w, ptrdiff_t k, const void *mean, const void *factor, const void *offset, double constant)
@@ -149,11 +177,10 @@ static void density_diag(gm_workspace *w, ptrdiff_t k, const void *mean, const v
             square[c] = splat(0);
         for (ptrdiff_t d = 0; d < D; d++)
             UNROLL for (int c = 0; c < COLUMNS; c++) {
-                vec y = f[d] * (at(x + d * PANEL + c * W) - m[d]) - z[d];
+                vec y = f[d] * (at(x + d * PANEL + c * W) - m[d]) + z[d];
                 square[c] += y * y;
             }
-        UNROLL for (int c = 0; c < COLUMNS; c++)
-            put_log_density(w, k, g * PANEL + c * W, square[c], constant);
+        put_log_densities(w, k, g * PANEL, square, constant);
     }
 }
 
@@ -161,26 +188,28 @@ static double normalize(gm_workspace *w, int *far_rows)
 {
     real *gamma = REALS(w->gamma), *log_p = REALS(w->log_p), *scale = REALS(w->scale);
     const real *top = REALS(w->top), *weights = REALS(w->weights);
-    for (int n = 0; n < GM_TILE; n += W)
-        put(scale + n, splat(0));
     w->least = (double)DEAD;
-    for (ptrdiff_t k = 0; k < w->K; k++) {
-        bits count = as_bits(splat(0));
-        for (int n = 0; n < GM_TILE; n += W) {
-            real *g = gamma + k * GM_TILE + n;
-            vec e = exp_negative(at(g) - at(top + n));
-            put(g, e);
-            put(scale + n, at(scale + n) + e);
-            count -= above(e, splat(DEAD)); /* all ones are −1 */
+    for (int n = 0; n < GM_TILE; n += PANEL) {
+        vec total[COLUMNS], most[COLUMNS];
+        UNROLL for (int c = 0; c < COLUMNS; c++) {
+            total[c] = splat(0);
+            most[c] = at(top + n + c * W);
         }
-        word live = 0;
-        for (int i = 0; i < W; i++)
-            live += lane_bits(count, i);
-        w->live[k] = (int)live;
-    }
-    for (int n = 0; n < GM_TILE; n += W) {
-        put(log_p + n, at(top + n) + log_positive(at(scale + n)));
-        put(scale + n, at(weights + n) / at(scale + n));
+        for (ptrdiff_t k = 0; k < w->K; k++) {
+            real *g = gamma + k * GM_TILE + n;
+            vec share[COLUMNS];
+            UNROLL for (int c = 0; c < COLUMNS; c++)
+                share[c] = at(g + c * W) - most[c];
+            exp2_negative(COLUMNS, share);
+            UNROLL for (int c = 0; c < COLUMNS; c++) {
+                put(g + c * W, share[c]);
+                total[c] += share[c];
+            }
+        }
+        UNROLL for (int c = 0; c < COLUMNS; c++) {
+            put(log_p + n + c * W, most[c] * (real)LN2 + log_positive(total[c]));
+            put(scale + n + c * W, at(weights + n + c * W) / total[c]);
+        }
     }
     double part[4] = {0}; /* sums that need not wait for each other */
     *far_rows = 0;
@@ -300,6 +329,8 @@ INLINE void gather(const int vectors, int end, const char *const *row, const rea
         first[j0 + d] += (double)numbers[d];
 }
 
+INLINE real square_root(real x) { return DOUBLE ? (real)sqrt((double)x) : (real)sqrtf((float)x); }
+
 /* Add first and second moments of `count` rows with weights root². */
 static void add_rows(gm_workspace *w, const char *const *row, const real *root, int count, const gm_sums *s)
 {
@@ -323,6 +354,27 @@ static void add_rows(gm_workspace *w, const char *const *row, const real *root, 
             }
 }
 
+/* w_n γ_nk of a tile, where it counts, and their sum; returns how many there are. */
+INLINE int live_shares(const gm_workspace *w, ptrdiff_t k, real *share, const gm_sums *s)
+{
+    const real *gamma = REALS(w->gamma) + k * GM_TILE, *scale = REALS(w->scale);
+    vec weight = splat(0);
+    bits live = above(splat(0), splat(0));
+    for (int n = 0; n < GM_TILE; n += W) {
+        bits counts = above(at(gamma + n), splat((real)w->least));
+        vec v = as_vec(as_bits(at(gamma + n) * at(scale + n)) & counts);
+        live -= counts;
+        weight += v;
+        put(share + n, v);
+    }
+    word total = 0;
+    for (int i = 0; i < W; i++)
+        total += lane_bits(live, i);
+    if (total)
+        *s->weight += sum_lanes(weight);
+    return (int)total;
+}
+
 static void flush(gm_workspace *w, ptrdiff_t k, const gm_sums *s)
 {
     int count = w->pending_count[k] < GM_TILE ? w->pending_count[k] : GM_TILE;
@@ -336,67 +388,146 @@ static void flush(gm_workspace *w, ptrdiff_t k, const gm_sums *s)
     }
 }
 
-/* From there on. A tile mostly alive is added at once; of others the live rows wait until they are many. */
-static void moments_large(gm_workspace *w, ptrdiff_t k, const gm_sums *s)
+/* The live rows of a tile wait until they are many. */
+static void moments_sparse(gm_workspace *w, ptrdiff_t k, const real *share, const gm_sums *s)
 {
-    const real *gamma = REALS(w->gamma) + k * GM_TILE, *scale = REALS(w->scale);
-    real roots[GM_TILE];
-    vec weight = splat(0);
-    for (int n = 0; n < GM_TILE; n += W) {
-        bits counts = above(at(gamma + n), splat((real)w->least));
-        vec share = as_vec(as_bits(at(gamma + n) * at(scale + n)) & counts);
-        weight += share;
-        put(roots + n, share);
-    }
-    *s->weight += sum_lanes(weight);
-    for (int n = 0; n < GM_TILE; n++)
-        roots[n] = DOUBLE ? (real)sqrt((double)roots[n]) : (real)sqrtf((float)roots[n]);
-    if (w->live[k] * 2 > GM_TILE) {
-        const char *row[GM_TILE];
-        for (int n = 0; n < w->rows; n++)
-            row[n] = w->x + n * w->stride;
-        add_rows(w, row, roots, w->rows, s);
-        return;
-    }
     int count = w->pending_count[k];
     const char **row = w->pending_row + k * 2 * GM_TILE;
     real *root = REALS(w->pending_root) + k * 2 * GM_TILE;
     for (int n = 0; n < w->rows; n++)
-        if (roots[n] > 0) {
+        if (share[n] > 0) {
             row[count] = w->x + n * w->stride;
-            root[count++] = roots[n];
+            root[count++] = square_root(share[n]);
         }
     w->pending_count[k] = count;
     if (count >= GM_TILE)
         flush(w, k, s);
 }
 
+static void moments_dense(gm_workspace *w, const real *share, const gm_sums *s)
+{
+    real roots[GM_TILE];
+    const char *row[GM_TILE];
+    for (int n = 0; n < w->rows; n++) {
+        row[n] = w->x + n * w->stride;
+        roots[n] = square_root(share[n]);
+    }
+    add_rows(w, row, roots, w->rows, s);
+}
+
+/* Features i0 … i0 + rows − 1 with samples along the lanes: their first moments, the second ones among themselves, and their
+ * residuals r and γ r in `r` and `p` for features before and behind them. */
+INLINE void add_corner(const int rows, const int before, const int behind, const gm_workspace *w, const real *share, const real *m,
+                       ptrdiff_t i0, real *r, real *p, const gm_sums *s)
+{
+    const ptrdiff_t D = w->D;
+    vec first[BAND], second[BAND][BAND];
+    UNROLL for (int i = 0; i < rows; i++) {
+        first[i] = splat(0);
+        UNROLL for (int j = 0; j <= i; j++)
+            second[i][j] = splat(0);
+    }
+    for (int g = 0; g < PANELS; g++) {
+        const real *x = REALS(w->panels) + (g * D + i0) * PANEL;
+        UNROLL for (int c = 0; c < COLUMNS; c++) {
+            int n = g * PANEL + c * W;
+            vec residual[BAND];
+            UNROLL for (int i = 0; i < rows; i++) {
+                residual[i] = at(x + i * PANEL + c * W) - m[i0 + i];
+                vec product = at(share + n) * residual[i];
+                if (behind)
+                    put(r + (i0 + i) * GM_TILE + n, residual[i]);
+                if (before)
+                    put(p + i * GM_TILE + n, product);
+                first[i] += product;
+                UNROLL for (int j = 0; j <= i; j++)
+                    second[i][j] += product * residual[j];
+            }
+        }
+    }
+    UNROLL for (int i = 0; i < rows; i++) {
+        s->first[i0 + i] += sum_lanes(first[i]);
+        UNROLL for (int j = 0; j <= i; j++)
+            s->second[(i0 + i) * D + i0 + j] += sum_lanes(second[i][j]);
+    }
+}
+
+/* Second moments of the BAND features at i0, whose γ r are p, with `columns` features from j0 on. */
+INLINE void add_rectangle(const int columns, ptrdiff_t i0, ptrdiff_t j0, ptrdiff_t D, const real *r, const real *p, double *second)
+{
+    vec sum[BAND][4];
+    UNROLL for (int i = 0; i < BAND; i++)
+        UNROLL for (int j = 0; j < columns; j++)
+            sum[i][j] = splat(0);
+    r += j0 * GM_TILE;
+    for (int n = 0; n < GM_TILE; n += W) {
+        vec y[BAND];
+        UNROLL for (int i = 0; i < BAND; i++)
+            y[i] = at(p + i * GM_TILE + n);
+        UNROLL for (int j = 0; j < columns; j++) {
+            vec x = at(r + j * GM_TILE + n);
+            UNROLL for (int i = 0; i < BAND; i++)
+                sum[i][j] += y[i] * x;
+        }
+    }
+    UNROLL for (int i = 0; i < BAND; i++)
+        UNROLL for (int j = 0; j < columns; j++)
+            second[(i0 + i) * D + j0 + j] += sum_lanes(sum[i][j]);
+}
+
+static void moments_bands(gm_workspace *w, const real *share, const gm_sums *s)
+{
+    const ptrdiff_t D = w->D;
+    real *r = REALS(w->scratch), *p = r + D * GM_TILE;
+    const real *m = s->reference;
+    ptrdiff_t i0 = (D - 1) % BAND + 1;
+    switch (i0) {
+    case 1: add_corner(1, 0, 1, w, share, m, 0, r, p, s); break;
+    case 2: add_corner(2, 0, 1, w, share, m, 0, r, p, s); break;
+    default: add_corner(3, 0, 1, w, share, m, 0, r, p, s);
+    }
+    for (; i0 < D; i0 += BAND) {
+        if (i0 + BAND < D)
+            add_corner(BAND, 1, 1, w, share, m, i0, r, p, s);
+        else
+            add_corner(BAND, 1, 0, w, share, m, i0, r, p, s);
+        ptrdiff_t j0 = 0;
+        for (; i0 - j0 >= 6 || i0 - j0 == 4; j0 += 4)
+            add_rectangle(4, i0, j0, D, r, p, s->second);
+        for (; i0 - j0 >= 3; j0 += 3)
+            add_rectangle(3, i0, j0, D, r, p, s->second);
+        if (i0 - j0 == 2)
+            add_rectangle(2, i0, j0, D, r, p, s->second);
+        else if (i0 - j0 == 1)
+            add_rectangle(1, i0, j0, D, r, p, s->second);
+    }
+}
+
 static void moments_full(gm_workspace *w, ptrdiff_t k, const gm_sums *s)
 {
-    if (!w->live[k])
-        return;
     switch (w->D) {
-    case 1: moments_tiny(1, w, k, s); break;
-    case 2: moments_tiny(2, w, k, s); break;
-    case 3: moments_tiny(3, w, k, s); break;
-    case 4: moments_tiny(4, w, k, s); break;
-    default: moments_large(w, k, s);
+    case 1: moments_tiny(1, w, k, s); return;
+    case 2: moments_tiny(2, w, k, s); return;
+    case 3: moments_tiny(3, w, k, s); return;
+    case 4: moments_tiny(4, w, k, s); return;
     }
+    real share[GM_TILE];
+    int live = live_shares(w, k, share, s);
+    if (live * 2 <= GM_TILE)
+        moments_sparse(w, k, share, s);
+    else if (w->D < WIDE)
+        moments_bands(w, share, s);
+    else
+        moments_dense(w, share, s);
 }
 
 static void moments_diag(gm_workspace *w, ptrdiff_t k, const gm_sums *s)
 {
     const ptrdiff_t D = w->D;
-    const real *gamma = REALS(w->gamma) + k * GM_TILE, *scale = REALS(w->scale), *m = s->reference;
+    const real *m = s->reference;
     real share[GM_TILE];
-    if (!w->live[k])
+    if (!live_shares(w, k, share, s))
         return;
-    vec weight = splat(0);
-    for (int n = 0; n < GM_TILE; n += W) {
-        put(share + n, at(gamma + n) * at(scale + n));
-        weight += at(share + n);
-    }
-    *s->weight += sum_lanes(weight);
     for (ptrdiff_t d = 0; d < D; d++) {
         vec first[COLUMNS], second[COLUMNS];
         UNROLL for (int c = 0; c < COLUMNS; c++)
@@ -483,8 +614,9 @@ static void distances(gm_workspace *w, const void *points)
 static void exps(void *numbers, ptrdiff_t count)
 {
     for (ptrdiff_t i = 0; i < count; i++) {
-        vec v = exp_negative(splat(REALS(numbers)[i]));
-        REALS(numbers)[i] = lane(v, W - 1);
+        vec v[1] = {splat(REALS(numbers)[i])};
+        exp2_negative(1, v);
+        REALS(numbers)[i] = lane(v[0], W - 1);
     }
 }
 

@@ -21,7 +21,15 @@ typedef GM_BITS word; /* an unsigned integer as wide as a real */
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
 #define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+/* Lets the compiler forget what it knows of the memory at p. What was stored there is loaded again, as operand of an operation, and
+ * not kept in registers that the sums are to have. */
+#define FORGET(p) __asm__("" : "+r"(p))
 
 typedef real vec __attribute__((vector_size(GM_VECTOR)));
 typedef real vec_anywhere __attribute__((vector_size(GM_VECTOR), aligned(sizeof(real)), may_alias));
@@ -73,6 +81,7 @@ INLINE word lane_bits(bits b, int i) { return b[i]; }
 
 #define INLINE static inline
 #define UNROLL
+#define FORGET(p) (void)0
 
 typedef real vec;
 typedef word bits;
@@ -115,10 +124,12 @@ INLINE word lane_bits(bits b, int i)
 
 INLINE double sum_lanes(vec v)
 {
-    double total = 0;
-    for (int i = 0; i < W; i++)
-        total += (double)lane(v, i);
-    return total;
+    real part[W];
+    put(part, v);
+    UNROLL for (int half = W / 2; half; half /= 2)
+        UNROLL for (int i = 0; i < half; i++)
+            part[i] += part[i + half];
+    return (double)part[0];
 }
 
 #endif
