@@ -471,8 +471,7 @@ INLINE void add_rectangle(const int columns, ptrdiff_t i0, ptrdiff_t j0, ptrdiff
         }
     }
     UNROLL for (int i = 0; i < BAND; i++)
-        UNROLL for (int j = 0; j < columns; j++)
-            second[(i0 + i) * D + j0 + j] += sum_lanes(sum[i][j]);
+        add_lanes(columns, sum[i], second + (i0 + i) * D + j0);
 }
 
 static void moments_bands(gm_workspace *w, const real *share, const gm_sums *s)

@@ -132,4 +132,26 @@ INLINE double sum_lanes(vec v)
     return (double)part[0];
 }
 
+/* Add the lanes of each of `count` vectors to a double of its own. */
+INLINE void add_lanes(const int count, const vec *v, double *sums)
+{
+#if defined(__AVX2__) && GM_VECTOR == 32
+    if (count == 4) { /* beside each other, in a third of the operations */
+        __m256d total;
+        if (DOUBLE) {
+            __m256d a = _mm256_hadd_pd((__m256d)v[0], (__m256d)v[1]), b = _mm256_hadd_pd((__m256d)v[2], (__m256d)v[3]);
+            total = _mm256_add_pd(_mm256_permute2f128_pd(a, b, 0x20), _mm256_permute2f128_pd(a, b, 0x31));
+        } else {
+            __m256 a = _mm256_hadd_ps((__m256)v[0], (__m256)v[1]), b = _mm256_hadd_ps((__m256)v[2], (__m256)v[3]);
+            a = _mm256_hadd_ps(a, b);
+            total = _mm256_cvtps_pd(_mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1)));
+        }
+        _mm256_storeu_pd(sums, _mm256_add_pd(_mm256_loadu_pd(sums), total));
+        return;
+    }
+#endif
+    UNROLL for (int i = 0; i < count; i++)
+        sums[i] += sum_lanes(v[i]);
+}
+
 #endif
