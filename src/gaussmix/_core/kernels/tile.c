@@ -52,14 +52,14 @@ _Static_assert(PANEL <= GM_WIDEST_PANEL && PANEL % R == 0 && GM_TILE % PANEL == 
 
 INLINE void load_rows(const ptrdiff_t D, real *panels, const char *x, ptrdiff_t stride, int rows)
 {
-    for (int g = 0; g < PANELS; g++)
-        for (int i = 0; i < PANEL; i++) { /* a row at a time, in the order of memory */
-            int n = g * PANEL + i;
-            const real *row = (const real *)(x + (n < rows ? n : rows - 1) * stride);
-            real *column = panels + g * D * PANEL + i;
-            for (ptrdiff_t d = 0; d < D; d++)
-                column[d * PANEL] = row[d];
-        }
+    for (int n = 0; n < GM_TILE; n += W) {
+        real *column = panels + n / PANEL * D * PANEL + n % PANEL;
+        const real *row[W];
+        for (int i = 0; i < W; i++)
+            row[i] = (const real *)(x + (n + i < rows ? n + i : rows - 1) * stride);
+        for (ptrdiff_t d = 0; d < D; d++)
+            put(column + d * PANEL, gathered(row, d));
+    }
 }
 
 /* `of` with D as a constant to the compiler for few features, by far the most used; the last argument list follows it. */
@@ -587,14 +587,18 @@ INLINE void add_distances(const int count, gm_workspace *w, ptrdiff_t k, const r
         UNROLL for (int q = 0; q < count; q++)
             UNROLL for (int c = 0; c < COLUMNS; c++)
                 square[q][c] = splat(0);
-        for (ptrdiff_t d = 0; d < D; d++)
+        for (ptrdiff_t d = 0; d < D; d++) {
+            vec sample[COLUMNS];
+            UNROLL for (int c = 0; c < COLUMNS; c++)
+                sample[c] = at(x + d * PANEL + c * W);
             UNROLL for (int q = 0; q < count; q++) {
                 vec point = splat(points[(k + q) * D + d]);
                 UNROLL for (int c = 0; c < COLUMNS; c++) {
-                    vec r = at(x + d * PANEL + c * W) - point;
+                    vec r = sample[c] - point;
                     square[q][c] += r * r;
                 }
             }
+        }
         UNROLL for (int q = 0; q < count; q++)
             UNROLL for (int c = 0; c < COLUMNS; c++)
                 put(REALS(w->gamma) + (k + q) * GM_TILE + g * PANEL + c * W, square[q][c] * (real)-0.5);
@@ -603,10 +607,13 @@ INLINE void add_distances(const int count, gm_workspace *w, ptrdiff_t k, const r
 
 static void distances(gm_workspace *w, const void *points)
 {
+    const ptrdiff_t K = w->K;
     ptrdiff_t k = 0;
-    for (; k + 3 <= w->K; k += 3)
+    for (; K - k >= 5 || K - k == 3; k += 3) /* one point alone would leave the arithmetic units waiting */
         add_distances(3, w, k, points);
-    for (; k < w->K; k++)
+    for (; K - k >= 2; k += 2)
+        add_distances(2, w, k, points);
+    if (k < K)
         add_distances(1, w, k, points);
 }
 

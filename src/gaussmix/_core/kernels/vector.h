@@ -56,6 +56,14 @@ INLINE vec first_few(const real *p, int count)
     return v;
 #endif
 }
+/* The numbers at index i of W arrays. */
+INLINE vec gathered(const real *const *p, ptrdiff_t i)
+{
+    vec v;
+    UNROLL for (int l = 0; l < W; l++)
+        v[l] = p[l][i];
+    return v;
+}
 /* The larger of two; b where either is NaN. */
 INLINE vec larger(vec a, vec b)
 {
@@ -95,6 +103,7 @@ INLINE vec first_few(const real *p, int count)
     (void)count;
     return *p;
 }
+INLINE vec gathered(const real *const *p, ptrdiff_t i) { return p[0][i]; }
 INLINE vec larger(vec a, vec b) { return a > b ? a : b; }
 INLINE bits above(vec a, vec b) { return a > b ? (bits)-1 : 0; }
 INLINE bits as_bits(vec a)
