@@ -130,7 +130,7 @@ parameters.factorize()
 the_pass, statistics = Pass(Kind.FULL, 2, 300, 8), Statistics(Kind.FULL, 2, 300)
 the_pass.prepare(parameters)
 the_pass.expect(Rows(X), None, statistics, Workspace(2, 300, 8))
-structure_named("full").maximize(statistics, parameters, 1e-6)
+structure_named("full").m_step(1e-6, 300).maximize(statistics, parameters)
 print(others()[1] - before)
 """
 

@@ -26,6 +26,11 @@ SINGLE_RANGE = (2.0**-40, 2.0**40)
 LARGEST_SINGLE = 2.0**45
 
 
+def operations(n_rows, n_features, n_components):
+    """The work of a pass over N rows: what each component's density and second moments take."""
+    return n_rows * n_components * (2.0 * n_features * (n_features + 1) + EXPONENTIAL)
+
+
 def block_bounds(n_rows, n_features, n_components):
     """
     Where blocks begin and end.
@@ -45,10 +50,9 @@ def block_bounds(n_rows, n_features, n_components):
     >>> block_bounds(272, 2, 2)
     [(0, 272)]
     """
-    row = n_components * (2.0 * n_features * (n_features + 1) + EXPONENTIAL)
-    operations = min(max(n_rows * row / MANY_BLOCKS, FEWEST_OPERATIONS), MOST_OPERATIONS)
+    wanted = min(max(operations(n_rows, n_features, n_components) / MANY_BLOCKS, FEWEST_OPERATIONS), MOST_OPERATIONS)
     fewest = TILE * min(max(n_components // 8, FEWEST_TILES), FEWEST_TILES_OF_MANY)
-    most = int(max(min(operations / row, MOST_RESPONSIBILITIES / n_components, MOST_ROWS), fewest))
+    most = int(max(min(wanted / operations(1, n_features, n_components), MOST_RESPONSIBILITIES / n_components, MOST_ROWS), fewest))
     n_blocks = max(1, -(-n_rows // most))
     tiles = -(-n_rows // (n_blocks * TILE))
     step = max(tiles, 1) * TILE
@@ -74,6 +78,8 @@ class Blocks:
     bounds : list of (int, int)
     size : int
         Bytes of the number type that the loops work in.
+    limit : float
+        Parameters with a number as large need a wider type.
     """
 
     def __init__(self, X, n_components, weights=None):
@@ -81,19 +87,21 @@ class Blocks:
         self.weights = balanced(weights)
         self.n_rows, self.n_features = X.shape
         self.bounds = block_bounds(self.n_rows, self.n_features, n_components)
-        self.dtype = np.dtype(np.float32 if X.dtype == np.float32 and fits_single(X, self.bounds) else np.float64)
-        self.size = self.dtype.itemsize
-        self._views = [None] * len(self.bounds)
+        self._work_in(np.float32 if X.dtype == np.float32 and fits_single(X, self.bounds) else np.float64)
 
     def __len__(self):
         return len(self.bounds)
 
+    def _work_in(self, dtype):
+        self.dtype = np.dtype(dtype)
+        self.size = self.dtype.itemsize
+        self.limit = LARGEST_SINGLE if self.size == 4 else np.inf
+        self._views = [None] * len(self.bounds)
+
     def widen_for(self, parameters):
         """Work in float64 from now on where float32 cannot hold these parameters."""
-        if self.size == 4 and not parameters.largest() < LARGEST_SINGLE:
-            self.dtype = np.dtype(np.float64)
-            self.size = self.dtype.itemsize
-            self._views = [None] * len(self.bounds)
+        if self.size == 4 and not parameters.largest() < self.limit:
+            self._work_in(np.float64)
 
     def rows(self, index):
         """Block `index` as the compiled loops read it."""

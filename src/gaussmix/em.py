@@ -1,24 +1,22 @@
-"""The EM loop: E step, M step, stop. It reads beside section 1 of the design."""
+"""EM: the passes over the data that it makes, where it starts and where it ends. The loop itself is `_core/em.pyx`."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from gaussmix._core import mstep
+from gaussmix._core.em import Ascent, Moments
 from gaussmix._core.estep import Pass, Workspace
 from gaussmix._core.parameters import Parameters
+from gaussmix.blocks import operations
 from gaussmix.statistics import Kind, Statistics
 from gaussmix.structures import structure_named
 
 __all__ = ["Fit", "Passes", "SingularStart", "allotted_start", "chosen_start", "feature_variances", "maximize_likelihood"]
 
-# A mean that moves by this many of its new standard deviations (squared) in one M step leaves second moments whose
-# rounding error, about ε times this, is 1e-12 of the new covariance. Past it they are taken again about the new mean.
-FAR = 1e4
-
-# Each time the distance that is left falls by ε, so that these bring a mean home from the end of the range of double.
-MOST_RETAKES = 25
+# The loop comes back for Ctrl-C after so many operations, about ten milliseconds, or iterations, where they are shorter than a call.
+OPERATIONS_AT_ONCE = 2e8
+MOST_AT_ONCE = 1000
 
 # The variance of a component on one row, as a part of `Chosen.spread`: so small that the first E step gives each row to the
 # nearest, so large that densities stay far inside the range.
@@ -52,28 +50,28 @@ class Passes:
         self.blocks, self.kind, self.n_components, self.threads = blocks, kind, n_components, threads
         self._shape = n_components, blocks.n_features
         self._parts = [Statistics(kind, *self._shape) for _ in range(min(threads.n_threads, len(blocks)))]
-        self._total = Statistics(kind, *self._shape)
+        self.total = Statistics(kind, *self._shape)
         self._allocate()
 
     def _allocate(self):
-        self._pass = Pass(self.kind, *self._shape, self.blocks.size)
-        self._workspaces = [Workspace(*self._shape, self.blocks.size) for _ in self._parts]
+        self.the_pass = Pass(self.kind, *self._shape, self.blocks.size)
+        self.workspaces = [Workspace(*self._shape, self.blocks.size) for _ in self._parts]
 
     def _prepare(self, parameters, reference):
         self.blocks.widen_for(parameters)
-        if self._pass.size != self.blocks.size:
+        if self.the_pass.size != self.blocks.size:
             self._allocate()
-        self._pass.prepare(parameters, reference)
+        self.the_pass.prepare(parameters, reference)
 
-    def expect(self, parameters, reference=None):
+    def expect(self, parameters, reference):
         """
         The E step: densities (1), responsibilities (5), log-likelihood (6) and the moments they weight.
 
         Parameters
         ----------
         parameters : Parameters
-        reference : ndarray, shape (K, D), optional
-            What the moments are taken about; the means by default.
+        reference : ndarray, shape (K, D)
+            What the moments are taken about.
 
         Returns
         -------
@@ -81,7 +79,7 @@ class Passes:
             Overwritten by the next pass.
         """
         self._prepare(parameters, reference)
-        return self._sum(lambda index, *block: self._pass.expect(*block))
+        return self._sum(lambda index, *block: self.the_pass.expect(*block))
 
     def allot(self, allotment, reference):
         """
@@ -101,18 +99,23 @@ class Passes:
         self._prepare(Parameters(self.kind, *self._shape), reference)
 
         def compute(index, rows, weights, part, workspace):
-            self._pass.allot(rows, weights, *allotment(index, *self.blocks.bounds[index]), part, workspace)
+            self.the_pass.allot(rows, weights, *allotment(index, *self.blocks.bounds[index]), part, workspace)
 
         return self._sum(compute)
 
+    def iterations_at_once(self):
+        """How many iterations the loop may make before it listens to Ctrl-C."""
+        work = operations(self.blocks.n_rows, self.blocks.n_features, self.n_components)
+        return int(min(max(OPERATIONS_AT_ONCE / work, 1), MOST_AT_ONCE))
+
     def _sum(self, compute):
-        blocks, total = self.blocks, self._total
+        blocks, total = self.blocks, self.total
         total.clear()
 
         def one(worker, index):
             part = self._parts[worker]
             part.clear()
-            compute(index, blocks.rows(index), blocks.row_weights(index), part, self._workspaces[worker])
+            compute(index, blocks.rows(index), blocks.row_weights(index), part, self.workspaces[worker])
 
         def add(worker, index):
             if index == 0:
@@ -141,43 +144,12 @@ class Fit:
     """
 
     parameters: Parameters
-    history: list = field(default_factory=list)
-    converged: bool = False
-    collapsed: int | None = None
+    history: list
+    converged: bool
+    collapsed: int | None
 
 
-def m_step(statistics, structure, parameters, reg_covar, again):
-    """
-    The M step, with second moments taken again where a mean went far.
-
-    Parameters
-    ----------
-    statistics : Statistics
-    structure : Structure
-    parameters : Parameters
-        Overwritten in place.
-    reg_covar : float or ndarray, shape (D,)
-    again : callable
-        From reference points to the same Statistics about them.
-
-    Returns
-    -------
-    int
-        −1, or the index of the first component that has no weight or a singular covariance.
-    """
-    singular = structure.maximize(statistics, parameters, reg_covar)
-    for _ in range(MOST_RETAKES):
-        if singular >= 0 and not statistics.weight[singular] > 0:
-            break
-        far = mstep.displacement(statistics, parameters) if singular < 0 else mstep.shift(statistics)
-        if far <= FAR:
-            break
-        statistics = again(parameters.means.copy())
-        singular = structure.maximize(statistics, parameters, reg_covar)
-    return singular
-
-
-def allotted_start(passes, allotment, structure, reg_covar, *, share=False):
+def allotted_start(passes, allotment, m_step, *, share=False):
     """
     Parameters from given labels or responsibilities: an M step before the first E step.
 
@@ -188,8 +160,7 @@ def allotted_start(passes, allotment, structure, reg_covar, *, share=False):
     passes : Passes
     allotment : callable
         As for `Passes.allot`.
-    structure : Structure
-    reg_covar : float or ndarray, shape (D,)
+    m_step : MStep
     share : bool
         Whether a component without rows gets half of those of the largest one, so that both are the same; else it is refused.
 
@@ -222,7 +193,7 @@ def allotted_start(passes, allotment, structure, reg_covar, *, share=False):
         return statistics
 
     parameters = Parameters(passes.kind, passes.n_components, blocks.n_features)
-    singular = m_step(moments(centres), structure, parameters, reg_covar, moments)
+    singular = Moments(moments).maximize(centres, m_step, parameters)
     if singular >= 0:
         raise SingularStart.covariance(singular)
     return parameters
@@ -253,10 +224,9 @@ def chosen_start(passes, chosen, structure, reg_covar):
     parameters = Parameters(passes.kind, *chosen.means.shape)
     parameters.weights[...] = 1 / len(chosen.means)
     parameters.means[...] = chosen.means
-    parameters.covariances[...] = 0
-    relative = np.ndim(reg_covar) > 0  # then the nearest are found in each feature's own unit
-    structure.add_to_features(parameters, reg_covar if relative else np.full(len(chosen.means[0]), POINT * chosen.spread + reg_covar))
-    singular = parameters.factorize()
+    # Relative amounts are in each feature's own unit, in which the nearest are then found.
+    variance = reg_covar if np.ndim(reg_covar) > 0 else POINT * chosen.spread + reg_covar
+    singular = structure.m_step(variance, passes.blocks.n_features).regularize(parameters)
     if singular >= 0:
         raise SingularStart.covariance(singular)
     return parameters
@@ -291,11 +261,12 @@ def feature_variances(blocks, threads):
         return passes.allot(lambda index, start, stop: (everyone[:stop - start], None), reference)
 
     parameters = Parameters(Kind.DIAG, 1, blocks.n_features)
-    m_step(moments(np.array(blocks.X[:1], dtype=np.float64, order="C")), structure_named("diag"), parameters, 0.0, moments)
+    first_row = np.array(blocks.X[:1], dtype=np.float64, order="C")
+    Moments(moments).maximize(first_row, structure_named("diag").m_step(0.0, blocks.n_features), parameters)
     return np.maximum(parameters.covariances[0], 0.0)
 
 
-def maximize_likelihood(passes, start, structure, *, tol, max_iter, reg_covar, previous=-math.inf, report=None):
+def maximize_likelihood(passes, start, m_step, *, tol, max_iter, previous=-math.inf, report=None):
     """
     EM from one start: E step (5), M step (7) (8) (11), until the log-likelihood (6) stops rising.
 
@@ -304,38 +275,26 @@ def maximize_likelihood(passes, start, structure, *, tol, max_iter, reg_covar, p
     passes : Passes
     start : Parameters
         Factorized; not changed.
-    structure : Structure
+    m_step : MStep
     tol : float
         Stop when the mean log-likelihood of a row changes by less.
     max_iter : int
         Stop after so many iterations.
-    reg_covar : float or ndarray, shape (D,)
-        Added to every variance in each M step.
     previous : float
         The mean log-likelihood that the first iteration's is compared with, where EM goes on from an earlier fit.
     report : callable, optional
-        Called after each E step with the iteration (from 1), its mean log-likelihood and the parameters that it is of.
-        EM stops where it returns True.
+        Called after each iteration with its number (from 1), the mean log-likelihood that its E step found and the parameters
+        that it is of. EM stops where it returns True.
 
     Returns
     -------
     Fit
     """
-    fit = Fit(start)
-    following = Parameters(passes.kind, passes.n_components, passes.blocks.n_features)
-    spare = Parameters(passes.kind, passes.n_components, passes.blocks.n_features)
-    for iteration in range(1, max_iter + 1):
-        current = fit.parameters
-        statistics = passes.expect(current)
-        fit.history.append(statistics.log_likelihood / statistics.total_weight)
-        stop = report is not None and report(iteration, fit.history[-1], current)
-        singular = m_step(statistics, structure, following, reg_covar, lambda means: passes.expect(current, means))
-        if singular >= 0:
-            fit.collapsed = singular
-            break
-        fit.parameters, following = following, (spare if current is start else current)
-        fit.converged = abs(fit.history[-1] - previous) < tol
-        previous = fit.history[-1]
-        if fit.converged or stop:
-            break
-    return fit
+    ascent, history = Ascent(passes, start, m_step, tol, previous), []
+    stop, at_once = False, passes.iterations_at_once() if report is None else 1
+    while len(history) < max_iter and not (ascent.converged or ascent.collapsed >= 0 or stop):
+        history += ascent.run(min(at_once, max_iter - len(history)))
+        stop = report is not None and report(len(history), history[-1], ascent.current)
+    if ascent.collapsed >= 0:
+        return Fit(ascent.current, history, False, ascent.collapsed)
+    return Fit(ascent.following, history, ascent.converged, None)

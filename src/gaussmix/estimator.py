@@ -209,6 +209,7 @@ class GaussianMixture(Estimator):
         progress = Progress(self.verbose, self.verbose_interval, self.progress, self.max_iter, self.callback)
         with Threads(resolve_threads(self.n_threads)) as threads:
             reg_covar = self._regularization(blocks, threads, columns)
+            m_step = structure.m_step(reg_covar, blocks.n_features)
             passes = Passes(blocks, structure.kind, self.n_components, threads)
 
             def start():
@@ -222,13 +223,13 @@ class GaussianMixture(Estimator):
                     found = start_of(self.init_params, blocks, self.n_components, rng, threads)
                     points = isinstance(found, Chosen) and self.precisions_init is None
                     first = (chosen_start(passes, found, structure, reg_covar) if isinstance(found, Chosen) else
-                             allotted_start(passes, found, structure, reg_covar, share=isinstance(self.init_params, str)))
+                             allotted_start(passes, found, m_step, share=isinstance(self.init_params, str)))
                 if any(value is not None for value in given):
                     insert_parameters(first, *given)
                 return first, points
 
             try:
-                best, spurious = self._best_fit(passes, structure, start, reg_covar, progress, warm is not None)
+                best, spurious = self._best_fit(passes, m_step, start, reg_covar, progress, warm is not None)
             finally:
                 progress.close()
         caveat = self._caveat_of(best, spurious, progress.stopped)
@@ -287,7 +288,7 @@ class GaussianMixture(Estimator):
                           "in larger units.", UserWarning, stacklevel=4)
         return float(self.reg_covar)
 
-    def _best_fit(self, passes, structure, start, reg_covar, progress, warm):
+    def _best_fit(self, passes, m_step, start, reg_covar, progress, warm):
         """The best of several starts, and its spurious components: proper optima first, then by log-likelihood."""
         n_rows = effective_rows(passes.blocks)
         best, spurious, failure = None, [], None
@@ -298,8 +299,8 @@ class GaussianMixture(Estimator):
             progress.begin(number, previous)
             try:
                 first, points = start()
-                fit = maximize_likelihood(passes, first, structure, tol=self.tol, max_iter=int(self.max_iter), reg_covar=reg_covar,
-                                          previous=previous, report=progress.listener)
+                fit = maximize_likelihood(passes, first, m_step, tol=self.tol, max_iter=int(self.max_iter), previous=previous,
+                                          report=progress.listener)
                 if points and fit.collapsed is not None and len(fit.history) == 1:
                     raise SingularStart.covariance(fit.collapsed)
             except SingularStart as error:

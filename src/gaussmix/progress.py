@@ -51,7 +51,7 @@ class Progress:
 
     @property
     def listener(self):
-        """What `maximize_likelihood` calls after each E step, or None where nobody listens."""
+        """What `maximize_likelihood` calls after each iteration, or None where nobody listens."""
         return self._iteration if self.verbose or self._bar is not None or self.callback is not None else None
 
     def _iteration(self, iteration, log_likelihood, parameters):

@@ -45,6 +45,7 @@ cdef extern from "kernels/kernels.h" nogil:
 
 
 cdef const gm_kernels *kernels_for(size_t size) noexcept nogil
+cdef const double *start_of(const double[::1] numbers) noexcept
 
 cdef class Rows:
     cdef const char *data
@@ -86,5 +87,6 @@ cdef class Pass:
     cdef void moments(self, Workspace work, Statistics statistics) noexcept nogil
     cdef void finish(self, Workspace work, Statistics statistics) noexcept nogil
     cdef double far_row(self, Parameters p, Rows x, Py_ssize_t n, int lane, Workspace work) noexcept nogil
+    cdef void expect_rows(self, Rows x, const double *w, Statistics statistics, Workspace work) noexcept nogil
     cdef double far_square(self, Parameters p, const void *row, Py_ssize_t k, double t) noexcept nogil
 

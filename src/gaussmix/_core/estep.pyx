@@ -267,15 +267,18 @@ cdef class Pass:
         """
         self.check(x, weights, statistics, work)
         cdef const double *w = start_of(weights)
-        cdef Py_ssize_t tile
         with nogil:
-            memcpy(statistics.m, self.reference_point, self.n_components * self.n_features * sizeof(double))
-            for tile in range(tiles(x)):
-                statistics.total_weight += load_tile(self.kernels, x, w, tile * GM_TILE, work)
-                self.log_densities(work)
-                statistics.log_likelihood += self.normalized(x, tile * GM_TILE, work)
-                self.moments(work, statistics)
-            self.finish(work, statistics)
+            self.expect_rows(x, w, statistics, work)
+
+    cdef void expect_rows(self, Rows x, const double *w, Statistics statistics, Workspace work) noexcept nogil:
+        cdef Py_ssize_t tile
+        memcpy(statistics.m, self.reference_point, self.n_components * self.n_features * sizeof(double))
+        for tile in range(tiles(x)):
+            statistics.total_weight += load_tile(self.kernels, x, w, tile * GM_TILE, work)
+            self.log_densities(work)
+            statistics.log_likelihood += self.normalized(x, tile * GM_TILE, work)
+            self.moments(work, statistics)
+        self.finish(work, statistics)
 
     def allot(self, Rows x not None, const double[::1] weights, labels, responsibilities,
               Statistics statistics not None, Workspace work not None):

@@ -1,1 +1,16 @@
-"""The M step: its functions take and give Python objects, so there is nothing to cimport."""
+from gaussmix._core.parameters cimport Parameters
+from gaussmix._core.statistics cimport Statistics
+
+cdef class MStep:
+    cdef readonly Py_ssize_t n_features
+    cdef const double *added
+    cdef object owner
+    cdef Py_ssize_t maximize_all(self, Statistics s, Parameters p) except -2 nogil
+    cdef Py_ssize_t regularize_all(self, Parameters p) except -2 nogil
+    cdef void constrain(self, Parameters p) noexcept nogil
+
+cdef class SphericalMStep(MStep):
+    pass
+
+cdef double displacement(Statistics s, Parameters p) noexcept nogil
+cdef double shift(Statistics s) noexcept nogil

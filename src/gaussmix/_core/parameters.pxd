@@ -21,3 +21,5 @@ cdef class Parameters:
     cdef double *log_coefficient
     cdef Py_ssize_t matrix_size(self) noexcept nogil
     cdef Py_ssize_t factorize_all(self) noexcept nogil
+    cdef void assign(self, Parameters other) noexcept nogil
+    cdef double largest_number(self) noexcept nogil

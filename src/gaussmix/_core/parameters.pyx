@@ -131,7 +131,18 @@ cdef class Parameters:
                                        - 0.5 * D * log(2 * M_PI) - half_log_det)
         return -1
 
-    def largest(self):
+    cdef void assign(self, Parameters other) noexcept nogil:
+        """Take on all numbers of `other`, of the same shape."""
+        cdef Py_ssize_t points = self.n_components * self.n_features * sizeof(double)
+        cdef Py_ssize_t matrices = (1 if self.kind == TIED else self.n_components) * self.matrix_size() * sizeof(double)
+        memcpy(self.pi, other.pi, self.n_components * sizeof(double))
+        memcpy(self.mu, other.mu, points)
+        memcpy(self.mu_rest, other.mu_rest, points)
+        memcpy(self.sigma, other.sigma, matrices)
+        memcpy(self.factor, other.factor, matrices)
+        memcpy(self.log_coefficient, other.log_coefficient, self.n_components * sizeof(double))
+
+    cdef double largest_number(self) noexcept nogil:
         """The largest number, in absolute value, among means and factors."""
         cdef Py_ssize_t i
         cdef double largest = 0
@@ -140,6 +151,10 @@ cdef class Parameters:
         for i in range((1 if self.kind == TIED else self.n_components) * self.matrix_size()):
             largest = max(largest, fabs(self.factor[i]))
         return largest
+
+    def largest(self):
+        """The largest number, in absolute value, among means and factors."""
+        return self.largest_number()
 
     def factorize(self):
         """

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gaussmix._core import mstep
+from gaussmix._core.mstep import MStep, SphericalMStep
 from gaussmix.statistics import Kind
 
 __all__ = ["STRUCTURES", "Structure", "structure_named"]
@@ -27,43 +27,22 @@ class Structure:
         self.alias = alias
         self.kind = kind
 
-    def maximize(self, statistics, parameters, reg_covar):
+    def m_step(self, reg_covar, n_features):
         """
-        The M step: (11), (7), (8) under this structure.
+        The M step under this structure.
 
         Parameters
         ----------
-        statistics : Statistics
-        parameters : Parameters
-            Overwritten in place.
         reg_covar : float or ndarray, shape (D,)
             Added to every variance, or to the variances of each feature.
+        n_features : int
+            D.
 
         Returns
         -------
-        int
-            −1, or the index of the first component that has no weight or a singular covariance.
+        gaussmix._core.mstep.MStep
         """
-        empty = mstep.means(statistics, parameters)
-        if empty >= 0:
-            return empty
-        mstep.covariances(statistics, parameters)
-        self.constrain(parameters)
-        if isinstance(reg_covar, np.ndarray):
-            self.add_to_features(parameters, reg_covar)
-        elif reg_covar:
-            mstep.add_to_diagonal(parameters, reg_covar)
-        return parameters.factorize()
-
-    def constrain(self, parameters):
-        """Whatever is left to do to covariances of this kind."""
-
-    def add_to_features(self, parameters, amounts):
-        """Add an amount of its own to the variances of each feature, in place."""
-        if parameters.kind == Kind.DIAG:
-            parameters.covariances[...] += amounts
-        else:
-            np.einsum("kii->ki", parameters.covariances)[...] += amounts
+        return MStep(np.broadcast_to(reg_covar, n_features))
 
     def n_covariance_parameters(self, n_components, n_features):
         """How many free parameters the covariances of K components in D dimensions have."""
@@ -89,11 +68,8 @@ class Structure:
 class Spherical(Structure):
     """One variance for each component, the same in every direction: the mean of the diagonal."""
 
-    def constrain(self, parameters):
-        mstep.average_features(parameters)
-
-    def add_to_features(self, parameters, amounts):
-        parameters.covariances[...] += amounts.mean()
+    def m_step(self, reg_covar, n_features):
+        return SphericalMStep(np.broadcast_to(reg_covar, n_features))
 
     def n_covariance_parameters(self, n_components, n_features):
         return n_components
