@@ -1,5 +1,7 @@
 """Data as blocks of rows: what a user brings, checked, and cut so that a block is a few milliseconds' work."""
 
+import copy
+
 import numpy as np
 
 from gaussmix._core.estep import TILE, Rows
@@ -18,6 +20,10 @@ FEWEST_TILES_OF_MANY = 24
 MOST_ROWS = 682 * TILE
 MOST_RESPONSIBILITIES = 2**20  # of one block, where they are given or asked for
 
+# A loop over a single block returns to Python after some ten milliseconds; passes over a few rows take more than their operations.
+OPERATIONS_AT_ONCE = 2e8
+MOST_AT_ONCE = 1000
+
 # Squares of float64 residuals up to this size can be added over any number of rows. float32 is worked on in float32 while
 # all squares and their inverses stay well inside its range: those of the data's spread, of the means, and of the standard
 # deviations, whose inverses the factors are.
@@ -26,12 +32,17 @@ SINGLE_RANGE = (2.0**-40, 2.0**40)
 LARGEST_SINGLE = 2.0**45
 
 
-def operations(n_rows, n_features, n_components):
-    """The work of a pass over N rows: what each component's density and second moments take."""
-    return n_rows * n_components * (2.0 * n_features * (n_features + 1) + EXPONENTIAL)
+def operations_of_row(n_features, n_components):
+    """The work of an E step over one row: each component's density and second moments."""
+    return n_components * (2.0 * n_features * (n_features + 1) + EXPONENTIAL)
 
 
-def block_bounds(n_rows, n_features, n_components):
+def operations_of_distances(n_features, n_points):
+    """The work of measuring the distances of one row to some points, and of finding the least; that is half an exponential's."""
+    return n_points * (3.0 * n_features + EXPONENTIAL / 2)
+
+
+def block_bounds(n_rows, n_features, n_components, operations=operations_of_row):
     """
     Where blocks begin and end.
 
@@ -39,6 +50,8 @@ def block_bounds(n_rows, n_features, n_components):
     ----------
     n_rows, n_features, n_components : int
         N, D and K; nothing else decides.
+    operations : callable
+        From D and K to the work that a row is.
 
     Returns
     -------
@@ -50,9 +63,10 @@ def block_bounds(n_rows, n_features, n_components):
     >>> block_bounds(272, 2, 2)
     [(0, 272)]
     """
-    wanted = min(max(operations(n_rows, n_features, n_components) / MANY_BLOCKS, FEWEST_OPERATIONS), MOST_OPERATIONS)
+    row = operations(n_features, n_components)
+    wanted = min(max(n_rows * row / MANY_BLOCKS, FEWEST_OPERATIONS), MOST_OPERATIONS)
     fewest = TILE * min(max(n_components // 8, FEWEST_TILES), FEWEST_TILES_OF_MANY)
-    most = int(max(min(wanted / operations(1, n_features, n_components), MOST_RESPONSIBILITIES / n_components, MOST_ROWS), fewest))
+    most = int(max(min(wanted / row, MOST_RESPONSIBILITIES / n_components, MOST_ROWS), fewest))
     n_blocks = max(1, -(-n_rows // most))
     tiles = -(-n_rows // (n_blocks * TILE))
     step = max(tiles, 1) * TILE
@@ -80,14 +94,29 @@ class Blocks:
         Bytes of the number type that the loops work in.
     limit : float
         Parameters with a number as large need a wider type.
+    at_once : int
+        How many passes a compiled loop may make before it has to listen to Ctrl-C.
     """
 
     def __init__(self, X, n_components, weights=None):
         self.X = X
         self.weights = balanced(weights)
         self.n_rows, self.n_features = X.shape
-        self.bounds = block_bounds(self.n_rows, self.n_features, n_components)
+        self._cut(operations_of_row, n_components)
         self._work_in(np.float32 if X.dtype == np.float32 and fits_single(X, self.bounds) else np.float64)
+
+    def for_distances(self, n_points):
+        """The same rows, cut for passes that measure their distances to so many points."""
+        other = copy.copy(self)
+        other._cut(operations_of_distances, n_points)
+        other._work_in(self.dtype)
+        return other
+
+    def _cut(self, operations, n_components):
+        self.bounds = block_bounds(self.n_rows, self.n_features, n_components, operations)
+        # Factorizing a D × D covariance is the work of less than D rows.
+        work = (self.n_rows + self.n_features) * operations(self.n_features, n_components)
+        self.at_once = int(min(max(OPERATIONS_AT_ONCE / work, 1), MOST_AT_ONCE))
 
     def __len__(self):
         return len(self.bounds)

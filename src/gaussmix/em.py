@@ -8,15 +8,10 @@ import numpy as np
 from gaussmix._core.em import Ascent, Moments
 from gaussmix._core.estep import Pass, Workspace
 from gaussmix._core.parameters import Parameters
-from gaussmix.blocks import operations
 from gaussmix.statistics import Kind, Statistics
 from gaussmix.structures import structure_named
 
 __all__ = ["Fit", "Passes", "SingularStart", "allotted_start", "chosen_start", "feature_variances", "maximize_likelihood"]
-
-# The loop comes back for Ctrl-C after so many operations, about ten milliseconds, or iterations, where they are shorter than a call.
-OPERATIONS_AT_ONCE = 2e8
-MOST_AT_ONCE = 1000
 
 # The variance of a component on one row, as a part of `Chosen.spread`: so small that the first E step gives each row to the
 # nearest, so large that densities stay far inside the range.
@@ -102,11 +97,6 @@ class Passes:
             self.the_pass.allot(rows, weights, *allotment(index, *self.blocks.bounds[index]), part, workspace)
 
         return self._sum(compute)
-
-    def iterations_at_once(self):
-        """How many iterations the loop may make before it listens to Ctrl-C."""
-        work = operations(self.blocks.n_rows, self.blocks.n_features, self.n_components)
-        return int(min(max(OPERATIONS_AT_ONCE / work, 1), MOST_AT_ONCE))
 
     def _sum(self, compute):
         blocks, total = self.blocks, self.total
@@ -291,7 +281,7 @@ def maximize_likelihood(passes, start, m_step, *, tol, max_iter, previous=-math.
     Fit
     """
     ascent, history = Ascent(passes, start, m_step, tol, previous), []
-    stop, at_once = False, passes.iterations_at_once() if report is None else 1
+    stop, at_once = False, passes.blocks.at_once if report is None else 1
     while len(history) < max_iter and not (ascent.converged or ascent.collapsed >= 0 or stop):
         history += ascent.run(min(at_once, max_iter - len(history)))
         stop = report is not None and report(len(history), history[-1], ascent.current)

@@ -11,23 +11,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gaussmix._core.estep import Workspace
-from gaussmix._core.kmeans import Centres
+from gaussmix._core.kmeans import Centres, Lloyd, draw
 
 __all__ = ["STARTS", "Chosen", "given_labels", "given_responsibilities", "k_means", "k_means_plus_plus"]
 
 
-class _Distances:
-    """Passes that measure distances of rows to points."""
+class Distances:
+    """
+    Passes that measure distances of rows to points.
 
-    def __init__(self, blocks, threads):
-        self.blocks, self.threads = blocks, threads
+    Parameters
+    ----------
+    blocks : Blocks
+    n_points : int
+        How many, for the size of the blocks.
+    threads : Threads
+    """
+
+    def __init__(self, blocks, n_points, threads):
+        self.blocks, self.threads = blocks.for_distances(n_points), threads
+        self._spaces = {}
 
     def each(self, points, measure, add):
         """Map `measure(centres, rows, weights, slice, workspace)` over the blocks; `add` its results, in block order."""
         blocks, centres = self.blocks, Centres(points, self.blocks.size)
-        n_workers = min(self.threads.n_threads, len(blocks))
-        spaces = [Workspace(*points.shape, blocks.size) for _ in range(n_workers)]
-        found = [None] * n_workers
+        spaces = self._workspaces(points.shape)
+        found = [None] * len(spaces)
 
         def compute(worker, index):
             found[worker] = measure(centres, blocks.rows(index), blocks.row_weights(index),
@@ -35,9 +44,11 @@ class _Distances:
 
         self.threads.each(len(blocks), compute, lambda worker, index: add(found[worker]))
 
-    def rounded(self, points):
-        """Points as the loops see them, in the number type of the rows."""
-        return points.astype(self.blocks.dtype).astype(np.float64)
+    def _workspaces(self, shape):
+        if shape not in self._spaces:
+            n_workers = min(self.threads.n_threads, len(self.blocks))
+            self._spaces[shape] = [Workspace(*shape, self.blocks.size) for _ in range(n_workers)]
+        return self._spaces[shape]
 
     def approach(self, points, closest):
         """Lower `closest` to the squared distance to `points`; return each block's Σ w_n closest_n."""
@@ -77,30 +88,22 @@ class _Distances:
         return total
 
 
-def _draw(rng, blocks, masses, mass_of, count):
-    """Draw rows in proportion to their mass, by the inverse of the cumulative mass (adjacent repeats draw the same row)."""
-    ends = np.cumsum(masses)
-    drawn = []
-    for u in rng.random(count) * ends[-1]:
-        index = min(int(np.searchsorted(ends, u, side="right")), int(np.flatnonzero(masses)[-1]))
-        within = np.cumsum(mass_of(index))
-        row = int(np.searchsorted(within, u - (ends[index - 1] if index else 0.0), side="right"))
-        drawn.append(blocks.bounds[index][0] + min(row, int(np.flatnonzero(mass_of(index))[-1])))
-    return drawn
+def _masses(blocks, parts):
+    """The sum over each block of the sample weights times `parts`."""
+    masses = parts if blocks.weights is None else parts * blocks.weights
+    return np.array([masses[start:stop].sum() for start, stop in blocks.bounds])
 
 
-def _plain_mass(blocks):
-    """The masses of blocks and rows by sample weight alone."""
-    def mass_of(index):
-        weights = blocks.row_weights(index)
-        start, stop = blocks.bounds[index]
-        return np.ones(stop - start) if weights is None else weights
-
-    return np.array([mass_of(index).sum() for index in range(len(blocks))]), mass_of
+def _draw(rng, blocks, count, masses=None, parts=None):
+    """Draw rows in proportion to sample weight times `parts`, ones by default, the blocks of which sum to `masses`."""
+    if parts is None:
+        parts = np.ones(blocks.n_rows)
+        masses = _masses(blocks, parts)
+    return draw(rng.random(count), parts, blocks.weights, masses, np.array([stop for _, stop in blocks.bounds], dtype=np.intp))
 
 
 def _points(blocks, rows):
-    return np.array([blocks.X[row] for row in rows], dtype=np.float64)
+    return np.array(blocks.X[rows], dtype=np.float64)
 
 
 def k_means_plus_plus(blocks, n_components, rng, threads):
@@ -126,22 +129,17 @@ def k_means_plus_plus(blocks, n_components, rng, threads):
     ----------
     Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
     """
-    distances = _Distances(blocks, threads)
+    n_candidates = 2 + int(math.log(n_components))
+    distances = Distances(blocks, n_candidates, threads)
+    blocks = distances.blocks
     closest = np.full(blocks.n_rows, np.inf)
-    plain = _plain_mass(blocks)
-    chosen = _draw(rng, blocks, *plain, 1)
+    chosen = _draw(rng, blocks, 1)
     masses = distances.approach(_points(blocks, chosen), closest)
-
-    def mass_of(index):
-        weights = blocks.row_weights(index)
-        near = closest[slice(*blocks.bounds[index])]
-        return near if weights is None else near * weights
-
     for _ in range(1, n_components):
         if masses.sum() > 0:
-            candidates = _draw(rng, blocks, masses, mass_of, 2 + int(math.log(n_components)))
+            candidates = _draw(rng, blocks, n_candidates, masses, closest)
         else:  # fewer distinct rows than components
-            candidates = _draw(rng, blocks, *plain, 1)
+            candidates = _draw(rng, blocks, 1)
         points = _points(blocks, candidates)
         best = int(np.argmin(distances.potentials(points, closest))) if len(candidates) > 1 else 0
         chosen.append(candidates[best])
@@ -174,37 +172,20 @@ def k_means(blocks, centres, threads, *, max_iter=300, tol=1e-4):
     ----------
     Lloyd, "Least squares quantization in PCM", IEEE Transactions on Information Theory 28 (1982).
     """
-    distances = _Distances(blocks, threads)
+    distances = Distances(blocks, len(centres), threads)
     labels = np.full(blocks.n_rows, -1, dtype=np.int32)
-    centres = np.array(centres, dtype=np.float64)
-    threshold = tol * _mean_variance(blocks, distances) if tol else 0.0
-    inertia, n_iter = math.nan, 0
-    for n_iter in range(1, max_iter + 1):
-        points = distances.rounded(centres)
-        first, weight, inertia, moved = distances.nearest(points, labels)
-        centres = points + first / np.where(weight > 0, weight, 1)[:, None]
-        if moved == 0 or inertia == 0:  # or every row is a centre: there are fewer distinct rows than centres
-            break
-        empty = np.flatnonzero(~(weight > 0))
-        if empty.size:
-            centres[empty] = _farthest(blocks, distances, points, empty.size)
-        elif np.sum((centres - points) ** 2) <= threshold:
-            break
-    return labels, centres, inertia, n_iter
+    lloyd = Lloyd(distances, centres, labels, tol)
+    while lloyd.n_iter < max_iter and not lloyd.ended:
+        lloyd.run(min(distances.blocks.at_once, max_iter - lloyd.n_iter))
+        if lloyd.bereft and not lloyd.ended:
+            empty = np.flatnonzero(~(lloyd.weight > 0))
+            lloyd.centres[empty] = _farthest(distances, lloyd.points, empty.size)
+    return labels, lloyd.centres, lloyd.inertia, lloyd.n_iter
 
 
-def _mean_variance(blocks, distances):
-    """The variance of the rows, averaged over features."""
-    labels = np.zeros(blocks.n_rows, dtype=np.int32)
-    origin = _points(blocks, [0])
-    first, weight, _, _ = distances.nearest(origin, labels)
-    mean = first / weight[:, None]
-    _, _, square, _ = distances.nearest(distances.rounded(origin + mean), labels)
-    return square / weight[0] / blocks.n_features
-
-
-def _farthest(blocks, distances, centres, count):
+def _farthest(distances, centres, count):
     """The rows farthest from their centres, for centres that have lost all theirs."""
+    blocks = distances.blocks
     closest = np.full(blocks.n_rows, np.inf)
     distances.approach(centres, closest)
     if blocks.weights is not None:
@@ -242,7 +223,7 @@ class Chosen:
 
 def _chosen(blocks, rows, threads):
     means, closest = _points(blocks, rows), np.full(blocks.n_rows, np.inf)
-    inertia = _Distances(blocks, threads).approach(means, closest).sum()
+    inertia = Distances(blocks, len(rows), threads).approach(means, closest).sum()
     weight = blocks.n_rows if blocks.weights is None else blocks.weights.sum()
     return Chosen(means, min(float(inertia / weight / blocks.n_features), _least_square(means)))
 
@@ -266,16 +247,12 @@ def start_by_k_means_plus_plus(blocks, n_components, rng, threads):
 
 def start_by_random_rows(blocks, n_components, rng, threads):
     """K rows drawn by sample weight, each different from those before it as long as there are such rows."""
-    distances, closest = _Distances(blocks, threads), np.full(blocks.n_rows, np.inf)
-
-    def mass_of(index):
-        weights, new = blocks.row_weights(index), closest[slice(*blocks.bounds[index])] > 0
-        return new.astype(np.float64) if weights is None else new * weights
-
+    distances, closest = Distances(blocks, 1, threads), np.full(blocks.n_rows, np.inf)
     rows = []
     for _ in range(n_components):
-        masses = np.array([mass_of(index).sum() for index in range(len(blocks))])
-        rows += _draw(rng, blocks, masses, mass_of, 1) if masses.any() else _draw(rng, blocks, *_plain_mass(blocks), 1)
+        new = (closest > 0).astype(np.float64)
+        masses = _masses(distances.blocks, new)
+        rows += _draw(rng, distances.blocks, 1, masses, new) if masses.any() else _draw(rng, distances.blocks, 1)
         distances.approach(_points(blocks, rows[-1:]), closest)
     return _chosen(blocks, rows, threads)
 

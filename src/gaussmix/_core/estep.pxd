@@ -45,6 +45,8 @@ cdef extern from "kernels/kernels.h" nogil:
 
 
 cdef const gm_kernels *kernels_for(size_t size) noexcept nogil
+cdef void store(void *array, Py_ssize_t i, double value, size_t size) noexcept nogil
+cdef double fetch(const void *array, Py_ssize_t i, size_t size) noexcept nogil
 cdef const double *start_of(const double[::1] numbers) noexcept
 
 cdef class Rows:

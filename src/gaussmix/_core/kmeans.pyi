@@ -1,6 +1,6 @@
-from typing import Self
+from typing import Any, Self
 
-from numpy import float64, int32
+from numpy import float64, int32, intp
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import disjoint_base
 
@@ -34,3 +34,30 @@ class Centres:
     def approach(
         self, x: Rows, weights: NDArray[float64] | None, closest: NDArray[float64], work: Workspace
     ) -> float: ...
+
+@disjoint_base
+class Lloyd:
+    def __new__(cls, distances: Any, centres: ArrayLike, labels: NDArray[int32], tol: float) -> Self: ...
+    @property
+    def points(self) -> NDArray[float64]: ...
+    @property
+    def centres(self) -> NDArray[float64]: ...
+    @property
+    def weight(self) -> NDArray[float64]: ...
+    @property
+    def inertia(self) -> float: ...
+    @property
+    def n_iter(self) -> int: ...
+    @property
+    def ended(self) -> bool: ...
+    @property
+    def bereft(self) -> bool: ...
+    def run(self, iterations: int) -> None: ...
+
+def draw(
+    uniform: NDArray[float64],
+    parts: NDArray[float64],
+    weights: NDArray[float64] | None,
+    masses: NDArray[float64],
+    ends: NDArray[intp],
+) -> list[int]: ...
