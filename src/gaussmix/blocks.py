@@ -1,6 +1,7 @@
 """Data as blocks of rows: what a user brings, checked, and cut so that a block is a few milliseconds' work."""
 
 import copy
+import math
 
 import numpy as np
 
@@ -315,10 +316,9 @@ def check_finite(X, *, name="X", largest=np.inf):
             continue
         # Not by a dot product: BLAS would start threads of its own, which outnumber the CPUs and do not survive a fork.
         with np.errstate(invalid="ignore", over="ignore"):
-            low, high = block.min(), block.max()
-            if np.isfinite(low) and np.isfinite(high) and -largest <= low and high <= largest:
+            low, high = float(block.min()), float(block.max())
+            if -largest <= low and high <= largest and math.isfinite(high - low):
                 continue
-        with np.errstate(invalid="ignore", over="ignore"):
             bad = ~(np.abs(block) <= largest) | ~np.isfinite(block)
         if bad.any():
             row, column = np.argwhere(bad)[0]

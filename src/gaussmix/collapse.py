@@ -82,10 +82,12 @@ def spurious_components(parameters, n_rows, reg_covar):
     list of Spurious
         Empty for a proper optimum.
     """
+    if parameters.n_components == 1:
+        return []
     rows = parameters.weights * n_rows
     few = _few(parameters, rows)
     held = np.max(reg_covar) * _precision_bound(parameters) > HELD
-    if parameters.n_components == 1 or not (few | held).any():
+    if not (few.any() or held.any()):
         return []
     covariances = [_matrix(parameters, k) for k in range(parameters.n_components)]
     within = np.einsum("k,kij->ij", parameters.weights, covariances)
@@ -113,7 +115,7 @@ def _precision_bound(parameters):
     """An upper bound of the largest eigenvalue of each Σ_k⁻¹: the squared Frobenius norm of L_k⁻¹."""
     squares = parameters.factors**2
     bound = squares.max(axis=1) if parameters.kind == Kind.DIAG else squares.sum(axis=(1, 2))
-    return np.broadcast_to(bound, parameters.n_components)
+    return np.repeat(bound, parameters.n_components) if parameters.kind == Kind.TIED else bound
 
 
 def _matrix(parameters, k):

@@ -44,8 +44,9 @@ class Passes:
     def __init__(self, blocks, kind, n_components, threads):
         self.blocks, self.kind, self.n_components, self.threads = blocks, kind, n_components, threads
         self._shape = n_components, blocks.n_features
-        self._parts = [Statistics(kind, *self._shape) for _ in range(min(threads.n_threads, len(blocks)))]
         self.total = Statistics(kind, *self._shape)
+        n_workers = min(threads.n_threads, len(blocks))
+        self._parts = [Statistics(kind, *self._shape) for _ in range(n_workers)] if len(blocks) > 1 else [self.total]
         self._allocate()
 
     def _allocate(self):
@@ -108,9 +109,12 @@ class Passes:
             compute(index, blocks.rows(index), blocks.row_weights(index), part, self.workspaces[worker])
 
         def add(worker, index):
+            part = self._parts[worker]
+            if part is total:  # the only block's
+                return
             if index == 0:
-                total.reference[...] = self._parts[worker].reference
-            total.accumulate(self._parts[worker])
+                total.reference[...] = part.reference
+            total.accumulate(part)
 
         self.threads.each(len(blocks), one, add)
         return total

@@ -368,7 +368,8 @@ class GaussianMixture(Estimator):
         shape = {"tied": lambda a: a[0], "spherical": lambda a: a[:, 0]}.get(structure.name, lambda a: a)
         arrays = {"weights_": p.weights, "means_": p.means, "covariances_": shape(p.covariances),
                   "precisions_cholesky_": shape(precisions_cholesky), "precisions_": shape(precisions)}
-        vars(self).update((name, array.astype(real if _fits(array, real) else np.float64)) for name, array in arrays.items())
+        vars(self).update((name, array.astype(real if real is np.float64 or _fits(array, real) else np.float64))
+                          for name, array in arrays.items())
         self._fitted = mixture, self._fingerprint()
         self._n_rows = effective_rows(blocks)
         self.converged_ = fit.converged

@@ -221,8 +221,7 @@ cdef class Pass:
         cdef const double *points = NULL
         if reference is not None:
             points = &reference[0, 0]
-        with nogil:
-            self.prepare_all(parameters, points)
+        self.prepare_all(parameters, points)
 
     cdef void prepare_all(self, Parameters p, const double *reference) noexcept nogil:
         cdef Py_ssize_t D = self.n_features, k, i, j

@@ -1,5 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""Statistics: the sums that a pass leaves behind (DESIGN, section 2), as memory that the compiled loops write."""
+"""Statistics: the sums that a pass leaves behind (DESIGN, section 2), as memory that the compiled loops write.
+
+What is done to them once a block is less than a thousandth of the block's work: too short to let go of the GIL for.
+"""
 from libc.string cimport memset
 from gaussmix._core.parameters cimport Kind, FULL, TIED, DIAG
 from gaussmix._core.linalg cimport checked_size
@@ -90,13 +93,11 @@ cdef class Statistics:
 
     def clear(self):
         """Set every sum to zero; the reference stays."""
-        with nogil:
-            self.clear_sums()
+        self.clear_sums()
 
     def accumulate(self, Statistics other not None):
         """Add the sums of `other`, of the same shape and taken about the same reference, in place."""
         if (other.kind != self.kind or other.n_components != self.n_components
                 or other.n_features != self.n_features):
             raise ValueError("statistics of different shapes do not add")
-        with nogil:
-            self.add_sums(other)
+        self.add_sums(other)
