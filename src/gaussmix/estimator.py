@@ -271,6 +271,8 @@ class GaussianMixture(Estimator):
         if not self.reg_covar:
             return 0.0
         variances = feature_variances(blocks, threads)
+        if not isinstance(self.reg_covar, str) and self.reg_covar <= RUINOUS * variances.min():
+            return float(self.reg_covar)
         for feature in np.flatnonzero(variances == 0):
             values = blocks.X[:, feature] if blocks.weights is None else blocks.X[blocks.weights > 0, feature]
             if (values != values[0]).any():

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gaussmix._core.estep import Workspace
-from gaussmix._core.kmeans import Centres, Lloyd, draw
+from gaussmix._core.kmeans import Centres, Lloyd, Seeding
 
 __all__ = ["STARTS", "Chosen", "given_labels", "given_responsibilities", "k_means", "k_means_plus_plus"]
 
@@ -72,6 +72,12 @@ class Distances:
         self.each(points, measure, add)
         return total
 
+    def choose(self, candidates, closest):
+        """Which of some rows leaves the least Σ w_n closest_n, and that sum over each block with `closest` lowered by it."""
+        points = _points(self.blocks, candidates)
+        best = int(np.argmin(self.potentials(points, closest))) if len(points) > 1 else 0
+        return best, self.approach(points[best:best + 1], closest)
+
     def nearest(self, points, labels):
         """Label every row; return Σ w_n (x_n − c_k), Σ w_n, the inertia and how many labels changed."""
         total = [np.zeros(points.shape), np.zeros(len(points)), 0.0, 0]
@@ -86,20 +92,6 @@ class Distances:
 
         self.each(points, measure, add)
         return total
-
-
-def _masses(blocks, parts):
-    """The sum over each block of the sample weights times `parts`."""
-    masses = parts if blocks.weights is None else parts * blocks.weights
-    return np.array([masses[start:stop].sum() for start, stop in blocks.bounds])
-
-
-def _draw(rng, blocks, count, masses=None, parts=None):
-    """Draw rows in proportion to sample weight times `parts`, ones by default, the blocks of which sum to `masses`."""
-    if parts is None:
-        parts = np.ones(blocks.n_rows)
-        masses = _masses(blocks, parts)
-    return draw(rng.random(count), parts, blocks.weights, masses, np.array([stop for _, stop in blocks.bounds], dtype=np.intp))
 
 
 def _points(blocks, rows):
@@ -130,21 +122,8 @@ def k_means_plus_plus(blocks, n_components, rng, threads):
     Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
     """
     n_candidates = 2 + int(math.log(n_components))
-    distances = Distances(blocks, n_candidates, threads)
-    blocks = distances.blocks
-    closest = np.full(blocks.n_rows, np.inf)
-    chosen = _draw(rng, blocks, 1)
-    masses = distances.approach(_points(blocks, chosen), closest)
-    for _ in range(1, n_components):
-        if masses.sum() > 0:
-            candidates = _draw(rng, blocks, n_candidates, masses, closest)
-        else:  # fewer distinct rows than components
-            candidates = _draw(rng, blocks, 1)
-        points = _points(blocks, candidates)
-        best = int(np.argmin(distances.potentials(points, closest))) if len(candidates) > 1 else 0
-        chosen.append(candidates[best])
-        masses = distances.approach(points[best:best + 1], closest)
-    return chosen
+    seeding = Seeding(Distances(blocks, n_candidates, threads), n_candidates)
+    return seeding.choose(rng.random(1 + (n_components - 1) * n_candidates))
 
 
 def k_means(blocks, centres, threads, *, max_iter=300, tol=1e-4):
@@ -248,11 +227,13 @@ def start_by_k_means_plus_plus(blocks, n_components, rng, threads):
 def start_by_random_rows(blocks, n_components, rng, threads):
     """K rows drawn by sample weight, each different from those before it as long as there are such rows."""
     distances, closest = Distances(blocks, 1, threads), np.full(blocks.n_rows, np.inf)
+    weights = np.ones(blocks.n_rows) if blocks.weights is None else blocks.weights
     rows = []
-    for _ in range(n_components):
-        new = (closest > 0).astype(np.float64)
-        masses = _masses(distances.blocks, new)
-        rows += _draw(rng, distances.blocks, 1, masses, new) if masses.any() else _draw(rng, distances.blocks, 1)
+    for uniform in rng.random(n_components):
+        new = weights * (closest > 0)
+        cumulative = np.cumsum(new if new.any() else weights)
+        last = np.searchsorted(cumulative, cumulative[-1])  # that has weight; a product may be rounded up to the whole
+        rows.append(int(min(np.searchsorted(cumulative, uniform * cumulative[-1], side="right"), last)))
         distances.approach(_points(blocks, rows[-1:]), closest)
     return _chosen(blocks, rows, threads)
 

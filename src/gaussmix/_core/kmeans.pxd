@@ -11,6 +11,9 @@ cdef class Centres:
     cdef int distances_tile(self, Rows x, Py_ssize_t start, Workspace work) noexcept nogil
     cdef Py_ssize_t nearest_rows(self, Rows x, const double *weights, int32_t *labels, double *first, double *weight,
                                  double *inertia, Workspace work) noexcept nogil
+    cdef void potentials_rows(self, Rows x, const double *weights, const double *closest, double *potential,
+                              Workspace work) noexcept nogil
+    cdef double approach_rows(self, Rows x, const double *weights, double *closest, Workspace work) noexcept nogil
     cdef void add_residual(self, Rows x, Py_ssize_t n, Py_ssize_t k, double w, double *first) noexcept nogil
 
 cdef class Lloyd:
@@ -37,3 +40,22 @@ cdef class Lloyd:
     cdef int iterate(self) except -1 nogil
     cdef double mean_variance(self) noexcept nogil
     cdef Py_ssize_t assign(self) except -1 nogil
+
+cdef class Seeding:
+    cdef object distances
+    cdef Py_ssize_t n_candidates
+    cdef const double[::1] weights
+    cdef const double *row_weights
+    cdef double[::1] closest
+    cdef double[::1] masses
+    cdef const Py_ssize_t[::1] ends
+    cdef Py_ssize_t[::1] candidates
+    cdef double[::1] potential
+    cdef Centres points
+    cdef Centres best
+    cdef Workspace work_of_points
+    cdef Workspace work_of_best
+    cdef Rows rows
+    cdef Py_ssize_t drawn(self, double u) noexcept nogil
+    cdef double mass(self, Py_ssize_t n, bint far) noexcept nogil
+    cdef Py_ssize_t take(self, Py_ssize_t count) except -1 nogil

@@ -1,6 +1,6 @@
 from typing import Any, Self
 
-from numpy import float64, int32, intp
+from numpy import float64, int32
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import disjoint_base
 
@@ -54,10 +54,7 @@ class Lloyd:
     def bereft(self) -> bool: ...
     def run(self, iterations: int) -> None: ...
 
-def draw(
-    uniform: NDArray[float64],
-    parts: NDArray[float64],
-    weights: NDArray[float64] | None,
-    masses: NDArray[float64],
-    ends: NDArray[intp],
-) -> list[int]: ...
+@disjoint_base
+class Seeding:
+    def __new__(cls, distances: Any, n_candidates: int) -> Self: ...
+    def choose(self, uniform: NDArray[float64]) -> list[int]: ...

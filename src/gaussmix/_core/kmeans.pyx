@@ -5,7 +5,7 @@ A kernel leaves −½ |x − c|², the logarithm of an unnormalized unit normal,
 """
 from libc.math cimport NAN
 from libc.stdint cimport int32_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 from gaussmix._core.estep cimport Rows, Workspace, fetch, gm_kernels, kernels_for, start_of, store, tiles, GM_TILE
 
 import numpy as np
@@ -125,19 +125,25 @@ cdef class Centres:
         self.check(x, weights, work)
         if closest.shape[0] != x.n_rows or potential.shape[0] != self.n_components:
             raise ValueError("an array has the wrong shape")
+        cdef const double *w = start_of(weights)
+        cdef const double *near = start_of(closest)
+        with nogil:
+            self.potentials_rows(x, w, near, &potential[0], work)
+
+    cdef void potentials_rows(self, Rows x, const double *weights, const double *closest, double *potential,
+                              Workspace work) noexcept nogil:
         cdef Py_ssize_t tile, start, k
         cdef int rows, n
         cdef double total
-        with nogil:
-            for tile in range(tiles(x)):
-                start = tile * GM_TILE
-                rows = self.distances_tile(x, start, work)
-                for k in range(self.n_components):
-                    total = 0
-                    for n in range(rows):
-                        total += (1 if weights is None else weights[start + n]) * \
-                            min(closest[start + n], -2 * fetch(work.w.gamma, k * GM_TILE + n, self.size))
-                    potential[k] += total
+        for tile in range(tiles(x)):
+            start = tile * GM_TILE
+            rows = self.distances_tile(x, start, work)
+            for k in range(self.n_components):
+                total = 0
+                for n in range(rows):
+                    total += (1 if weights == NULL else weights[start + n]) * \
+                        min(closest[start + n], -2 * fetch(work.w.gamma, k * GM_TILE + n, self.size))
+                potential[k] += total
 
     def approach(self, Rows x not None, const double[::1] weights, double[::1] closest, Workspace work not None):
         """
@@ -146,19 +152,25 @@ cdef class Centres:
         self.check(x, weights, work)
         if closest.shape[0] != x.n_rows:
             raise ValueError("an array has the wrong shape")
+        cdef const double *w = start_of(weights)
+        cdef double *near = &closest[0] if closest.shape[0] else NULL
+        with nogil:
+            mass = self.approach_rows(x, w, near, work)
+        return mass
+
+    cdef double approach_rows(self, Rows x, const double *weights, double *closest, Workspace work) noexcept nogil:
         cdef Py_ssize_t tile, start
         cdef int rows, n
         cdef int32_t label[GM_TILE]
         cdef double half_square[GM_TILE]
         cdef double total = 0
-        with nogil:
-            for tile in range(tiles(x)):
-                start = tile * GM_TILE
-                rows = self.distances_tile(x, start, work)
-                self.kernels.largest(&work.w, label, half_square)
-                for n in range(rows):
-                    closest[start + n] = min(closest[start + n], -2 * half_square[n])
-                    total += (1 if weights is None else weights[start + n]) * closest[start + n]
+        for tile in range(tiles(x)):
+            start = tile * GM_TILE
+            rows = self.distances_tile(x, start, work)
+            self.kernels.largest(&work.w, label, half_square)
+            for n in range(rows):
+                closest[start + n] = min(closest[start + n], -2 * half_square[n])
+                total += (1 if weights == NULL else weights[start + n]) * closest[start + n]
         return total
 
 
@@ -265,64 +277,114 @@ cdef class Lloyd:
         return self.at.nearest_rows(self.rows, self.row_weights, &self.labels[0], self.s1, self.s0, &self.inertia, self.work)
 
 
-def draw(const double[::1] uniform, const double[::1] parts, const double[::1] weights, const double[::1] masses,
-         const Py_ssize_t[::1] ends):
+cdef class Seeding:
     """
-    Rows in proportion to their mass, by the inverse of the cumulative mass.
+    Greedy k-means++: rows are drawn by weight times squared distance to the nearest chosen one, and of several such
+    candidates the one that leaves the least inertia is chosen.
+
+    It runs with the GIL released, and where the rows are a single block nothing in it needs Python.
 
     Parameters
     ----------
-    uniform : array, float64
-        Random numbers from 0 to 1, one for each row to draw.
-    parts : array, shape (N,), float64
-        The mass of each row, without its weight.
-    weights : array, shape (N,), float64, or None
-        Sample weights, by which that is multiplied; None for ones.
-    masses : array, shape (n_blocks,), float64
-        What the masses of the rows of each block sum to, so that only the block of a drawn row need be searched.
-    ends : array, shape (n_blocks,), intp
-        Where each block ends; the next begins there, the first at 0.
-
-    Returns
-    -------
-    list of int
+    distances : Distances
+        Its `choose` passes over the blocks.
+    n_candidates : int
     """
-    if (weights is not None and weights.shape[0] != parts.shape[0]) or masses.shape[0] != ends.shape[0]:
-        raise ValueError("an array has the wrong shape")
-    cdef Py_ssize_t block, i, start = 0
-    cdef double total = 0
-    for block in range(ends.shape[0]):
-        if not start <= ends[block] <= parts.shape[0]:
-            raise ValueError("the blocks are not in order")
-        start = ends[block]
-        total += masses[block]
-    cdef Py_ssize_t[::1] rows = np.empty(uniform.shape[0], dtype=np.intp)
-    with nogil:
-        for i in range(uniform.shape[0]):
-            rows[i] = row_at(uniform[i] * total, parts, weights, masses, ends)
-    return np.asarray(rows).tolist()
 
+    def __cinit__(self, distances, Py_ssize_t n_candidates):
+        blocks = distances.blocks
+        self.distances, self.n_candidates, self.weights = distances, n_candidates, blocks.weights
+        self.row_weights = start_of(self.weights)
+        self.closest, self.masses = np.full(blocks.n_rows, np.inf), np.zeros(len(blocks))
+        self.ends = np.array([stop for _, stop in blocks.bounds], dtype=np.intp)
+        self.candidates, self.potential = np.zeros(n_candidates, dtype=np.intp), np.zeros(n_candidates)
+        if n_candidates < 1 or (self.weights is not None and self.weights.shape[0] != self.closest.shape[0]):
+            raise ValueError("there must be a candidate, and a weight for each row")
+        if len(blocks) > 1:
+            return
+        points = np.zeros((n_candidates, blocks.n_features))
+        self.points, self.best = Centres(points, blocks.size), Centres(points[:1], blocks.size)
+        self.work_of_points = Workspace(n_candidates, blocks.n_features, blocks.size)
+        self.work_of_best = Workspace(1, blocks.n_features, blocks.size)
+        self.rows = blocks.rows(0)
+        self.points.check(self.rows, self.closest, self.work_of_points)
+        self.best.check(self.rows, self.closest, self.work_of_best)
 
-cdef Py_ssize_t row_at(double target, const double[::1] parts, const double[::1] weights, const double[::1] masses,
-                       const Py_ssize_t[::1] ends) noexcept nogil:
-    """Where the cumulative mass exceeds the target; the last row that has mass where rounding leaves it below."""
-    cdef Py_ssize_t start = 0, stop = 0, row, block, n
-    cdef double before = 0, after = 0, mass
-    for block in range(ends.shape[0]):
-        if masses[block] > 0:
-            start, stop = ends[block - 1] if block else 0, ends[block]
-            before, after = after, after + masses[block]
-            if after > target:
-                break
-    row = start
-    for n in range(start, stop):
-        mass = parts[n] * (1 if weights is None else weights[n])
-        if mass > 0:
-            row = n
-            before += mass
-            if before > target:
-                break
-    return row
+    def choose(self, const double[::1] uniform not None):
+        """
+        Choose rows.
+
+        Parameters
+        ----------
+        uniform : array, float64
+            Random numbers from 0 to 1: one for the first row, and one for each candidate of every further one.
+
+        Returns
+        -------
+        list of int
+        """
+        if uniform.shape[0] < 1:
+            raise ValueError("a random number is needed")
+        cdef Py_ssize_t[::1] chosen = np.zeros(1 + (uniform.shape[0] - 1) // self.n_candidates, dtype=np.intp)
+        cdef Py_ssize_t k, i, count, used = 0
+        with nogil:
+            for k in range(chosen.shape[0]):
+                count = self.n_candidates if k else 1
+                for i in range(count):
+                    self.candidates[i] = self.drawn(uniform[used])
+                    used += 1
+                chosen[k] = self.candidates[self.take(count)]
+        return np.asarray(chosen).tolist()
+
+    cdef Py_ssize_t drawn(self, double u) noexcept nogil:
+        """A row by the inverse of the cumulative mass; the last that has mass, where rounding leaves that below the target."""
+        cdef Py_ssize_t start = 0, stop = self.closest.shape[0], row = 0, n, block
+        cdef double target = 0, before = 0, after = 0
+        for block in range(self.masses.shape[0]):
+            target += self.masses[block]
+        cdef bint far = target > 0
+        if far:
+            target *= u
+            for block in range(self.masses.shape[0]):
+                if self.masses[block] > 0:
+                    start, stop = self.ends[block - 1] if block else 0, self.ends[block]
+                    before, after = after, after + self.masses[block]
+                    if after > target:
+                        break
+        else:  # the first row, or there are fewer distinct rows than centres
+            for n in range(stop):
+                target += self.mass(n, far)
+            target *= u
+        for n in range(start, stop):
+            if self.mass(n, far) > 0:
+                row = n
+                before += self.mass(n, far)
+                if before > target:
+                    break
+        return row
+
+    cdef double mass(self, Py_ssize_t n, bint far) noexcept nogil:
+        return (self.closest[n] if far else 1) * (1 if self.row_weights == NULL else self.row_weights[n])
+
+    cdef Py_ssize_t take(self, Py_ssize_t count) except -1 nogil:
+        """Which of the candidates leaves the least inertia; `closest` is lowered to the distances to it."""
+        cdef Py_ssize_t size = self.best.n_features * self.best.size if self.rows is not None else 0, i, least = 0
+        if self.rows is None:
+            with gil:
+                least, masses = self.distances.choose(np.asarray(self.candidates)[:count], np.asarray(self.closest))
+                np.asarray(self.masses)[...] = masses
+            return least
+        for i in range(count):
+            memcpy(self.points.points + i * size, self.rows.data + self.candidates[i] * self.rows.stride, size)
+            self.potential[i] = 0
+        if count > 1:
+            self.points.potentials_rows(self.rows, self.row_weights, &self.closest[0], &self.potential[0], self.work_of_points)
+            for i in range(count):
+                if self.potential[i] < self.potential[least]:
+                    least = i
+        memcpy(self.best.points, self.points.points + least * size, size)
+        self.masses[0] = self.best.approach_rows(self.rows, self.row_weights, &self.closest[0], self.work_of_best)
+        return least
 
 
 cdef char *address(array) except NULL:

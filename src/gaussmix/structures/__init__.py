@@ -42,7 +42,7 @@ class Structure:
         -------
         gaussmix._core.mstep.MStep
         """
-        return MStep(np.broadcast_to(reg_covar, n_features))
+        return MStep(np.zeros(n_features) + reg_covar)
 
     def n_covariance_parameters(self, n_components, n_features):
         """How many free parameters the covariances of K components in D dimensions have."""
@@ -69,7 +69,7 @@ class Spherical(Structure):
     """One variance for each component, the same in every direction: the mean of the diagonal."""
 
     def m_step(self, reg_covar, n_features):
-        return SphericalMStep(np.broadcast_to(reg_covar, n_features))
+        return SphericalMStep(np.zeros(n_features) + reg_covar)
 
     def n_covariance_parameters(self, n_components, n_features):
         return n_components
