@@ -70,6 +70,7 @@ def test_exp2_is_right_to_two_units_in_the_last_place(dtype, lowest):
     rng = np.random.default_rng(0)
     smallest = np.log2(float(np.finfo(dtype).tiny))
     x = np.concatenate([np.linspace(lowest, 0, 2500), rng.uniform(-1, 0, 800), rng.uniform(lowest, smallest, 800),
+                        rng.uniform(-0.5, -0.45, 1500), [-0.46961927892330024, -0.469250053],  # where rounding is worst
                         -np.arange(1, 1100) / 2, -np.geomspace(1e-300 if dtype is np.float64 else 1e-38, 1, 200),
                         [0.0, smallest]]).astype(dtype)
     x = x[x >= lowest]

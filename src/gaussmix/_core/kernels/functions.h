@@ -1,8 +1,8 @@
 /* 2^x and ln x of vectors, within 2 units in the last place; no call into libm.
  *
  * The polynomials interpolate at Chebyshev nodes; their coefficients were computed in 60 digits, and their own error is
- * 2.7e-17 and 4.5e-18 (double), 8.6e-9 and 2.8e-9 (float), relative. They are evaluated in Estrin's form, pairs first: Horner's
- * chain of dependent operations would leave the arithmetic units waiting.
+ * 2.7e-17 and 4.5e-18 (double), 8.6e-9 and 2.8e-9 (float), relative. Even and odd powers, or pairs of them, are evaluated side by
+ * side: Horner's chain of dependent operations would leave the arithmetic units waiting.
  */
 #ifndef GAUSSMIX_FUNCTIONS_H
 #define GAUSSMIX_FUNCTIONS_H
@@ -15,8 +15,8 @@
  * into the exponent; 2^−B is multiplied to the result, so that 2^n need not be normal and the result rounds once. Where the result
  * is zero, as for most pairs of clustered data, no such product is made: underflow is slow on many machines.
  *
- * Every step is done for all vectors before the next: one chain of dependent operations after the other would fill the
- * processor's queue with operations that wait.
+ * The 1 is added last, where a result below it is not yet rounded as one above. Every step is done for all vectors before the next:
+ * one chain of dependent operations after the other would fill the processor's queue with operations that wait.
  */
 INLINE void exp2_negative(const int count, vec *x)
 {
@@ -34,8 +34,9 @@ INLINE void exp2_negative(const int count, vec *x)
         NEXT(1.5252733820795803e-05, 0.00015403530424776529);
         NEXT(0.0013333558146423213, 0.009618129107618665);
         NEXT(0.05550410866482158, 0.24022650695910075);
-        NEXT(0.6931471805599453, 1.0);
-        EACH p[c] = q[c] + x[c] * p[c];
+        EACH p[c] = (real)0.6931471805599453 + r2[c] * p[c];
+        EACH p[c] += x[c] * q[c];
+        EACH p[c] = (real)1.0 + x[c] * p[c];
         EACH p[c] = as_vec(as_bits(p[c]) + (as_bits(t[c]) << (DOUBLE ? 52 : 0)));
         EACH x[c] = as_vec(as_bits(p[c]) & above(t[c], splat((real)(magic - 1076.0)))) * (real)5.421010862427522e-20; /* 2^-64 */
     } else {
@@ -47,8 +48,9 @@ INLINE void exp2_negative(const int count, vec *x)
         EACH p[c] = splat((real)0.0013381302123889327f);
         EACH q[c] = (real)0.009618103504180908f + r2[c] * (real)0.00015444883320014924f;
         NEXT(0.055503811687231064f, 0.24022650718688965f);
-        NEXT(0.6931471824645996f, 1.0f);
-        EACH p[c] = q[c] + x[c] * p[c];
+        EACH p[c] = (real)0.6931471824645996f + r2[c] * p[c];
+        EACH p[c] += x[c] * q[c];
+        EACH p[c] = (real)1.0f + x[c] * p[c];
         EACH p[c] = as_vec(as_bits(p[c]) + (as_bits(t[c]) << (DOUBLE ? 0 : 23)));
         EACH x[c] = as_vec(as_bits(p[c]) & above(t[c], splat((real)(magic - 151.0f)))) * (real)2.3283064365386963e-10f; /* 2^-32 */
     }
