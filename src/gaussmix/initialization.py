@@ -200,9 +200,8 @@ class Chosen:
     spread: float
 
 
-def _chosen(blocks, rows, threads):
-    means, closest = _points(blocks, rows), np.full(blocks.n_rows, np.inf)
-    inertia = Distances(blocks, len(rows), threads).approach(means, closest).sum()
+def _chosen(blocks, rows, inertia):
+    means = _points(blocks, rows)
     weight = blocks.n_rows if blocks.weights is None else blocks.weights.sum()
     return Chosen(means, min(float(inertia / weight / blocks.n_features), _least_square(means)))
 
@@ -221,21 +220,31 @@ def start_by_k_means(blocks, n_components, rng, threads):
 
 def start_by_k_means_plus_plus(blocks, n_components, rng, threads):
     """K rows that k-means++ chose."""
-    return _chosen(blocks, k_means_plus_plus(blocks, n_components, rng, threads), threads)
+    chosen = k_means_plus_plus(blocks, n_components, rng, threads)
+    closest = np.full(blocks.n_rows, np.inf)
+    return _chosen(blocks, chosen, Distances(blocks, n_components, threads).approach(_points(blocks, chosen), closest).sum())
+
+
+def _drawn(masses, uniform):
+    """Where the cumulative mass, as a part of the whole, first exceeds a number from 0 to 1."""
+    cumulative = np.cumsum(masses, dtype=np.float64)
+    last = np.searchsorted(cumulative, cumulative[-1])  # that has mass; a product may be rounded up to the whole
+    return int(min(np.searchsorted(cumulative, uniform * cumulative[-1], side="right"), last))
 
 
 def start_by_random_rows(blocks, n_components, rng, threads):
     """K rows drawn by sample weight, each different from those before it as long as there are such rows."""
     distances, closest = Distances(blocks, 1, threads), np.full(blocks.n_rows, np.inf)
-    weights = np.ones(blocks.n_rows) if blocks.weights is None else blocks.weights
     rows = []
     for uniform in rng.random(n_components):
-        new = weights * (closest > 0)
-        cumulative = np.cumsum(new if new.any() else weights)
-        last = np.searchsorted(cumulative, cumulative[-1])  # that has weight; a product may be rounded up to the whole
-        rows.append(int(min(np.searchsorted(cumulative, uniform * cumulative[-1], side="right"), last)))
-        distances.approach(_points(blocks, rows[-1:]), closest)
-    return _chosen(blocks, rows, threads)
+        new = closest > 0
+        if blocks.weights is not None:
+            new = np.multiply(new, blocks.weights)
+        if not new.any():  # fewer distinct rows than components
+            new = np.ones(blocks.n_rows) if blocks.weights is None else blocks.weights
+        rows.append(_drawn(new, uniform))
+        masses = distances.approach(_points(blocks, rows[-1:]), closest)
+    return _chosen(blocks, rows, masses.sum())
 
 
 def start_by_random_responsibilities(blocks, n_components, rng, threads):
