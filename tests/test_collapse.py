@@ -177,6 +177,17 @@ def test_nothing_else_left_warns_and_names_the_component():
     assert narrowest(gm)[1] < 1e-4
 
 
+def test_a_plane_that_only_the_rounding_of_float32_makes_thick_is_named():
+    """In float64 such a covariance is singular; in float32 its second moments' rounding keeps it from being."""
+    rng = np.random.default_rng(0)
+    B = 3 * rng.normal(size=(1000, 3))
+    X = np.concatenate([np.c_[B[:, :2], B[:, 0] - B[:, 1]] + 20, B]).astype(np.float32)
+    gm = GaussianMixture(2, reg_covar=0, random_state=0)
+    messages, _ = warned(gm, X)
+    k = int(gm.predict(X[:1])[0])
+    assert len(messages) == 1 and f"component {k} sits on 1" in messages[0] and "rounding" in messages[0]
+
+
 @pytest.mark.parametrize("reg_covar", [1e-6, "auto"])
 @pytest.mark.parametrize("covariance_type", ["full", "diag", "spherical"])
 def test_a_component_on_repeated_rows_is_named(covariance_type, reg_covar):

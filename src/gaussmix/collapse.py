@@ -9,7 +9,7 @@ from gaussmix.statistics import Kind
 
 __all__ = ["Spurious", "effective_rows", "spurious_components"]
 
-# A component is held up by reg_covar where at least half of its variance in its narrowest direction is what reg_covar added,
+# A component is held up where at least half of its variance in its narrowest direction is what reg_covar and rounding added,
 # while the whole data are this many times wider there.
 HELD = 0.5
 WIDER = 100.0
@@ -32,7 +32,7 @@ class Spurious:
     ratio : float
         Its variance in its narrowest direction, by that of the data (held) or of the average component (not held).
     held : bool
-        Whether reg_covar alone keeps its covariance from being singular.
+        Whether reg_covar, or rounding, alone keeps its covariance from being singular.
     """
 
     component: int
@@ -43,7 +43,7 @@ class Spurious:
     def __str__(self):
         rows = f"component {self.component} sits on {self.rows:.3g} rows"
         if self.held:
-            return f"{rows} and is kept from being singular by reg_covar alone"
+            return f"{rows} and is kept from being singular by reg_covar alone, or by rounding"
         return f"{rows} and is {1 / self.ratio:.2g} times narrower (in variance) than the average component in one direction"
 
 
@@ -64,7 +64,7 @@ def effective_rows(blocks):
     return float(max(blocks.weights.sum(), np.count_nonzero(blocks.weights)))
 
 
-def spurious_components(parameters, n_rows, reg_covar):
+def spurious_components(parameters, n_rows, reg_covar, epsilon):
     """
     The components of a fit that sit on accidents of a few rows.
 
@@ -76,6 +76,8 @@ def spurious_components(parameters, n_rows, reg_covar):
         As `effective_rows` counts them.
     reg_covar : float or ndarray, shape (D,)
         What the fit added to every variance.
+    epsilon : float
+        The machine epsilon of the type that the loops worked in, and so the part of a variance that rounding may have added.
 
     Returns
     -------
@@ -86,7 +88,8 @@ def spurious_components(parameters, n_rows, reg_covar):
         return []
     rows = parameters.weights * n_rows
     few = _few(parameters, rows)
-    held = np.max(reg_covar) * _precision_bound(parameters) > HELD
+    added = reg_covar + epsilon * np.array([np.diag(_matrix(parameters, k)) for k in range(parameters.n_components)])
+    held = added.max(axis=1) * _precision_bound(parameters) > HELD
     if not (few.any() or held.any()):
         return []
     covariances = [_matrix(parameters, k) for k in range(parameters.n_components)]
@@ -96,8 +99,7 @@ def spurious_components(parameters, n_rows, reg_covar):
     found = []
     for k in np.flatnonzero(few | held):
         ratio, direction = _narrowest(covariances[k], total)
-        added = direction @ (np.broadcast_to(reg_covar, direction.shape) * direction)
-        if held[k] and ratio * WIDER < 1 and added > HELD * (direction @ covariances[k] @ direction):
+        if held[k] and ratio * WIDER < 1 and direction @ (added[k] * direction) > HELD * (direction @ covariances[k] @ direction):
             found.append(Spurious(int(k), float(rows[k]), ratio, True))
         elif few[k] and (ratio := _narrowest(covariances[k], within)[0]) < NARROW:
             found.append(Spurious(int(k), float(rows[k]), ratio, False))

@@ -310,7 +310,8 @@ class GaussianMixture(Estimator):
                 progress.end(None)
                 continue
             progress.end(fit)
-            found = spurious_components(fit.parameters, n_rows, reg_covar) if fit.history else []
+            found = (spurious_components(fit.parameters, n_rows, reg_covar, np.finfo(passes.blocks.dtype).eps)
+                     if fit.history else [])
             if best is None or _rank(fit, found) > _rank(best, spurious):
                 best, spurious = fit, found
         if best is None:
