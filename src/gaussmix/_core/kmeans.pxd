@@ -14,7 +14,6 @@ cdef class Centres:
     cdef void potentials_rows(self, Rows x, const double *weights, const double *closest, double *potential,
                               Workspace work) noexcept nogil
     cdef double approach_rows(self, Rows x, const double *weights, double *closest, Workspace work) noexcept nogil
-    cdef void add_residual(self, Rows x, Py_ssize_t n, Py_ssize_t k, double w, double *first) noexcept nogil
 
 cdef class Lloyd:
     cdef object distances

@@ -81,7 +81,7 @@ cdef class Centres:
 
     cdef Py_ssize_t nearest_rows(self, Rows x, const double *weights, int32_t *labels, double *first, double *weight,
                                  double *inertia, Workspace work) noexcept nogil:
-        cdef Py_ssize_t tile, start, moved = 0
+        cdef Py_ssize_t tile, start, offset, moved = 0
         cdef int rows, n
         cdef int32_t label[GM_TILE]
         cdef double half_square[GM_TILE]
@@ -96,17 +96,9 @@ cdef class Centres:
                 moved += label[n] != labels[start + n]
                 labels[start + n] = label[n]
                 weight[label[n]] += w
-                self.add_residual(x, start + n, label[n], w, first + label[n] * self.n_features)
+                offset = <Py_ssize_t> label[n] * self.n_features
+                self.kernels.residual(&work.w, n, self.points + offset * self.size, w, first + offset)
         return moved
-
-    cdef void add_residual(self, Rows x, Py_ssize_t n, Py_ssize_t k, double w, double *first) noexcept nogil:
-        cdef Py_ssize_t i
-        cdef const char *row = x.data + n * x.stride
-        for i in range(self.n_features):
-            if self.size == sizeof(float):
-                first[i] += w * (<double> (<const float *> row)[i] - (<const float *> self.points)[k * self.n_features + i])
-            else:
-                first[i] += w * ((<const double *> row)[i] - (<const double *> self.points)[k * self.n_features + i])
 
     def potentials(self, Rows x not None, const double[::1] weights, const double[::1] closest, double[::1] potential,
                    Workspace work not None):

@@ -617,6 +617,13 @@ static void distances(gm_workspace *w, const void *points)
         add_distances(1, w, k, points);
 }
 
+static void residual(const gm_workspace *w, int n, const void *point, double weight, double *sum)
+{
+    const real *x = (const real *)(w->x + n * w->stride), *c = point;
+    for (ptrdiff_t d = 0; d < w->D; d++)
+        sum[d] += weight * ((double)x[d] - (double)c[d]);
+}
+
 static void exps(void *numbers, ptrdiff_t count)
 {
     for (ptrdiff_t i = 0; i < count; i++) {
@@ -645,6 +652,7 @@ const gm_kernels GM_NAME = {
     .responsibilities = responsibilities,
     .largest = largest,
     .distances = distances,
+    .residual = residual,
     .exps = exps,
     .logs = logs,
 };
