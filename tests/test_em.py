@@ -9,6 +9,10 @@ from sklearn.mixture import GaussianMixture as Peer
 
 from direct import STRUCTURES, draw, full_covariances, log_density, random_mixture
 from gaussmix import CollapseWarning, ConvergenceWarning, GaussianMixture
+from gaussmix._core.em import Moments
+from gaussmix._core.mstep import MStep
+from gaussmix._core.parameters import Parameters
+from gaussmix.statistics import Kind, Statistics
 
 
 @pytest.fixture(params=STRUCTURES)
@@ -304,3 +308,14 @@ def test_a_failed_refit_leaves_the_earlier_fit():
         with pytest.raises(ValueError):
             model.fit(bad)
         assert all(getattr(model, name) is value for name, value in before.items())
+
+
+@pytest.mark.parametrize("statistics", [Statistics(Kind.FULL, 3, 2), Statistics(Kind.FULL, 2, 3), Statistics(Kind.DIAG, 2, 2), None])
+def test_the_m_step_refuses_statistics_of_another_shape(statistics):
+    step, parameters = MStep(np.zeros(2)), Parameters(Kind.FULL, 2, 2)
+    with pytest.raises(ValueError, match="different shapes"):
+        Moments(lambda reference: statistics).maximize(np.zeros((2, 2)), step, parameters)
+    with pytest.raises(ValueError, match="3 features, the parameters 2"):
+        MStep(np.zeros(3)).regularize(parameters)
+    with pytest.raises(ValueError):
+        MStep(np.zeros(0))

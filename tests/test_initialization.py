@@ -10,11 +10,12 @@ from scipy import stats
 from sklearn.cluster import KMeans
 
 import gaussmix
+from gaussmix._core.kmeans import Lloyd, Seeding
 from direct import draw, random_mixture
 from gaussmix import GaussianMixture
 from gaussmix.blocks import Blocks
 from gaussmix.engines import Threads
-from gaussmix.initialization import STARTS, k_means, k_means_plus_plus
+from gaussmix.initialization import STARTS, Distances, k_means, k_means_plus_plus
 from gaussmix.random_state import as_generator
 
 
@@ -333,3 +334,20 @@ BAD_STARTS = [
 def test_bad_starts(start, message):
     with pytest.raises(ValueError, match=message):
         GaussianMixture(2, init_params=start).fit([[0.0], [1.0], [0.5], [2.0]])
+
+
+@pytest.mark.parametrize("n_rows", [100, 300_000])
+def test_the_compiled_loops_refuse_arrays_of_the_wrong_shape(n_rows):
+    X = np.random.default_rng(0).normal(size=(n_rows, 2))
+    with Threads(1) as threads:
+        distances = Distances(Blocks(X, 3), 3, threads)
+        for centres, labels in ((X[:3], np.zeros(n_rows - 1, np.int32)), (X[:3, :1], np.zeros(n_rows, np.int32)),
+                                (X[0], np.zeros(n_rows, np.int32)), (X[:0], np.zeros(n_rows, np.int32))):
+            with pytest.raises(ValueError):
+                Lloyd(distances, centres.copy(), labels, 0.0).run(1)
+        for shape in ((1, 0), (1, 4)):
+            with pytest.raises(ValueError, match="each candidate"):
+                Seeding(distances, 3).choose(np.zeros(shape))
+        distances.blocks.weights = np.ones(n_rows - 1)
+        with pytest.raises(ValueError, match="weights and rows"):
+            Seeding(distances, 3)

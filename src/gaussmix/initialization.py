@@ -122,8 +122,12 @@ def k_means_plus_plus(blocks, n_components, rng, threads):
     Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
     """
     n_candidates = 2 + int(math.log(n_components))
-    seeding = Seeding(Distances(blocks, n_candidates, threads), n_candidates)
-    return seeding.choose(rng.random(1 + (n_components - 1) * n_candidates))
+    distances = Distances(blocks, n_candidates, threads)
+    seeding = Seeding(distances, n_candidates)
+    chosen = seeding.choose(rng.random((1, 1)))
+    while len(chosen) < n_components:
+        chosen += seeding.choose(rng.random((min(distances.blocks.at_once, n_components - len(chosen)), n_candidates)))
+    return chosen
 
 
 def k_means(blocks, centres, threads, *, max_iter=300, tol=1e-4):

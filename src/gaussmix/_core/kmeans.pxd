@@ -42,7 +42,6 @@ cdef class Lloyd:
 
 cdef class Seeding:
     cdef object distances
-    cdef Py_ssize_t n_candidates
     cdef const double[::1] weights
     cdef const double *row_weights
     cdef double[::1] closest

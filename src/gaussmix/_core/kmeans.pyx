@@ -285,13 +285,13 @@ cdef class Seeding:
 
     def __cinit__(self, distances, Py_ssize_t n_candidates):
         blocks = distances.blocks
-        self.distances, self.n_candidates, self.weights = distances, n_candidates, blocks.weights
+        self.distances, self.weights = distances, blocks.weights
         self.row_weights = start_of(self.weights)
         self.closest, self.masses = np.full(blocks.n_rows, np.inf), np.zeros(len(blocks))
         self.ends = np.array([stop for _, stop in blocks.bounds], dtype=np.intp)
         self.candidates, self.potential = np.zeros(n_candidates, dtype=np.intp), np.zeros(n_candidates)
-        if n_candidates < 1 or (self.weights is not None and self.weights.shape[0] != self.closest.shape[0]):
-            raise ValueError("there must be a candidate, and a weight for each row")
+        if self.weights is not None and self.weights.shape[0] != self.closest.shape[0]:
+            raise ValueError("weights and rows differ in number")
         if len(blocks) > 1:
             return
         points = np.zeros((n_candidates, blocks.n_features))
@@ -302,30 +302,29 @@ cdef class Seeding:
         self.points.check(self.rows, self.closest, self.work_of_points)
         self.best.check(self.rows, self.closest, self.work_of_best)
 
-    def choose(self, const double[::1] uniform not None):
+    def choose(self, const double[:, ::1] uniform not None):
         """
-        Choose rows.
+        Choose further rows.
 
         Parameters
         ----------
-        uniform : array, float64
-            Random numbers from 0 to 1: one for the first row, and one for each candidate of every further one.
+        uniform : array, shape (n_rows, at most n_candidates), float64
+            Random numbers from 0 to 1, one for each candidate of each row to choose. The first row of all is drawn by weight
+            alone, so that one candidate is enough.
 
         Returns
         -------
         list of int
         """
-        if uniform.shape[0] < 1:
-            raise ValueError("a random number is needed")
-        cdef Py_ssize_t[::1] chosen = np.zeros(1 + (uniform.shape[0] - 1) // self.n_candidates, dtype=np.intp)
-        cdef Py_ssize_t k, i, count, used = 0
+        if not 1 <= uniform.shape[1] <= self.candidates.shape[0]:
+            raise ValueError("there must be a random number for each candidate")
+        cdef Py_ssize_t[::1] chosen = np.zeros(uniform.shape[0], dtype=np.intp)
+        cdef Py_ssize_t k, i
         with nogil:
-            for k in range(chosen.shape[0]):
-                count = self.n_candidates if k else 1
-                for i in range(count):
-                    self.candidates[i] = self.drawn(uniform[used])
-                    used += 1
-                chosen[k] = self.candidates[self.take(count)]
+            for k in range(uniform.shape[0]):
+                for i in range(uniform.shape[1]):
+                    self.candidates[i] = self.drawn(uniform[k, i])
+                chosen[k] = self.candidates[self.take(uniform.shape[1])]
         return np.asarray(chosen).tolist()
 
     cdef Py_ssize_t drawn(self, double u) noexcept nogil:
