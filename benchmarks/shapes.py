@@ -37,7 +37,7 @@ class Shape:
     def iterations(self):
         """How many iterations are timed: enough to be seen beside what surrounds them, few where one is long."""
         cost = self.operations + 40 * self.N * self.K  # an exponential and what goes with it counts as 40
-        return int(min(max(4e9 / cost, 2 if cost < 5e10 else 1), 200))
+        return int(min(max(4e9 / cost, 2 if cost < 5e10 else 1), 1000))
 
     def shrunk(self, operations):
         """The same D and K with fewer rows, but enough for K covariances to be well determined."""
