@@ -171,9 +171,11 @@ def test_results_are_added_in_order_and_few_are_alive():
             alive += 1
             most = max(most, alive)
         time.sleep(0.001 * (block * 7 % 5))
+        return f"of {block}"
 
-    def add(worker, block):
+    def add(block, result):
         nonlocal alive
+        assert result == f"of {block}"
         with lock:
             alive -= 1
         order.append(block)
@@ -181,7 +183,7 @@ def test_results_are_added_in_order_and_few_are_alive():
     with Threads(4) as threads:
         for _ in range(3):
             threads.each(50, compute, add)
-    assert order == 3 * list(range(50)) and most <= 4 and alive == 0
+    assert order == 3 * list(range(50)) and most <= 8 and alive == 0
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
@@ -197,7 +199,7 @@ def test_an_exception_stops_all_workers(n_threads, where, kind):
             raise kind("here")
         time.sleep(0.001)
 
-    def add(worker, block):
+    def add(block, result):
         if where == "add" and block == 5:
             raise kind("here")
 
@@ -213,9 +215,9 @@ def test_an_engine_goes_on_after_an_exception():
 
     with Threads(3) as threads:
         with pytest.raises(ZeroDivisionError):
-            threads.each(10, fail, lambda worker, block: None)
+            threads.each(10, fail, lambda block, result: None)
         added = []
-        threads.each(10, lambda worker, block: None, lambda worker, block: added.append(block))
+        threads.each(10, lambda worker, block: None, lambda block, result: added.append(block))
         assert added == list(range(10))
 
 
@@ -223,7 +225,7 @@ def test_an_engine_goes_on_after_an_exception():
 def test_few_blocks(n_blocks):
     added = []
     with Threads(7) as threads:
-        threads.each(n_blocks, lambda worker, block: None, lambda worker, block: added.append(block))
+        threads.each(n_blocks, lambda worker, block: None, lambda block, result: added.append(block))
     assert added == list(range(n_blocks))
 
 

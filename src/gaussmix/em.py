@@ -1,6 +1,7 @@
 """EM: the passes over the data that it makes, where it starts and where it ends. The loop itself is `_core/em.pyx`."""
 
 import math
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,13 +46,14 @@ class Passes:
         self.blocks, self.kind, self.n_components, self.threads = blocks, kind, n_components, threads
         self._shape = n_components, blocks.n_features
         self.total = Statistics(kind, *self._shape)
-        n_workers = min(threads.n_threads, len(blocks))
-        self._parts = [Statistics(kind, *self._shape) for _ in range(n_workers)] if len(blocks) > 1 else [self.total]
+        self._n_workers = min(threads.n_threads, len(blocks))
+        n_alive = min(2 * self._n_workers, len(blocks))
+        self._parts = [Statistics(kind, *self._shape) for _ in range(n_alive)] if len(blocks) > 1 else [self.total]
         self._allocate()
 
     def _allocate(self):
         self.the_pass = Pass(self.kind, *self._shape, self.blocks.size)
-        self.workspaces = [Workspace(*self._shape, self.blocks.size) for _ in self._parts]
+        self.workspaces = [Workspace(*self._shape, self.blocks.size) for _ in range(self._n_workers)]
 
     def _prepare(self, parameters, reference):
         self.blocks.widen_for(parameters)
@@ -103,18 +105,21 @@ class Passes:
         blocks, total = self.blocks, self.total
         total.clear()
 
+        free = deque(self._parts)
+
         def one(worker, index):
-            part = self._parts[worker]
+            part = free.popleft()
             part.clear()
             compute(index, blocks.rows(index), blocks.row_weights(index), part, self.workspaces[worker])
+            return part
 
-        def add(worker, index):
-            part = self._parts[worker]
+        def add(index, part):
             if part is total:  # the only block's
                 return
             if index == 0:
                 total.reference[...] = part.reference
             total.accumulate(part)
+            free.append(part)
 
         self.threads.each(len(blocks), one, add)
         return total

@@ -121,10 +121,10 @@ class Threads:
 
     def each(self, n_blocks, compute, add):
         """
-        Call `compute(worker, block)` for every block, and after it `add(worker, block)`, the latter in block order.
+        Call `add(block, compute(worker, block))` for every block, `add` in block order.
 
-        A worker waits for its turn to add before it takes the next block, so that no more results are alive than
-        there are workers. The first exception, Ctrl-C among them, stops all workers at the end of their block.
+        A worker may be a block ahead of its turn to add, so that workers seldom wait for each other; no more results than two
+        for each worker are alive. The first exception, Ctrl-C among them, stops all workers at the end of their block.
 
         Parameters
         ----------
@@ -138,8 +138,7 @@ class Threads:
         helpers = _budget.borrow(wanted, self._limit) if wanted > 0 else 0
         if not helpers:
             for block in range(n_blocks):
-                compute(0, block)
-                add(0, block)
+                add(block, compute(0, block))
             return
         try:
             self._each_with(helpers, n_blocks, compute, add)
@@ -149,7 +148,7 @@ class Threads:
     def _each_with(self, helpers, n_blocks, compute, add):
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.n_threads - 1, thread_name_prefix="gaussmix")
-        queue = _Turns(n_blocks)
+        queue = _Turns(n_blocks, 2 * (helpers + 1))
         others = []
         try:
             for worker in range(1, helpers + 1):
@@ -166,33 +165,35 @@ class Threads:
 
 
 class _Turns:
-    """Blocks are taken in order, and added in order."""
+    """Blocks are taken in order, and their results added in order, by whichever worker brings the one that is missing."""
 
-    def __init__(self, n_blocks):
-        self.n_blocks = n_blocks
-        self.taken = 0
-        self.added = 0
+    def __init__(self, n_blocks, most_alive):
+        self.n_blocks, self.most_alive = n_blocks, most_alive
+        self.taken = self.added = 0
+        self.results = {}
         self.stopped = False
         self.condition = threading.Condition()
 
     def take(self):
         with self.condition:
+            self.condition.wait_for(lambda: self.stopped or self.taken - self.added < self.most_alive)
             if self.stopped or self.taken == self.n_blocks:
                 return None
             self.taken += 1
             return self.taken - 1
 
+    def bring(self, block, result, add):
+        with self.condition:
+            self.results[block] = result
+            while self.added in self.results and not self.stopped:
+                add(self.added, self.results.pop(self.added))
+                self.added += 1
+                self.condition.notify_all()
+
     def work(self, worker, compute, add):
         try:
             while (block := self.take()) is not None:
-                compute(worker, block)
-                with self.condition:
-                    self.condition.wait_for(lambda: self.added == block or self.stopped)
-                    if self.stopped:
-                        return
-                    add(worker, block)
-                    self.added += 1
-                    self.condition.notify_all()
+                self.bring(block, compute(worker, block), add)
         except BaseException:
             self.stop()
             raise

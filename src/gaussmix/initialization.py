@@ -36,13 +36,11 @@ class Distances:
         """Map `measure(centres, rows, weights, slice, workspace)` over the blocks; `add` its results, in block order."""
         blocks, centres = self.blocks, Centres(points, self.blocks.size)
         spaces = self._workspaces(points.shape)
-        found = [None] * len(spaces)
 
         def compute(worker, index):
-            found[worker] = measure(centres, blocks.rows(index), blocks.row_weights(index),
-                                    slice(*blocks.bounds[index]), spaces[worker])
+            return measure(centres, blocks.rows(index), blocks.row_weights(index), slice(*blocks.bounds[index]), spaces[worker])
 
-        self.threads.each(len(blocks), compute, lambda worker, index: add(found[worker]))
+        self.threads.each(len(blocks), compute, lambda index, found: add(found))
 
     def _workspaces(self, shape):
         if shape not in self._spaces:

@@ -370,5 +370,5 @@ def evaluate(parameters, X, wanted, n_threads=None):
             if out.dtype != computed:
                 out[start:stop] = part
 
-        threads.each(len(blocks), compute, lambda worker, index: None)
+        threads.each(len(blocks), compute, lambda index, nothing: None)
     return out

@@ -6,7 +6,7 @@ Rows are taken a tile at a time. What happens inside a tile is C (kernels/); the
 from libc.math cimport exp, fabs, log, sqrt, INFINITY
 from libc.stdint cimport int32_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 from gaussmix._core.parameters cimport Kind, Parameters, FULL, TIED, DIAG
 from gaussmix._core.statistics cimport Statistics
 from gaussmix._core.linalg cimport checked_size
@@ -304,7 +304,6 @@ cdef class Pass:
         cdef const double *w = start_of(weights)
         cdef Py_ssize_t tile, start, k
         cdef int n
-        cdef double share
         with nogil:
             memcpy(statistics.m, self.reference_point, self.n_components * self.n_features * sizeof(double))
             for tile in range(tiles(x)):
@@ -312,15 +311,15 @@ cdef class Pass:
                 statistics.total_weight += load_tile(self.kernels, x, w, start, work)
                 memcpy(work.w.scale, work.w.weights, GM_TILE * self.size)
                 work.w.least = 0
-                for k in range(self.n_components):
-                    for n in range(GM_TILE):
-                        if n >= work.w.rows:
-                            share = 0
-                        elif label is not None:
-                            share = label[start + n] == k
-                        else:
-                            share = gamma[start + n, k]
-                        store(work.w.gamma, k * GM_TILE + n, share, self.size)
+                memset(work.w.gamma, 0, self.n_components * GM_TILE * self.size)
+                for n in range(work.w.rows):
+                    if label is not None:
+                        k = label[start + n]
+                        if 0 <= k < self.n_components:
+                            store(work.w.gamma, k * GM_TILE + n, 1, self.size)
+                    else:
+                        for k in range(self.n_components):
+                            store(work.w.gamma, k * GM_TILE + n, gamma[start + n, k], self.size)
                 self.moments(work, statistics)
             self.finish(work, statistics)
 
