@@ -166,22 +166,32 @@ static void density_full(gm_workspace *w, ptrdiff_t k, const void *mean, const v
     FOR_FEATURES(w->D, density_full_of, w, k, mean, factor, offset, constant)
 }
 
-static void density_diag(gm_workspace *w, ptrdiff_t k, const void *mean, const void *factor, const void *offset, double constant)
+INLINE void density_diag_of(const ptrdiff_t D, gm_workspace *w, ptrdiff_t k, const real *mean, const real *factor,
+                            const real *offset, double constant)
 {
-    const ptrdiff_t D = w->D;
-    const real *m = mean, *f = factor, *z = offset;
     for (int g = 0; g < PANELS; g++) {
         const real *x = REALS(w->panels) + g * D * PANEL;
-        vec square[COLUMNS];
+        vec square[2][COLUMNS]; /* of even and odd features, that one sum need not wait for the other */
         UNROLL for (int c = 0; c < COLUMNS; c++)
-            square[c] = splat(0);
-        for (ptrdiff_t d = 0; d < D; d++)
-            UNROLL for (int c = 0; c < COLUMNS; c++) {
-                vec y = f[d] * (at(x + d * PANEL + c * W) - m[d]) + z[d];
-                square[c] += y * y;
-            }
-        put_log_densities(w, k, g * PANEL, square, constant);
+            square[0][c] = square[1][c] = splat(0);
+        for (ptrdiff_t d = 0; d < D; d += 2)
+            UNROLL for (int q = 0; q < 2; q++)
+                if (d + q < D) {
+                    vec m = splat(mean[d + q]), f = splat(factor[d + q]), z = splat(offset[d + q]);
+                    UNROLL for (int c = 0; c < COLUMNS; c++) {
+                        vec y = f * (at(x + (d + q) * PANEL + c * W) - m) + z;
+                        square[q][c] += y * y;
+                    }
+                }
+        UNROLL for (int c = 0; c < COLUMNS; c++)
+            square[0][c] += square[1][c];
+        put_log_densities(w, k, g * PANEL, square[0], constant);
     }
+}
+
+static void density_diag(gm_workspace *w, ptrdiff_t k, const void *mean, const void *factor, const void *offset, double constant)
+{
+    FOR_FEATURES(w->D, density_diag_of, w, k, mean, factor, offset, constant)
 }
 
 static double normalize(gm_workspace *w, int *far_rows)
@@ -520,26 +530,42 @@ static void moments_full(gm_workspace *w, ptrdiff_t k, const gm_sums *s)
         moments_dense(w, share, s);
 }
 
+/* First moments and variances of `count` features from d on. */
+INLINE void add_variances(const int count, const gm_workspace *w, const real *share, ptrdiff_t d, const gm_sums *s)
+{
+    vec mean[4], first[4], second[4];
+    UNROLL for (int i = 0; i < count; i++) {
+        mean[i] = splat(((const real *)s->reference)[d + i]);
+        first[i] = second[i] = splat(0);
+    }
+    for (int g = 0; g < PANELS; g++) {
+        const real *x = REALS(w->panels) + (g * w->D + d) * PANEL;
+        UNROLL for (int c = 0; c < COLUMNS; c++) {
+            vec weight = at(share + g * PANEL + c * W);
+            UNROLL for (int i = 0; i < count; i++) {
+                vec residual = at(x + i * PANEL + c * W) - mean[i];
+                vec product = weight * residual;
+                first[i] += product;
+                second[i] += product * residual;
+            }
+        }
+    }
+    add_lanes(count, first, s->first + d);
+    add_lanes(count, second, s->second + d);
+}
+
 static void moments_diag(gm_workspace *w, ptrdiff_t k, const gm_sums *s)
 {
-    const ptrdiff_t D = w->D;
-    const real *m = s->reference;
     real share[GM_TILE];
     if (!live_shares(w, k, share, s))
         return;
-    for (ptrdiff_t d = 0; d < D; d++) {
-        vec first[COLUMNS], second[COLUMNS];
-        UNROLL for (int c = 0; c < COLUMNS; c++)
-            first[c] = second[c] = splat(0);
-        for (int g = 0; g < PANELS; g++)
-            UNROLL for (int c = 0; c < COLUMNS; c++) {
-                vec residual = at(REALS(w->panels) + (g * D + d) * PANEL + c * W) - m[d];
-                vec product = at(share + g * PANEL + c * W) * residual;
-                first[c] += product;
-                second[c] += product * residual;
-            }
-        s->first[d] += sum_lanes(first[0] + first[1] + first[2]);
-        s->second[d] += sum_lanes(second[0] + second[1] + second[2]);
+    ptrdiff_t d = 0;
+    for (; d + 4 <= w->D; d += 4)
+        add_variances(4, w, share, d, s);
+    switch (w->D - d) {
+    case 3: add_variances(3, w, share, d, s); break;
+    case 2: add_variances(2, w, share, d, s); break;
+    case 1: add_variances(1, w, share, d, s); break;
     }
 }
 
