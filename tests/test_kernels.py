@@ -130,3 +130,25 @@ def test_sums_do_not_lose_digits_with_the_number_of_rows(dtype):
     assert s.first[0, 0] == pytest.approx(1e6 * x, rel=relative)
     assert s.second[0, 0, 0] == pytest.approx(1e6 * x * x, rel=relative)
     assert s.log_likelihood == pytest.approx(1e6 * (-0.5 * np.log(2 * np.pi) - x * x / 2), rel=relative)
+
+
+@pytest.mark.parametrize("n_features", [4, 5, 13, 39, 40, 64])
+def test_few_live_rows_give_the_sums_over_all_rows(n_features):
+    """Of clustered data a component's live rows are gathered; the sums are those over every pair, the dead ones included."""
+    rng = np.random.default_rng(n_features)
+    K, N = 24, 1500
+    mixture = random_mixture(rng, K, n_features, spread=15 / np.sqrt(2 * n_features))
+    X = draw(rng, N, *mixture)
+    parameters = core_parameters(Kind.FULL, *mixture)
+    _, gamma, _ = evaluated(Kind.FULL, parameters, X)
+    live = gamma > 1e-24
+    assert live.mean() < 0.25 and live.any(axis=0).all()
+    weights = rng.uniform(0.5, 2, N)
+    s = one_pass(Kind.FULL, parameters, X, weights)
+    weight, first, second = moments(X, weights[:, None] * gamma, mixture[1])
+    np.testing.assert_allclose(s.weight, weight, rtol=1e-12)
+    for k in range(K):  # by the sizes of what was added
+        away = np.abs(X - mixture[1][k])
+        sizes = (weights * gamma[:, k]) @ away
+        np.testing.assert_allclose(s.first[k], first[k], rtol=0, atol=1e-12 * sizes.max())
+        np.testing.assert_allclose(np.tril(s.second[k]), np.tril(second[k]), rtol=0, atol=1e-12 * second[k].max())

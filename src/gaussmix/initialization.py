@@ -13,6 +13,11 @@ from numpy.typing import NDArray
 from gaussmix._core.estep import Workspace
 from gaussmix._core.kmeans import Centres, Lloyd, Seeding
 
+# Where Lloyd's algorithm ends as a start of EM: mixtures reach the same log-likelihoods as from scikit-learn's 1e-4 (over 32 fits of
+# four kinds of overlapping components, the means differ by less than half the standard deviation between seeds, and by no rule
+# which way), after a quarter of the iterations where components overlap much.
+START_TOLERANCE = 1e-3
+
 __all__ = ["STARTS", "Chosen", "given_labels", "given_responsibilities", "k_means", "k_means_plus_plus"]
 
 
@@ -217,7 +222,7 @@ def _least_square(points):
 def start_by_k_means(blocks, n_components, rng, threads):
     """k-means from k-means++: each row belongs to its cluster."""
     chosen = k_means_plus_plus(blocks, n_components, rng, threads)
-    return given_labels(k_means(blocks, _points(blocks, chosen), threads)[0])
+    return given_labels(k_means(blocks, _points(blocks, chosen), threads, tol=START_TOLERANCE)[0])
 
 
 def start_by_k_means_plus_plus(blocks, n_components, rng, threads):

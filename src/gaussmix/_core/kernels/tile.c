@@ -401,14 +401,17 @@ static void flush(gm_workspace *w, ptrdiff_t k, const gm_sums *s)
 /* The live rows of a tile wait until they are many. */
 static void moments_sparse(gm_workspace *w, ptrdiff_t k, const real *share, const gm_sums *s)
 {
-    int count = w->pending_count[k];
+    int count = w->pending_count[k]; /* less than GM_TILE, so that there is a place for every row of the tile */
     const char **row = w->pending_row + k * 2 * GM_TILE;
     real *root = REALS(w->pending_root) + k * 2 * GM_TILE;
-    for (int n = 0; n < w->rows; n++)
-        if (share[n] > 0) {
-            row[count] = w->x + n * w->stride;
-            root[count++] = square_root(share[n]);
-        }
+    int end = count;
+    for (int n = 0; n < w->rows; n++) { /* without a branch that would be guessed wrong */
+        row[end] = w->x + n * w->stride;
+        root[end] = share[n];
+        end += share[n] > 0;
+    }
+    for (; count < end; count++)
+        root[count] = square_root(root[count]);
     w->pending_count[k] = count;
     if (count >= GM_TILE)
         flush(w, k, s);
