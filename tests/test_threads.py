@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::gaussmix.ConvergenceWarning")  
 @pytest.fixture(scope="module")
 def X():
     rng = np.random.default_rng(0)
-    return draw(rng, 100_003, *random_mixture(rng, 8, 2))
+    return draw(rng, 250_003, *random_mixture(rng, 8, 2))
 
 
 def fit(X, **options):
@@ -59,7 +59,7 @@ def test_every_start_gives_the_same_bits(X, start):
 
 
 def test_two_fits_at_once_are_two_fits_in_turn(X):
-    halves = [X[:55_000], X[55_000:]]
+    halves = [X[:125_000], X[125_000:]]
     assert all(len(Blocks(half, 8).bounds) > 1 for half in halves)
     for n_threads in (1, 2):
         in_turn = [fit(half, n_threads=n_threads) for half in halves]

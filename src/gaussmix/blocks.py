@@ -14,7 +14,7 @@ from gaussmix._core.estep import TILE, Rows
 # components each answers for few rows; a block must hold enough for an update of its second moments.
 EXPONENTIAL = 100
 MANY_BLOCKS = 16
-FEWEST_OPERATIONS = 2.5e7
+FEWEST_OPERATIONS = 5e7
 MOST_OPERATIONS = 3e8
 FEWEST_TILES = 8
 FEWEST_TILES_OF_MANY = 24
