@@ -10,7 +10,7 @@ clusters overlap moderately; with 15 most responsibilities are zero to rounding.
 EM starts from uniform weights, the true means moved by N(0, 0.01) in every feature, and unit covariances.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -23,7 +23,7 @@ class Shape:
     N: int
     D: int
     K: int
-    separation: float = field(default=3.0, compare=False)
+    separation: float = 3.0
 
     def __str__(self):
         return f"{self.N:,} · {self.D} · {self.K}"

@@ -69,3 +69,9 @@ def test_an_unknown_section_is_refused(benchmarks, tmp_path, capsys):
         benchmarks.main(["fulll", "--output", str(tmp_path)])
     assert "fulll" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_shapes_apart_by_separation_alone_have_data_of_their_own(benchmarks):
+    shapes = importlib.import_module("benchmarks.shapes")
+    near, far = (shapes.problem(shapes.Shape(200, 3, 2, separation)).X for separation in (3.0, 15.0))
+    assert far.std() > 1.5 * near.std()
