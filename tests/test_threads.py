@@ -103,8 +103,8 @@ def steps_beside(work):
 @pytest.mark.parametrize("what", ["expect", "evaluate", "allot", "nearest", "approach", "potentials"])
 def test_one_call_into_the_core_lets_others_run(what):
     """A single call of a few tenths of a second: with the GIL held there would be no turn, or a handful as it begins."""
-    n_rows, n_features, n_components = (60_000, 16, 40) if what in ("expect", "evaluate") else (400_000, 16, 40)
-    data = np.random.default_rng(0).normal(size=(n_rows, n_features))
+    n_rows, n_features, n_components = (240_000, 16, 40) if what in ("expect", "evaluate") else (1_600_000, 16, 40)
+    data = np.broadcast_to(np.random.default_rng(0).normal(size=n_features), (n_rows, n_features))
     rows, labels = Rows(data), np.zeros(n_rows, np.int32)
     mixture = random_mixture(np.random.default_rng(0), n_components, n_features)
     the_pass = Pass(Kind.FULL, n_components, n_features, 8)

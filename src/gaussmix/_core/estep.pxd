@@ -19,6 +19,7 @@ cdef extern from "kernels/kernels.h" nogil:
         void *log_p
         double least
         void *weights
+        int sum_only
         const char **pending_row
         void *pending_root
         int *pending_count
@@ -65,6 +66,7 @@ cdef class Workspace:
     cdef readonly Py_ssize_t n_features
     cdef readonly size_t size
     cdef gm_workspace w
+    cdef int n_ones  # the weights are so many ones, then zeros; 0 where they are others
     cdef void *memory[10]
     cdef int n_arrays
     cdef void *zeros(self, Py_ssize_t count, size_t size) except NULL

@@ -274,6 +274,7 @@ cdef class Pass:
         memcpy(statistics.m, self.reference_point, self.n_components * self.n_features * sizeof(double))
         for tile in range(tiles(x)):
             statistics.total_weight += load_tile(self.kernels, x, w, tile * GM_TILE, work)
+            work.w.sum_only = w == NULL and work.w.rows == GM_TILE
             self.log_densities(work)
             statistics.log_likelihood += self.normalized(x, tile * GM_TILE, work)
             self.moments(work, statistics)
@@ -343,6 +344,7 @@ cdef class Pass:
             for tile in range(tiles(x)):
                 start = tile * GM_TILE
                 load_tile(self.kernels, x, NULL, start, work)
+                work.w.sum_only = False
                 self.log_densities(work)
                 if labels is not None and log_p is None and responsibilities is None:
                     self.kernels.largest(&work.w, label, value)
@@ -489,10 +491,13 @@ cdef double load_tile(const gm_kernels *kernels, Rows x, const double *weights, 
     cdef int rows = <int> min(x.n_rows - start, <Py_ssize_t> GM_TILE), lane
     cdef double weight, total = 0
     kernels.load(&work.w, x.data + start * x.stride, x.stride, rows)
+    if weights == NULL and work.n_ones == rows:
+        return rows
     for lane in range(GM_TILE):
         weight = 0 if lane >= rows else 1 if weights == NULL else weights[start + lane]
         store(work.w.weights, lane, weight, work.size)
         total += weight
+    work.n_ones = rows if weights == NULL else 0
     return total
 
 

@@ -32,6 +32,7 @@ typedef struct {
     void *log_p;        /* GM_TILE: ln p(x_n) */
     double least;       /* gamma up to this counts as zero */
     void *weights;      /* GM_TILE: w_n, zero for the samples that fill up */
+    int sum_only;       /* all weights are one, and nobody wants log_p but for its sum */
     /* Rows that wait for an update of second moments, 2 · GM_TILE places for each component. */
     const char **pending_row;
     void *pending_root; /* √(w_n γ_nk) */
@@ -53,8 +54,9 @@ typedef struct {
     /* The same with a diagonal factor of D numbers. */
     void (*density_diag)(gm_workspace *w, ptrdiff_t k, const void *mean, const void *factor, const void *offset, double constant);
 
-    /* From log-densities to responsibilities (5) and log_p, which is natural; returns Σ_n w_n ln p(x_n) (6). *far_rows counts the
-     * samples whose densities have left the range of their number type: they are left out, for the caller to treat. */
+    /* From log-densities to responsibilities (5) and, unless sum_only, log_p, which is natural; returns Σ_n w_n ln p(x_n) (6).
+     * *far_rows tells whether densities of some samples have left the range of their number type: those are left out, for the
+     * caller to treat. */
     double (*normalize)(gm_workspace *w, int *far_rows);
 
     /* Add component k's moments of the tile. Those of few samples may wait in the workspace until `flush`. */

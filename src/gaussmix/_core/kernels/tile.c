@@ -194,16 +194,29 @@ static void density_diag(gm_workspace *w, ptrdiff_t k, const void *mean, const v
     FOR_FEATURES(w->D, density_diag_of, w, k, mean, factor, offset, constant)
 }
 
+/* Σ a b over a tile, in sums that need not wait for each other. */
+INLINE double dot(const real *a, const real *b)
+{
+    double part[8] = {0};
+    for (int n = 0; n < GM_TILE; n += 8)
+        UNROLL for (int i = 0; i < 8; i++)
+            part[i] += (double)a[n + i] * (double)b[n + i];
+    return ((part[0] + part[4]) + (part[1] + part[5])) + ((part[2] + part[6]) + (part[3] + part[7]));
+}
+
 static double normalize(gm_workspace *w, int *far_rows)
 {
     real *gamma = REALS(w->gamma), *log_p = REALS(w->log_p), *scale = REALS(w->scale);
     const real *top = REALS(w->top), *weights = REALS(w->weights);
+    bits near = above(splat(0), splat(FAR));
+    vec sum = splat(0);
     w->least = (double)DEAD;
     for (int n = 0; n < GM_TILE; n += PANEL) {
         vec total[COLUMNS], most[COLUMNS];
         UNROLL for (int c = 0; c < COLUMNS; c++) {
             total[c] = splat(0);
             most[c] = at(top + n + c * W);
+            near &= above(most[c], splat(FAR));
         }
         for (ptrdiff_t k = 0; k < w->K; k++) {
             real *g = gamma + k * GM_TILE + n;
@@ -216,20 +229,27 @@ static double normalize(gm_workspace *w, int *far_rows)
                 total[c] += share[c];
             }
         }
-        UNROLL for (int c = 0; c < COLUMNS; c++) {
-            put(log_p + n + c * W, most[c] * (real)LN2 + log_positive(total[c]));
+        UNROLL for (int c = 0; c < COLUMNS; c++)
             put(scale + n + c * W, at(weights + n + c * W) / total[c]);
+        if (w->sum_only) { /* the totals are from 1 to K, and so one logarithm does for a product of three */
+            sum += (most[0] + most[1] + most[2]) * (real)LN2 + log_positive(total[0] * total[1] * total[2]);
+            continue;
         }
+        UNROLL for (int c = 0; c < COLUMNS; c++)
+            put(log_p + n + c * W, most[c] * (real)LN2 + log_positive(total[c]));
     }
-    double part[4] = {0}; /* sums that need not wait for each other */
     *far_rows = 0;
-    for (int n = 0; n < GM_TILE; n += 4)
-        for (int i = 0; i < 4; i++) {
-            int near = top[n + i] > FAR;
-            part[i] += near ? (double)weights[n + i] * (double)log_p[n + i] : 0;
-            *far_rows += !near && n + i < w->rows;
-        }
-    return (part[0] + part[1]) + (part[2] + part[3]);
+    for (int i = 0; i < W; i++)
+        *far_rows |= !lane_bits(near, i);
+    if (!*far_rows)
+        return w->sum_only ? sum_lanes(sum) : dot(weights, log_p);
+    if (w->sum_only)
+        for (int n = 0; n < GM_TILE; n += W) /* where scale is one over the total */
+            put(log_p + n, at(top + n) * (real)LN2 - log_positive(at(scale + n)));
+    double total = 0;
+    for (int n = 0; n < w->rows; n++)
+        total += top[n] > FAR ? (double)weights[n] * (double)log_p[n] : 0;
+    return total;
 }
 
 /* Up to TINY features: samples along the lanes, all sums in registers. */
