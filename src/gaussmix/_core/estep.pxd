@@ -41,7 +41,7 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*responsibilities)(const gm_workspace *, double *, ptrdiff_t) noexcept nogil
         void (*largest)(const gm_workspace *, int32_t *, double *) noexcept nogil
         void (*distances)(gm_workspace *, const void *) noexcept nogil
-        void (*residual)(const gm_workspace *, int, const void *, double, double *) noexcept nogil
+        void (*residuals)(const gm_workspace *, const int32_t *, const double *, const void *, double *, double *) noexcept nogil
         void (*exps)(void *, ptrdiff_t) noexcept nogil
         void (*logs)(void *, ptrdiff_t) noexcept nogil
 

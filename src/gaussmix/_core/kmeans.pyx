@@ -81,23 +81,22 @@ cdef class Centres:
 
     cdef Py_ssize_t nearest_rows(self, Rows x, const double *weights, int32_t *labels, double *first, double *weight,
                                  double *inertia, Workspace work) noexcept nogil:
-        cdef Py_ssize_t tile, start, offset, moved = 0
+        cdef Py_ssize_t tile, start, moved = 0
         cdef int rows, n
         cdef int32_t label[GM_TILE]
         cdef double half_square[GM_TILE]
-        cdef double w
+        cdef const double *w = NULL
         for tile in range(tiles(x)):
             start = tile * GM_TILE
             rows = self.distances_tile(x, start, work)
             self.kernels.largest(&work.w, label, half_square)
+            if weights != NULL:
+                w = weights + start
             for n in range(rows):
-                w = 1 if weights == NULL else weights[start + n]
-                inertia[0] -= 2 * w * half_square[n]
+                inertia[0] -= 2 * (1 if w == NULL else w[n]) * half_square[n]
                 moved += label[n] != labels[start + n]
                 labels[start + n] = label[n]
-                weight[label[n]] += w
-                offset = <Py_ssize_t> label[n] * self.n_features
-                self.kernels.residual(&work.w, n, self.points + offset * self.size, w, first + offset)
+            self.kernels.residuals(&work.w, label, w, self.points, first, weight)
         return moved
 
     def potentials(self, Rows x not None, const double[::1] weights, const double[::1] closest, double[::1] potential,

@@ -70,8 +70,9 @@ typedef struct {
     void (*largest)(const gm_workspace *w, int32_t *label, double *value);
     /* Row k of gamma: −½ |x − c_k|² for K points. */
     void (*distances)(gm_workspace *w, const void *points);
-    /* Add `weight` times the tile's row n less a point to a sum of D numbers. */
-    void (*residual)(const gm_workspace *w, int n, const void *point, double weight, double *sum);
+    /* Add w_n (x_n − c_k) and w_n of the tile's rows, k the label of each, to `first` (K × D) and `weight` (K); NULL for w_n of one. */
+    void (*residuals)(const gm_workspace *w, const int32_t *label, const double *weights, const void *points, double *first,
+                      double *weight);
 
     /* In place, for tests: 2^x of numbers ≤ 0, ln of positive normal numbers. */
     void (*exps)(void *numbers, ptrdiff_t count);

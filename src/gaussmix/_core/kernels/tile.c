@@ -666,11 +666,24 @@ static void distances(gm_workspace *w, const void *points)
         add_distances(1, w, k, points);
 }
 
-static void residual(const gm_workspace *w, int n, const void *point, double weight, double *sum)
+INLINE void add_residuals(const ptrdiff_t D, const gm_workspace *w, const int32_t *label, const double *weights,
+                          const real *points, double *restrict first, double *restrict weight)
 {
-    const real *x = (const real *)(w->x + n * w->stride), *c = point;
-    for (ptrdiff_t d = 0; d < w->D; d++)
-        sum[d] += weight * ((double)x[d] - (double)c[d]);
+    const char *row = w->x;
+    for (int n = 0; n < w->rows; n++, row += w->stride) {
+        const ptrdiff_t k = label[n];
+        const real *x = (const real *)row, *c = points + k * D;
+        const double share = weights ? weights[n] : 1;
+        weight[k] += share;
+        for (ptrdiff_t d = 0; d < D; d++)
+            first[k * D + d] += share * ((double)x[d] - (double)c[d]);
+    }
+}
+
+static void residuals(const gm_workspace *w, const int32_t *label, const double *weights, const void *points, double *first,
+                      double *weight)
+{
+    FOR_FEATURES(w->D, add_residuals, w, label, weights, points, first, weight)
 }
 
 static void exps(void *numbers, ptrdiff_t count)
@@ -701,7 +714,7 @@ const gm_kernels GM_NAME = {
     .responsibilities = responsibilities,
     .largest = largest,
     .distances = distances,
-    .residual = residual,
+    .residuals = residuals,
     .exps = exps,
     .logs = logs,
 };
