@@ -152,13 +152,12 @@ def allotted_start(passes, allotment, m_step, *, share=False):
     """
     Parameters from given labels or responsibilities: an M step before the first E step.
 
-    Two passes: means, then moments about them.
+    Two passes: means, unless they are known, then moments about them.
 
     Parameters
     ----------
     passes : Passes
-    allotment : callable
-        As for `Passes.allot`.
+    allotment : Allotment
     m_step : MStep
     share : bool
         Whether a component without rows gets half of those of the largest one, so that both are the same; else it is refused.
@@ -172,6 +171,22 @@ def allotted_start(passes, allotment, m_step, *, share=False):
     SingularStart
         Naming the component.
     """
+    centres, donors = (allotment.means, []) if allotment.means is not None else _means(passes, allotment, share)
+
+    def moments(reference):
+        statistics = passes.allot(allotment, reference)
+        _halve(statistics, donors)
+        return statistics
+
+    parameters = Parameters(passes.kind, passes.n_components, passes.blocks.n_features)
+    singular = Moments(moments).maximize(centres, m_step, parameters)
+    if singular >= 0:
+        raise SingularStart.covariance(singular)
+    return parameters
+
+
+def _means(passes, allotment, share):
+    """Every component's mean, and for each one without rows a pair of it and the one that it shares with."""
     blocks = passes.blocks
     first_row = np.asarray(blocks.X[:1], dtype=np.float64)
     some_point = np.repeat(first_row, passes.n_components, axis=0)
@@ -184,18 +199,7 @@ def allotted_start(passes, allotment, m_step, *, share=False):
                                 "or another start")
         donors.append((k, int(np.argmax(statistics.weight))))
         _halve(statistics, donors[-1:])
-    centres = statistics.reference + statistics.first / statistics.weight[:, None]
-
-    def moments(reference):
-        statistics = passes.allot(allotment, reference)
-        _halve(statistics, donors)
-        return statistics
-
-    parameters = Parameters(passes.kind, passes.n_components, blocks.n_features)
-    singular = Moments(moments).maximize(centres, m_step, parameters)
-    if singular >= 0:
-        raise SingularStart.covariance(singular)
-    return parameters
+    return statistics.reference + statistics.first / statistics.weight[:, None], donors
 
 
 def chosen_start(passes, chosen, structure, reg_covar):

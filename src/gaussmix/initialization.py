@@ -1,10 +1,10 @@
 """Where EM starts: k-means++, k-means, random rows, random responsibilities, labels or responsibilities given.
 
-A start is an allotment, which is a function from a block to the labels or responsibilities of its rows, or a choice of rows
-as means (`Chosen`).
+A start is an `Allotment`, the labels or responsibilities of all rows, or a choice of rows as means (`Chosen`).
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from gaussmix._core.kmeans import Centres, Lloyd, Seeding
 # which way), after a quarter of the iterations where components overlap much.
 START_TOLERANCE = 1e-3
 
-__all__ = ["STARTS", "Chosen", "given_labels", "given_responsibilities", "k_means", "k_means_plus_plus"]
+__all__ = ["STARTS", "Allotment", "Chosen", "given_labels", "given_responsibilities", "k_means", "k_means_plus_plus"]
 
 
 class Distances:
@@ -126,8 +126,7 @@ def k_means_plus_plus(blocks, n_components, rng, threads):
     """
     n_candidates = 2 + int(math.log(n_components))
     distances = Distances(blocks, n_candidates, threads)
-    seeding = Seeding(distances, n_candidates)
-    chosen = seeding.choose(rng.random((1, 1)))
+    seeding, chosen = Seeding(distances, n_candidates), []
     while len(chosen) < n_components:
         chosen += seeding.choose(rng.random((min(distances.blocks.at_once, n_components - len(chosen)), n_candidates)))
     return chosen
@@ -158,6 +157,11 @@ def k_means(blocks, centres, threads, *, max_iter=300, tol=1e-4):
     ----------
     Lloyd, "Least squares quantization in PCM", IEEE Transactions on Information Theory 28 (1982).
     """
+    labels, lloyd = _lloyd(blocks, centres, threads, max_iter, tol)
+    return labels, lloyd.centres, lloyd.inertia, lloyd.n_iter
+
+
+def _lloyd(blocks, centres, threads, max_iter, tol):
     distances = Distances(blocks, len(centres), threads)
     labels = np.full(blocks.n_rows, -1, dtype=np.int32)
     lloyd = Lloyd(distances, centres, labels, tol)
@@ -166,7 +170,7 @@ def k_means(blocks, centres, threads, *, max_iter=300, tol=1e-4):
         if lloyd.bereft and not lloyd.ended:
             empty = np.flatnonzero(~(lloyd.weight > 0))
             lloyd.centres[empty] = _farthest(distances, lloyd.points, empty.size)
-    return labels, lloyd.centres, lloyd.inertia, lloyd.n_iter
+    return labels, lloyd
 
 
 def _farthest(distances, centres, count):
@@ -179,14 +183,34 @@ def _farthest(distances, centres, count):
     return _points(blocks, np.argsort(closest)[-count:])
 
 
-def given_labels(labels):
+@dataclass(frozen=True)
+class Allotment:
+    """
+    Labels or responsibilities of all rows, a block at a time.
+
+    Attributes
+    ----------
+    part : callable
+        From the number of a block and its bounds to (labels, None) or (None, responsibilities).
+    means : ndarray, shape (K, D), optional
+        Those of each component's rows, where they are known; each component then has rows.
+    """
+
+    part: Callable
+    means: NDArray[np.float64] | None = None
+
+    def __call__(self, index, start, stop):
+        return self.part(index, start, stop)
+
+
+def given_labels(labels, means=None):
     """The allotment of one label a row: array, shape (N,), int32."""
-    return lambda index, start, stop: (labels[start:stop], None)
+    return Allotment(lambda index, start, stop: (labels[start:stop], None), means)
 
 
 def given_responsibilities(responsibilities):
     """The allotment of given responsibilities: array, shape (N, K), float64."""
-    return lambda index, start, stop: (None, responsibilities[start:stop])
+    return Allotment(lambda index, start, stop: (None, responsibilities[start:stop]))
 
 
 @dataclass(frozen=True)
@@ -222,7 +246,8 @@ def _least_square(points):
 def start_by_k_means(blocks, n_components, rng, threads):
     """k-means from k-means++: each row belongs to its cluster."""
     chosen = k_means_plus_plus(blocks, n_components, rng, threads)
-    return given_labels(k_means(blocks, _points(blocks, chosen), threads, tol=START_TOLERANCE)[0])
+    labels, lloyd = _lloyd(blocks, _points(blocks, chosen), threads, 300, START_TOLERANCE)
+    return given_labels(labels, lloyd.centres if lloyd.weight.all() else None)
 
 
 def start_by_k_means_plus_plus(blocks, n_components, rng, threads):
@@ -270,7 +295,7 @@ def start_by_random_responsibilities(blocks, n_components, rng, threads):
             share = 1 / n_components + (share - 1 / n_components) / np.sqrt(np.maximum(weights, 1))[:, None]
         return None, share
 
-    return allotment
+    return Allotment(allotment)
 
 
 STARTS = {

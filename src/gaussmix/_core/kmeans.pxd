@@ -47,6 +47,7 @@ cdef class Seeding:
     cdef double[::1] closest
     cdef double[::1] masses
     cdef const Py_ssize_t[::1] ends
+    cdef Py_ssize_t n_chosen
     cdef Py_ssize_t[::1] candidates
     cdef double[::1] potential
     cdef Centres points

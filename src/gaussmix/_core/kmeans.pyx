@@ -309,7 +309,7 @@ cdef class Seeding:
         ----------
         uniform : array, shape (n_rows, at most n_candidates), float64
             Random numbers from 0 to 1, one for each candidate of each row to choose. The first row of all is drawn by weight
-            alone, so that one candidate is enough.
+            alone, and has one candidate.
 
         Returns
         -------
@@ -318,12 +318,14 @@ cdef class Seeding:
         if not 1 <= uniform.shape[1] <= self.candidates.shape[0]:
             raise ValueError("there must be a random number for each candidate")
         cdef Py_ssize_t[::1] chosen = np.zeros(uniform.shape[0], dtype=np.intp)
-        cdef Py_ssize_t k, i
+        cdef Py_ssize_t k, i, count
         with nogil:
             for k in range(uniform.shape[0]):
-                for i in range(uniform.shape[1]):
+                count = uniform.shape[1] if self.n_chosen else 1
+                for i in range(count):
                     self.candidates[i] = self.drawn(uniform[k, i])
-                chosen[k] = self.candidates[self.take(uniform.shape[1])]
+                chosen[k] = self.candidates[self.take(count)]
+                self.n_chosen += 1
         return np.asarray(chosen).tolist()
 
     cdef Py_ssize_t drawn(self, double u) noexcept nogil:
