@@ -33,10 +33,13 @@ class _ScikitLearnInterface:
     def em(self, problem, n_iter, structure="full"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # not converged: on purpose
-            gm = self.estimator(problem.shape.K, covariance_type=structure, tol=0, reg_covar=0, max_iter=n_iter,
-                                weights_init=problem.weights, means_init=problem.means,
-                                precisions_init=problem.unit_matrices(structure)).fit(problem.X)
+            gm = self.from_start(problem, n_iter, structure)
         return Outcome(float(gm.lower_bound_) * problem.shape.N, gm.n_iter_)
+
+    def from_start(self, problem, n_iter, structure="full"):
+        return self.estimator(problem.shape.K, covariance_type=structure, tol=0, reg_covar=0, max_iter=n_iter,
+                              weights_init=problem.weights, means_init=problem.means,
+                              precisions_init=problem.unit_matrices(structure)).fit(problem.X)
 
     def default_fit(self, problem, seed):
         with warnings.catch_warnings():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from direct import random_mixture
-from gaussmix._core.linalg import whiten
+from gaussmix._core.linalg import gram, whiten
 from gaussmix._core.parameters import Kind, Parameters
 
 EPSILON = np.finfo(float).eps
@@ -23,6 +23,15 @@ def test_the_inverse_factor_whitens(n):
     np.testing.assert_allclose(inverse, np.linalg.inv(np.linalg.cholesky(sigma)), rtol=1e-10, atol=1e-12)
     sign, expected = np.linalg.slogdet(sigma)
     assert sign == 1 and 2 * half_log_determinant == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 2, 15, 16, 17, 63, 64, 65, 100, 257])
+def test_gram_is_the_product_of_the_transpose_and_the_matrix(n):
+    lower = np.tril(np.random.default_rng(n).normal(size=(3, n, n)))
+    np.testing.assert_allclose(gram(lower), np.einsum("kti,ktj->kij", lower, lower), rtol=0, atol=1e-13 * n)
+    assert gram(np.zeros((0, n, n))).shape == (0, n, n)
+    with pytest.raises(ValueError, match="square"):
+        gram(np.zeros((1, n, n + 1)))
 
 
 def test_only_the_lower_triangle_is_read_and_nothing_written():

@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import linalg
 
+from gaussmix._core.linalg import gram
 from gaussmix.blocks import LARGEST, Blocks, as_table, as_weights, block_bounds, check_finite
 from gaussmix.collapse import effective_rows, spurious_components
 from gaussmix.em import Passes, SingularStart, allotted_start, chosen_start, feature_variances, maximize_likelihood
@@ -406,8 +406,8 @@ class GaussianMixture(Estimator):
         if structure_named(self.covariance_type).kind == Kind.DIAG:
             return self._mixture_with(1 / roots**2)
         roots = roots.reshape(-1, *roots.shape[-2:])
-        halves = [linalg.solve_triangular(root, np.eye(len(root))) for root in roots]
-        return self._mixture_with(np.array([half.T @ half for half in halves]))
+        halves = np.linalg.inv(np.triu(roots))
+        return self._mixture_with(np.matmul(np.swapaxes(halves, 1, 2), halves))
 
     def _mixture_with(self, covariances):
         """A mixture of the public weights and means, and covariances in the public shape or the structure's."""
@@ -660,4 +660,4 @@ def _precisions(parameters):
     factors = parameters.factors
     if parameters.kind == Kind.DIAG:
         return factors, factors**2
-    return np.swapaxes(factors, 1, 2).copy(), np.matmul(np.swapaxes(factors, 1, 2), factors)
+    return np.swapaxes(factors, 1, 2).copy(), gram(factors)

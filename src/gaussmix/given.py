@@ -1,8 +1,8 @@
 """What a user gives EM to start from: labels or responsibilities, weights, means and precisions; checked."""
 
 import numpy as np
-from scipy import linalg
 
+from gaussmix._core.linalg import gram, whiten
 from gaussmix.exceptions import InvalidParameterError, in_use
 from gaussmix.initialization import STARTS, given_labels, given_responsibilities
 from gaussmix.statistics import Kind
@@ -124,23 +124,21 @@ def _covariances(precisions, structure, n_components, n_features):
         if not (array > 0).all():
             k = int(np.argwhere(~(array > 0))[0][0])
             raise ValueError(f"precisions_init must be positive, but precisions_init[{k}] is {array[k]}")
-        with np.errstate(over="ignore"):  # as in _inverse
+        with np.errstate(over="ignore"):  # what is not finite is refused when it is factorized
             return 1 / (array[:, None] if array.ndim == 1 else array)
-    return np.array([_inverse(precision, f"[{k}]" if array.ndim == 3 else "")
-                     for k, precision in enumerate(array.reshape(-1, n_features, n_features))])
+    factors = [_factor(precision, f"[{k}]" if array.ndim == 3 else "")
+               for k, precision in enumerate(array.reshape(-1, n_features, n_features))]
+    return gram(np.array(factors))
 
 
-def _inverse(precision, which):
-    """The covariance of a precision matrix."""
+def _factor(precision, which):
+    """L⁻¹ of a precision matrix L Lᵀ."""
     try:
         if not np.allclose(precision, precision.T):
-            raise linalg.LinAlgError
-        root = linalg.cholesky(precision, lower=True)
-    except linalg.LinAlgError:
+            raise ValueError
+        return whiten(precision)[0]
+    except ValueError:
         raise ValueError(f"precisions_init{which} must be symmetric and positive definite") from None
-    half = linalg.solve_triangular(root, np.eye(len(root)), lower=True)
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused when it is factorized
-        return half.T @ half
 
 
 def _array(name, value, shape):

@@ -189,3 +189,41 @@ def whiten(covariance):
     if invert_lower(&view[0, 0], n) != 0:
         raise MemoryError("no memory to invert a matrix of order %d" % n)
     return result, half
+
+
+def gram(const double[:, :, ::1] lower not None):
+    """
+    Wᵀ W of lower triangular matrices: a precision from the inverse of a covariance's Cholesky factor, or the other way round.
+
+    Parameters
+    ----------
+    lower : array, shape (K, D, D), float64
+
+    Returns
+    -------
+    ndarray, shape (K, D, D)
+
+    Examples
+    --------
+    >>> gram(np.array([[[1.0, 0.0], [2.0, 3.0]]]))
+    array([[[5., 6.],
+            [6., 9.]]])
+    """
+    upper = np.array(np.swapaxes(lower, 1, 2), order="C")
+    result = np.zeros_like(upper)
+    cdef Py_ssize_t n = lower.shape[1], k, i, j, first, i_block, j_block
+    if lower.shape[2] != n:
+        raise ValueError("the matrices must be square, not of shape %s" % (upper.shape[1:],))
+    if n > INT_MAX:
+        raise MemoryError("matrices of order %d are too large" % n)
+    cdef double[:, :, ::1] w = upper, sums = result
+    with nogil:
+        for k in range(lower.shape[0]):
+            for i_block in range(steps(0, n, BLOCK)):
+                i = i_block * BLOCK
+                for j_block in range(steps(0, n, DEPTH)):
+                    j = j_block * DEPTH
+                    first = max(i, j)  # before, one of the two is zero
+                    multiply_add(b'T', &w[k, j, first], &w[k, i, first], &sums[k, i, j], min(n - j, <Py_ssize_t> DEPTH),
+                                 min(n - i, <Py_ssize_t> BLOCK), n - first, n, n, 1)
+    return result
