@@ -57,7 +57,8 @@ def block_bounds(n_rows, n_features, n_components, operations=operations_of_row)
     Returns
     -------
     list of (int, int)
-        Half-open ranges of rows, of equal length up to a tile, in order.
+        Half-open ranges of rows, in order; of equal length up to a tile, but those of the last quarter a quarter as long, so that
+        no thread has to wait long for another one's last block.
 
     Examples
     --------
@@ -71,7 +72,10 @@ def block_bounds(n_rows, n_features, n_components, operations=operations_of_row)
     n_blocks = max(1, -(-n_rows // most))
     tiles = -(-n_rows // (n_blocks * TILE))
     step = max(tiles, 1) * TILE
-    return [(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
+    short = max(step // (4 * TILE) * TILE, min(fewest, step))
+    last_quarter = (n_blocks - n_blocks // 4) * step
+    starts = [*range(0, min(last_quarter, n_rows), step), *range(last_quarter, n_rows, short)]
+    return list(zip(starts, [*starts[1:], n_rows]))
 
 
 class Blocks:
