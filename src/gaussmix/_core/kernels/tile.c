@@ -34,6 +34,8 @@ enum {
     PANEL = COLUMNS * W,
     PANELS = GM_TILE / PANEL,
     TINY = 4, /* features: 10 second moments, 4 first and the weight fill the registers of AVX2 */
+    CACHED = 1 << 18, /* bytes of factors that stay in the second-level cache beside a tile */
+    AHEAD = 1 << 15, /* bytes of a factor up to which the next one is asked for while one is in use */
     BAND = 3, /* features: 6 second moments, 3 first, and what they are made from fill them without overflowing */
     WIDE = W >= 8 ? 16 : 40, /* features from which lanes are theirs; measured: the more lanes, the dearer to add them up */
 };
@@ -135,6 +137,8 @@ INLINE void density_full_of(const ptrdiff_t D, gm_workspace *w, ptrdiff_t k, con
                             const real *offset, double constant)
 {
     real *r = REALS(w->scratch);
+    const ptrdiff_t size = D * D * (ptrdiff_t)sizeof(real), part = size / PANELS;
+    const int streams = size <= AHEAD && size * w->K > CACHED;
     for (int g = 0; g < PANELS; g++) {
         const real *x = REALS(w->panels) + g * D * PANEL;
         vec square[COLUMNS];
@@ -145,6 +149,8 @@ INLINE void density_full_of(const ptrdiff_t D, gm_workspace *w, ptrdiff_t k, con
             UNROLL for (int c = 0; c < COLUMNS; c++)
                 put(r + d * PANEL + c * W, at(x + d * PANEL + c * W) - m);
         }
+        for (ptrdiff_t i = 0; streams && i < part; i += 64) /* of the next component's factor, which may be where none is */
+            PREFETCH((const void *)((uintptr_t)factor + (uintptr_t)(size + g * part + i)));
         ptrdiff_t i = 0;
         for (; i + R <= D; i += R)
             add_whitened(R, factor, D, i, r, offset, square);

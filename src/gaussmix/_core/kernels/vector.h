@@ -31,6 +31,8 @@ typedef GM_BITS word; /* an unsigned integer as wide as a real */
  * not kept in registers that the sums are to have. */
 #define FORGET(p) __asm__("" : "+r"(p))
 
+#define PREFETCH(p) __builtin_prefetch(p, 0, 2)
+
 typedef real vec __attribute__((vector_size(GM_VECTOR)));
 typedef real vec_anywhere __attribute__((vector_size(GM_VECTOR), aligned(sizeof(real)), may_alias));
 typedef word bits __attribute__((vector_size(GM_VECTOR)));
@@ -90,6 +92,7 @@ INLINE word lane_bits(bits b, int i) { return b[i]; }
 #define INLINE static inline
 #define UNROLL
 #define FORGET(p) (void)0
+#define PREFETCH(p) (void)0
 
 typedef real vec;
 typedef word bits;
