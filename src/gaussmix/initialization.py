@@ -127,8 +127,12 @@ def k_means_plus_plus(blocks, n_components, rng, threads):
     n_candidates = 2 + int(math.log(n_components))
     distances = Distances(blocks, n_candidates, threads)
     seeding, chosen = Seeding(distances, n_candidates), []
+    uniform = np.full((1, n_candidates), rng.random())  # for the first row, of which there is one candidate
     while len(chosen) < n_components:
-        chosen += seeding.choose(rng.random((min(distances.blocks.at_once, n_components - len(chosen)), n_candidates)))
+        wanted = min(distances.blocks.at_once, n_components - len(chosen))
+        uniform = np.concatenate([uniform, rng.random((wanted - len(uniform), n_candidates))])
+        chosen += seeding.choose(uniform)
+        uniform = uniform[:0]
     return chosen
 
 
