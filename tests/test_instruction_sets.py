@@ -134,7 +134,7 @@ for width in (2, 300):
     for options in (start if width == 300 else {}), {}, dict(covariance_type="tied"), dict(covariance_type="diag", n_init=2):
         gm = GaussianMixture(2, max_iter=2, random_state=0, **options).fit(X[:, :width])
         gm.predict(X[:, :width]), gm.score(X[:, :width]), gm.bic(X[:, :width])
-small = GaussianMixture(2, max_iter=2, means_init=X[:2, :2], precisions_init=[np.eye(2), np.eye(2)]).fit(X[:, :2])
+GaussianMixture(2, max_iter=2, means_init=X[:2, :2], precisions_init=[np.eye(2), np.eye(2)]).fit(X[:, :2])
 print(others()[1] - before)
 """
 

@@ -41,7 +41,8 @@ class Spurious:
     held: bool
 
     def __str__(self):
-        rows = f"component {self.component} sits on {self.rows:.3g} rows"
+        count = f"{self.rows:.3g}"
+        rows = f"component {self.component} sits on {count} row{'' if count == '1' else 's'}"
         if self.held:
             return f"{rows} and is kept from being singular by reg_covar alone, or by rounding"
         return f"{rows} and is {1 / self.ratio:.2g} times narrower (in variance) than the average component in one direction"

@@ -406,7 +406,10 @@ class GaussianMixture(Estimator):
         if structure_named(self.covariance_type).kind == Kind.DIAG:
             return self._mixture_with(1 / roots**2)
         roots = roots.reshape(-1, *roots.shape[-2:])
-        halves = np.linalg.inv(np.triu(roots))
+        try:
+            halves = np.linalg.inv(np.triu(roots))
+        except np.linalg.LinAlgError:
+            raise ValueError("precisions_cholesky_ holds a singular matrix: no number on a diagonal may be zero") from None
         return self._mixture_with(np.matmul(np.swapaxes(halves, 1, 2), halves))
 
     def _mixture_with(self, covariances):

@@ -161,11 +161,11 @@ def k_means(blocks, centres, threads, *, max_iter=300, tol=1e-4):
     ----------
     Lloyd, "Least squares quantization in PCM", IEEE Transactions on Information Theory 28 (1982).
     """
-    labels, lloyd = _lloyd(blocks, centres, threads, max_iter, tol)
+    labels, lloyd = _lloyd(blocks, centres, threads, max_iter=max_iter, tol=tol)
     return labels, lloyd.centres, lloyd.inertia, lloyd.n_iter
 
 
-def _lloyd(blocks, centres, threads, max_iter, tol):
+def _lloyd(blocks, centres, threads, *, tol, max_iter=300):
     distances = Distances(blocks, len(centres), threads)
     labels = np.full(blocks.n_rows, -1, dtype=np.int32)
     lloyd = Lloyd(distances, centres, labels, tol)
@@ -250,7 +250,7 @@ def _least_square(points):
 def start_by_k_means(blocks, n_components, rng, threads):
     """k-means from k-means++: each row belongs to its cluster."""
     chosen = k_means_plus_plus(blocks, n_components, rng, threads)
-    labels, lloyd = _lloyd(blocks, _points(blocks, chosen), threads, 300, START_TOLERANCE)
+    labels, lloyd = _lloyd(blocks, _points(blocks, chosen), threads, tol=START_TOLERANCE)
     return given_labels(labels, lloyd.centres if lloyd.weight.all() else None)
 
 

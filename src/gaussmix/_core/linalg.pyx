@@ -203,6 +203,11 @@ def gram(const double[:, :, ::1] lower not None):
     -------
     ndarray, shape (K, D, D)
 
+    Raises
+    ------
+    ValueError
+        Where the matrices are not square.
+
     Examples
     --------
     >>> gram(np.array([[[1.0, 0.0], [2.0, 3.0]]]))
