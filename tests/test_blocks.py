@@ -31,7 +31,7 @@ def test_bounds_cover_all_rows_once(n_rows, shape):
 def test_many_blocks_are_one(start, covariance_type, monkeypatch):
     """The same fit whether the rows come in one block or in eleven."""
     rng = np.random.default_rng(0)
-    X, weights = rng.normal(size=(1000, 3)) + 6 * rng.integers(0, 3, size=(1000, 1)), rng.integers(0, 3, size=1000)
+    X, weights = rng.normal(size=(2000, 3)) + 6 * rng.integers(0, 3, size=(2000, 1)), rng.integers(0, 3, size=2000)
     models = []
     for n_blocks in (1, 11):
         assert len(Blocks(X, 3).bounds) == n_blocks

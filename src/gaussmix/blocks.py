@@ -16,9 +16,9 @@ EXPONENTIAL = 100
 MANY_BLOCKS = 16
 FEWEST_OPERATIONS = 5e7
 MOST_OPERATIONS = 3e8
-FEWEST_TILES = 8
-FEWEST_TILES_OF_MANY = 24
-MOST_ROWS = 682 * TILE
+FEWEST_TILES = 4
+FEWEST_TILES_OF_MANY = 12
+MOST_ROWS = 341 * TILE
 MOST_RESPONSIBILITIES = 2**20  # of one block, where they are given or asked for
 
 # A loop over a single block returns to Python after some ten milliseconds; passes over a few rows take more than their operations.
@@ -67,7 +67,7 @@ def block_bounds(n_rows, n_features, n_components, operations=operations_of_row)
     """
     row = operations(n_features, n_components)
     wanted = min(max(n_rows * row / MANY_BLOCKS, FEWEST_OPERATIONS), MOST_OPERATIONS)
-    fewest = TILE * min(max(n_components // 8, FEWEST_TILES), FEWEST_TILES_OF_MANY)
+    fewest = TILE * min(max(n_components // 16, FEWEST_TILES), FEWEST_TILES_OF_MANY)
     most = int(max(min(wanted / row, MOST_RESPONSIBILITIES / n_components, MOST_ROWS), fewest))
     n_blocks = max(1, -(-n_rows // most))
     tiles = -(-n_rows // (n_blocks * TILE))

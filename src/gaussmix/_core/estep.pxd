@@ -11,6 +11,7 @@ cdef extern from "kernels/kernels.h" nogil:
     ctypedef struct gm_workspace:
         ptrdiff_t D, K
         int rows
+        int padded
         void *panels
         void *scratch
         void *gamma

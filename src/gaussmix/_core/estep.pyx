@@ -274,7 +274,7 @@ cdef class Pass:
         memcpy(statistics.m, self.reference_point, self.n_components * self.n_features * sizeof(double))
         for tile in range(tiles(x)):
             statistics.total_weight += load_tile(self.kernels, x, w, tile * GM_TILE, work)
-            work.w.sum_only = w == NULL and work.w.rows == GM_TILE
+            work.w.sum_only = w == NULL and work.w.rows == work.w.padded
             self.log_densities(work)
             statistics.log_likelihood += self.normalized(x, tile * GM_TILE, work)
             self.moments(work, statistics)
@@ -493,7 +493,7 @@ cdef double load_tile(const gm_kernels *kernels, Rows x, const double *weights, 
     kernels.load(&work.w, x.data + start * x.stride, x.stride, rows)
     if weights == NULL and work.n_ones == rows:
         return rows
-    for lane in range(GM_TILE):
+    for lane in range(work.w.padded):
         weight = 0 if lane >= rows else 1 if weights == NULL else weights[start + lane]
         store(work.w.weights, lane, weight, work.size)
         total += weight

@@ -1,8 +1,8 @@
 /* The innermost loops: what is done to one tile of rows, for one number type and one instruction set.
  *
- * A tile is GM_TILE rows. The E step wants samples along the vector lanes, so a tile is first transposed into panels: panel g
+ * A tile is up to GM_TILE rows. The E step wants samples along the vector lanes, so a tile is first transposed into panels: panel g
  * holds x[d][lane] for every feature d, for as many samples as one register tile takes, and the tile's panels follow each
- * other. A tile with fewer rows is filled up with copies of its last row, which take part with weight zero.
+ * other. The last panel is filled up with copies of the last row, which take part with weight zero.
  *
  * `void *` stands for float * or double *: there is a table for each; sums are double always.
  */
@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 /* A multiple of every panel width, and small enough that a tile of a hundred features stays in the second-level cache. */
-#define GM_TILE 96
+#define GM_TILE 192
 
 /* No panel has more samples, or more features in the M step. */
 #define GM_WIDEST_PANEL 48
@@ -22,6 +22,7 @@
 typedef struct {
     ptrdiff_t D, K;
     int rows;           /* how many samples of the tile are rows */
+    int padded;         /* how many stand in its panels */
     const char *x;      /* the first row, and the distance between rows in bytes */
     ptrdiff_t stride;
     void *panels;       /* D × GM_TILE: the tile, transposed */

@@ -37,7 +37,7 @@ enum {
     CACHED = 1 << 18, /* bytes of factors that stay in the second-level cache beside a tile */
     AHEAD = 1 << 15, /* bytes of a factor up to which the next one is asked for while one is in use */
     BAND = 3, /* features: 6 second moments, 3 first, and what they are made from fill them without overflowing */
-    WIDE = W >= 8 ? 16 : 40, /* features from which lanes are theirs; measured: the more lanes, the dearer to add them up */
+    WIDE = W > 8 ? 16 : 100, /* features from which lanes are theirs; measured: the more lanes, the dearer to add them up */
 };
 
 /* What keeps every loop inside its memory. */
@@ -52,9 +52,12 @@ _Static_assert(PANEL <= GM_WIDEST_PANEL && PANEL % R == 0 && GM_TILE % PANEL == 
 
 #define REALS(p) ((real *)(p))
 
+/* So many samples, and the copies of the last that fill up its panel. */
+INLINE int padded(int rows) { return (rows + PANEL - 1) / PANEL * PANEL; }
+
 INLINE void load_rows(const ptrdiff_t D, real *panels, const char *x, ptrdiff_t stride, int rows)
 {
-    for (int n = 0; n < GM_TILE; n += W) {
+    for (int n = 0; n < padded(rows); n += W) {
         real *column = panels + n / PANEL * D * PANEL + n % PANEL;
         const real *row[W];
         for (int i = 0; i < W; i++)
@@ -83,6 +86,7 @@ static void load(gm_workspace *w, const char *x, ptrdiff_t stride, int rows)
     w->x = x;
     w->stride = stride;
     w->rows = rows;
+    w->padded = padded(rows);
     FOR_FEATURES(w->D, load_rows, w->panels, x, stride, rows)
 }
 
@@ -139,7 +143,7 @@ INLINE void density_full_of(const ptrdiff_t D, gm_workspace *w, ptrdiff_t k, con
     real *r = REALS(w->scratch);
     const ptrdiff_t size = D * D * (ptrdiff_t)sizeof(real), part = size / PANELS;
     const int streams = size <= AHEAD && size * w->K > CACHED;
-    for (int g = 0; g < PANELS; g++) {
+    for (int g = 0; g * PANEL < w->padded; g++) {
         const real *x = REALS(w->panels) + g * D * PANEL;
         vec square[COLUMNS];
         UNROLL for (int c = 0; c < COLUMNS; c++)
@@ -175,7 +179,7 @@ static void density_full(gm_workspace *w, ptrdiff_t k, const void *mean, const v
 INLINE void density_diag_of(const ptrdiff_t D, gm_workspace *w, ptrdiff_t k, const real *mean, const real *factor,
                             const real *offset, double constant)
 {
-    for (int g = 0; g < PANELS; g++) {
+    for (int g = 0; g * PANEL < w->padded; g++) {
         const real *x = REALS(w->panels) + g * D * PANEL;
         vec square[2][COLUMNS]; /* of even and odd features, that one sum need not wait for the other */
         UNROLL for (int c = 0; c < COLUMNS; c++)
@@ -200,13 +204,16 @@ static void density_diag(gm_workspace *w, ptrdiff_t k, const void *mean, const v
     FOR_FEATURES(w->D, density_diag_of, w, k, mean, factor, offset, constant)
 }
 
-/* Σ a b over a tile, in sums that need not wait for each other. */
-INLINE double dot(const real *a, const real *b)
+/* Σ a b, in sums that need not wait for each other. */
+INLINE double dot(int count, const real *a, const real *b)
 {
     double part[8] = {0};
-    for (int n = 0; n < GM_TILE; n += 8)
+    int n = 0;
+    for (; n + 8 <= count; n += 8)
         UNROLL for (int i = 0; i < 8; i++)
             part[i] += (double)a[n + i] * (double)b[n + i];
+    for (; n < count; n++)
+        part[n % 8] += (double)a[n] * (double)b[n];
     return ((part[0] + part[4]) + (part[1] + part[5])) + ((part[2] + part[6]) + (part[3] + part[7]));
 }
 
@@ -217,7 +224,7 @@ static double normalize(gm_workspace *w, int *far_rows)
     bits near = above(splat(0), splat(FAR));
     vec sum = splat(0);
     w->least = (double)DEAD;
-    for (int n = 0; n < GM_TILE; n += PANEL) {
+    for (int n = 0; n < w->padded; n += PANEL) {
         vec total[COLUMNS], most[COLUMNS];
         UNROLL for (int c = 0; c < COLUMNS; c++) {
             total[c] = splat(0);
@@ -248,9 +255,9 @@ static double normalize(gm_workspace *w, int *far_rows)
     for (int i = 0; i < W; i++)
         *far_rows |= !lane_bits(near, i);
     if (!*far_rows)
-        return w->sum_only ? sum_lanes(sum) : dot(weights, log_p);
+        return w->sum_only ? sum_lanes(sum) : dot(w->rows, weights, log_p);
     if (w->sum_only)
-        for (int n = 0; n < GM_TILE; n += W) /* where scale is one over the total */
+        for (int n = 0; n < w->padded; n += W) /* where scale is one over the total */
             put(log_p + n, at(top + n) * (real)LN2 - log_positive(at(scale + n)));
     double total = 0;
     for (int n = 0; n < w->rows; n++)
@@ -268,7 +275,7 @@ INLINE void moments_tiny(const int D, gm_workspace *w, ptrdiff_t k, const gm_sum
         UNROLL for (int j = 0; j <= i; j++)
             second[i][j] = splat(0);
     }
-    for (int g = 0; g < PANELS; g++) {
+    for (int g = 0; g * PANEL < w->padded; g++) {
         const real *x = REALS(w->panels) + g * D * PANEL;
         UNROLL for (int c = 0; c < COLUMNS; c++) {
             int n = g * PANEL + c * W;
@@ -317,6 +324,9 @@ INLINE void add_piece(const int vectors, const real *rows, int count, ptrdiff_t 
         UNROLL for (int q = 0; q < R; q++)
             UNROLL for (int c = 0; c < vectors; c++)
                 sum[h][q][c] = splat(0);
+    UNROLL for (int q = 0; q < R; q++) /* of these sums, which are seldom in a cache, while the samples are added */
+        UNROLL for (int i = 0; i <= vectors * W * (int)sizeof(double) / 64; i++)
+            PREFETCH((const void *)((uintptr_t)second + (uintptr_t)(((i0 + q) * D + j0) * (ptrdiff_t)sizeof(double) + i * 64)));
     int n = 0;
     for (; n + ways <= count; n += ways)
         UNROLL for (int h = 0; h < ways; h++) {
@@ -396,7 +406,7 @@ INLINE int live_shares(const gm_workspace *w, ptrdiff_t k, real *share, const gm
     const real *gamma = REALS(w->gamma) + k * GM_TILE, *scale = REALS(w->scale);
     vec weight = splat(0);
     bits live = above(splat(0), splat(0));
-    for (int n = 0; n < GM_TILE; n += W) {
+    for (int n = 0; n < w->padded; n += W) {
         bits counts = above(at(gamma + n), splat((real)w->least));
         vec v = as_vec(as_bits(at(gamma + n) * at(scale + n)) & counts);
         live -= counts;
@@ -466,7 +476,7 @@ INLINE void add_corner(const int rows, const int before, const int behind, const
         UNROLL for (int j = 0; j <= i; j++)
             second[i][j] = splat(0);
     }
-    for (int g = 0; g < PANELS; g++) {
+    for (int g = 0; g * PANEL < w->padded; g++) {
         const real *x = REALS(w->panels) + (g * D + i0) * PANEL;
         UNROLL for (int c = 0; c < COLUMNS; c++) {
             int n = g * PANEL + c * W;
@@ -492,14 +502,14 @@ INLINE void add_corner(const int rows, const int before, const int behind, const
 }
 
 /* Second moments of the BAND features at i0, whose γ r are p, with `columns` features from j0 on. */
-INLINE void add_rectangle(const int columns, ptrdiff_t i0, ptrdiff_t j0, ptrdiff_t D, const real *r, const real *p, double *second)
+INLINE void add_rectangle(const int columns, int samples, ptrdiff_t i0, ptrdiff_t j0, ptrdiff_t D, const real *r, const real *p, double *second)
 {
     vec sum[BAND][4];
     UNROLL for (int i = 0; i < BAND; i++)
         UNROLL for (int j = 0; j < columns; j++)
             sum[i][j] = splat(0);
     r += j0 * GM_TILE;
-    for (int n = 0; n < GM_TILE; n += W) {
+    for (int n = 0; n < samples; n += W) {
         vec y[BAND];
         UNROLL for (int i = 0; i < BAND; i++)
             y[i] = at(p + i * GM_TILE + n);
@@ -525,19 +535,21 @@ static void moments_bands(gm_workspace *w, const real *share, const gm_sums *s)
     default: add_corner(3, 0, 1, w, share, m, 0, r, p, s);
     }
     for (; i0 < D; i0 += BAND) {
+        for (ptrdiff_t i = 0; i < BAND * D * (ptrdiff_t)sizeof(double); i += 64)
+            PREFETCH((const void *)((uintptr_t)s->second + (uintptr_t)((i0 + BAND) * D * (ptrdiff_t)sizeof(double) + i)));
         if (i0 + BAND < D)
             add_corner(BAND, 1, 1, w, share, m, i0, r, p, s);
         else
             add_corner(BAND, 1, 0, w, share, m, i0, r, p, s);
         ptrdiff_t j0 = 0;
         for (; i0 - j0 >= 6 || i0 - j0 == 4; j0 += 4)
-            add_rectangle(4, i0, j0, D, r, p, s->second);
+            add_rectangle(4, w->padded, i0, j0, D, r, p, s->second);
         for (; i0 - j0 >= 3; j0 += 3)
-            add_rectangle(3, i0, j0, D, r, p, s->second);
+            add_rectangle(3, w->padded, i0, j0, D, r, p, s->second);
         if (i0 - j0 == 2)
-            add_rectangle(2, i0, j0, D, r, p, s->second);
+            add_rectangle(2, w->padded, i0, j0, D, r, p, s->second);
         else if (i0 - j0 == 1)
-            add_rectangle(1, i0, j0, D, r, p, s->second);
+            add_rectangle(1, w->padded, i0, j0, D, r, p, s->second);
     }
 }
 
@@ -551,7 +563,7 @@ static void moments_full(gm_workspace *w, ptrdiff_t k, const gm_sums *s)
     }
     real share[GM_TILE];
     int live = live_shares(w, k, share, s);
-    if (live * 2 <= GM_TILE)
+    if (live * 2 <= w->padded)
         moments_sparse(w, k, share, s);
     else if (w->D < WIDE)
         moments_bands(w, share, s);
@@ -567,7 +579,7 @@ INLINE void add_variances(const int count, const gm_workspace *w, const real *sh
         mean[i] = splat(((const real *)s->reference)[d + i]);
         first[i] = second[i] = splat(0);
     }
-    for (int g = 0; g < PANELS; g++) {
+    for (int g = 0; g * PANEL < w->padded; g++) {
         const real *x = REALS(w->panels) + (g * w->D + d) * PANEL;
         UNROLL for (int c = 0; c < COLUMNS; c++) {
             vec weight = at(share + g * PANEL + c * W);
@@ -610,7 +622,7 @@ static void responsibilities(const gm_workspace *w, double *out, ptrdiff_t strid
 static void largest(const gm_workspace *w, int32_t *label, double *value)
 {
     const real *gamma = REALS(w->gamma);
-    for (int n = 0; n < GM_TILE; n += PANEL) {
+    for (int n = 0; n < w->padded; n += PANEL) {
         vec best[COLUMNS];
         bits which[COLUMNS];
         UNROLL for (int c = 0; c < COLUMNS; c++) {
@@ -636,7 +648,7 @@ static void largest(const gm_workspace *w, int32_t *label, double *value)
 INLINE void add_distances(const int count, gm_workspace *w, ptrdiff_t k, const real *points)
 {
     const ptrdiff_t D = w->D;
-    for (int g = 0; g < PANELS; g++) {
+    for (int g = 0; g * PANEL < w->padded; g++) {
         const real *x = REALS(w->panels) + g * D * PANEL;
         vec square[3][COLUMNS];
         UNROLL for (int q = 0; q < count; q++)
