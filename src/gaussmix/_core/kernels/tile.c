@@ -106,9 +106,10 @@ INLINE void put_log_densities(gm_workspace *w, ptrdiff_t k, int n, const vec *sq
         put(top + c * W, value[c]);
 }
 
-/* Rows i0 … i0 + rows − 1 of the whitened residual, squared and added; i0 columns, then a triangle. */
-INLINE void add_whitened(const int rows, const real *factor, ptrdiff_t D, ptrdiff_t i0, const real *r, const real *offset,
-                         vec *square)
+/* Rows i0 … i0 + rows − 1 of the whitened residual, squared and added; i0 columns, then a triangle. The residuals of the triangle's
+ * features are taken on the way, and left in r for the rows behind. */
+INLINE void add_whitened(const int rows, const real *factor, ptrdiff_t D, ptrdiff_t i0, const real *panel, const real *mean, real *r,
+                         const real *offset, vec *square)
 {
     vec y[R][COLUMNS];
     const real *l = factor + i0 * D;
@@ -127,7 +128,7 @@ INLINE void add_whitened(const int rows, const real *factor, ptrdiff_t D, ptrdif
     UNROLL for (int j = 0; j < rows; j++) {
         vec x[COLUMNS];
         UNROLL for (int c = 0; c < COLUMNS; c++)
-            x[c] = at(r + (i0 + j) * PANEL + c * W);
+            put(r + (i0 + j) * PANEL + c * W, x[c] = at(panel + (i0 + j) * PANEL + c * W) - mean[i0 + j]);
         UNROLL for (int q = j; q < rows; q++)
             UNROLL for (int c = 0; c < COLUMNS; c++)
                 y[q][c] += l[q * D + i0 + j] * x[c];
@@ -148,25 +149,20 @@ INLINE void density_full_of(const ptrdiff_t D, gm_workspace *w, ptrdiff_t k, con
         vec square[COLUMNS];
         UNROLL for (int c = 0; c < COLUMNS; c++)
             square[c] = splat(0);
-        for (ptrdiff_t d = 0; d < D; d++) {
-            vec m = splat(mean[d]);
-            UNROLL for (int c = 0; c < COLUMNS; c++)
-                put(r + d * PANEL + c * W, at(x + d * PANEL + c * W) - m);
-        }
         for (ptrdiff_t i = 0; streams && i < part; i += 64) /* of the next component's factor, which may be where none is */
             PREFETCH((const void *)((uintptr_t)factor + (uintptr_t)(size + g * part + i)));
-        ptrdiff_t i = 0;
-        for (; i + R <= D; i += R)
-            add_whitened(R, factor, D, i, r, offset, square);
-        if (R > 4 && D - i >= 4) {
-            add_whitened(R > 4 ? 4 : R, factor, D, i, r, offset, square);
+        ptrdiff_t i = R > 4 ? D % 4 : D % R; /* the short piece first, where there are no columns before it */
+        switch (i) {
+        case 3: add_whitened(R > 3 ? 3 : 2, factor, D, 0, x, mean, r, offset, square); break;
+        case 2: add_whitened(2, factor, D, 0, x, mean, r, offset, square); break;
+        case 1: add_whitened(1, factor, D, 0, x, mean, r, offset, square); break;
+        }
+        if (R > 4 && D % R >= 4) {
+            add_whitened(R > 4 ? 4 : R, factor, D, i, x, mean, r, offset, square);
             i += 4;
         }
-        switch (D - i) {
-        case 3: add_whitened(R > 3 ? 3 : R, factor, D, i, r, offset, square); break;
-        case 2: add_whitened(2, factor, D, i, r, offset, square); break;
-        case 1: add_whitened(1, factor, D, i, r, offset, square); break;
-        }
+        for (; i + R <= D; i += R)
+            add_whitened(R, factor, D, i, x, mean, r, offset, square);
         put_log_densities(w, k, g * PANEL, square, constant);
     }
 }
