@@ -1,4 +1,4 @@
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, uint64_t
 from gaussmix._core.parameters cimport Kind, Parameters
 from gaussmix._core.statistics cimport Statistics
 
@@ -16,6 +16,10 @@ cdef extern from "kernels/kernels.h" nogil:
         void *scratch
         void *gamma
         void *top
+        void *bound
+        void *likeliest
+        uint64_t *likely
+        double spared
         void *scale
         void *log_p
         double least
@@ -31,10 +35,16 @@ cdef extern from "kernels/kernels.h" nogil:
         double *first
         double *second
 
+    ctypedef void (*gm_density)(gm_workspace *, ptrdiff_t, const void *, const void *, const void *, double) noexcept nogil
+
     ctypedef struct gm_kernels:
         void (*load)(gm_workspace *, const char *, ptrdiff_t, int) noexcept nogil
-        void (*density_full)(gm_workspace *, ptrdiff_t, const void *, const void *, const void *, double) noexcept nogil
-        void (*density_diag)(gm_workspace *, ptrdiff_t, const void *, const void *, const void *, double) noexcept nogil
+        gm_density density_full
+        gm_density bound_full
+        void (*find_likely)(gm_workspace *) noexcept nogil
+        gm_density density_likely
+        gm_density density_rest
+        gm_density density_diag
         double (*normalize)(gm_workspace *, int *) noexcept nogil
         void (*moments_full)(gm_workspace *, ptrdiff_t, const gm_sums *) noexcept nogil
         void (*moments_diag)(gm_workspace *, ptrdiff_t, const gm_sums *) noexcept nogil
@@ -68,7 +78,8 @@ cdef class Workspace:
     cdef readonly size_t size
     cdef gm_workspace w
     cdef int n_ones  # the weights are so many ones, then zeros; 0 where they are others
-    cdef void *memory[10]
+    cdef int patience  # tiles until bounds are tried again
+    cdef void *memory[13]
     cdef int n_arrays
     cdef void *zeros(self, Py_ssize_t count, size_t size) except NULL
 
@@ -88,7 +99,8 @@ cdef class Pass:
     cdef void prepare_all(self, Parameters p, const double *reference) noexcept nogil
     cdef gm_sums sums_of(self, Statistics statistics, Py_ssize_t k) noexcept nogil
     cdef double rounded_off(self, Py_ssize_t i) noexcept nogil
-    cdef void log_densities(self, Workspace work) noexcept nogil
+    cdef void log_densities(self, Workspace work, bint all_wanted) noexcept nogil
+    cdef void each_density(self, gm_density density, Workspace work) noexcept nogil
     cdef double normalized(self, Rows x, Py_ssize_t start, Workspace work) noexcept nogil
     cdef void moments(self, Workspace work, Statistics statistics) noexcept nogil
     cdef void finish(self, Workspace work, Statistics statistics) noexcept nogil

@@ -4,7 +4,7 @@
 Rows are taken a tile at a time. What happens inside a tile is C (kernels/); the loops over tiles and components are here.
 """
 from libc.math cimport exp, fabs, log, sqrt, INFINITY
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from gaussmix._core.parameters cimport Kind, Parameters, FULL, TIED, DIAG
@@ -20,6 +20,8 @@ cdef extern from "kernels/dispatch.h" nogil:
 TILE = GM_TILE
 cdef enum:
     CACHE_LINE = 64
+    FEWEST_FEATURES = 16  # for which a bound of eight features is much cheaper than the density
+    PATIENCE = 16
 # Densities and responsibilities are powers of two inside the kernels: their exponents are bits, ln x = ln 2 · log2 x.
 cdef double BITS = 1 / log(2.0)
 
@@ -151,6 +153,9 @@ cdef class Workspace:
         self.w.scratch = self.zeros(checked_size(self.n_features + GM_WIDEST_PANEL, GM_TILE), self.size)
         self.w.gamma = self.zeros(checked_size(self.n_components, GM_TILE), self.size)
         self.w.top = self.zeros(GM_TILE, self.size)
+        self.w.bound = self.zeros(GM_TILE, self.size)
+        self.w.likeliest = self.zeros(GM_TILE, self.size)
+        self.w.likely = <uint64_t *> self.zeros(self.n_components, sizeof(uint64_t))
         self.w.scale = self.zeros(GM_TILE, self.size)
         self.w.log_p = self.zeros(GM_TILE, self.size)
         self.w.weights = self.zeros(GM_TILE, self.size)
@@ -164,6 +169,11 @@ cdef class Workspace:
         self.memory[self.n_arrays] = memory
         self.n_arrays += 1
         return memory + (CACHE_LINE - <size_t> memory % CACHE_LINE)
+
+    @property
+    def spared(self):
+        """The part of the operations on densities that bounds spared in the last tile in which they were tried."""
+        return self.w.spared / (<double> self.w.D * self.w.D * self.w.K * GM_TILE)
 
     def __dealloc__(self):
         for i in range(self.n_arrays):
@@ -275,7 +285,7 @@ cdef class Pass:
         for tile in range(tiles(x)):
             statistics.total_weight += load_tile(self.kernels, x, w, tile * GM_TILE, work)
             work.w.sum_only = w == NULL and work.w.rows == work.w.padded
-            self.log_densities(work)
+            self.log_densities(work, False)
             statistics.log_likelihood += self.normalized(x, tile * GM_TILE, work)
             self.moments(work, statistics)
         self.finish(work, statistics)
@@ -345,7 +355,7 @@ cdef class Pass:
                 start = tile * GM_TILE
                 load_tile(self.kernels, x, NULL, start, work)
                 work.w.sum_only = False
-                self.log_densities(work)
+                self.log_densities(work, responsibilities is not None)
                 if labels is not None and log_p is None and responsibilities is None:
                     self.kernels.largest(&work.w, label, value)
                     if any_far(value, work):
@@ -378,18 +388,35 @@ cdef class Pass:
         if self.parameters is None:
             raise ValueError("the pass has not been prepared")
 
-    cdef void log_densities(self, Workspace work) noexcept nogil:
-        """Leave log2 π_k N(x_n | μ_k, Σ_k) of a tile in the workspace."""
+    cdef void log_densities(self, Workspace work, bint all_wanted) noexcept nogil:
+        """
+        Leave log2 π_k N(x_n | μ_k, Σ_k) of a tile in the workspace.
+
+        Unless all are wanted, those that count for nothing may be bounds. These are tried where they can spare much, and for a
+        while no more where they have not spared a tenth of the operations, about what they cost.
+        """
+        if self.kind == DIAG:
+            self.each_density(self.kernels.density_diag, work)
+        elif all_wanted or self.n_features < FEWEST_FEATURES or self.n_components == 1 or work.patience:
+            work.patience = max(work.patience - 1, 0)
+            self.each_density(self.kernels.density_full, work)
+        else:
+            work.w.spared = 0
+            self.each_density(self.kernels.bound_full, work)
+            self.kernels.find_likely(&work.w)
+            self.each_density(self.kernels.density_likely, work)
+            self.each_density(self.kernels.density_rest, work)
+            if work.w.spared < 0.1 * self.n_components * self.n_features * <double> self.n_features * work.w.padded:
+                work.patience = PATIENCE
+
+    cdef void each_density(self, gm_density density, Workspace work) noexcept nogil:
         cdef Py_ssize_t D = self.n_features, k
         cdef char *mean = <char *> self.mean
         cdef char *offset = <char *> self.offset
         cdef char *factor = <char *> self.factor
         cdef double *log_coefficient = self.parameters.log_coefficient
         for k in range(self.n_components):
-            if self.kind == DIAG:
-                self.kernels.density_diag(&work.w, k, mean, factor, offset, BITS * log_coefficient[k])
-            else:
-                self.kernels.density_full(&work.w, k, mean, factor, offset, BITS * log_coefficient[k])
+            density(&work.w, k, mean, factor, offset, BITS * log_coefficient[k])
             mean += D * self.size
             offset += D * self.size
             factor += 0 if self.kind == TIED else self.matrix_size * self.size

@@ -29,6 +29,10 @@ typedef struct {
     void *scratch;      /* (D + GM_WIDEST_PANEL) × GM_TILE: residuals, padded to whole panels */
     void *gamma;        /* K × GM_TILE: first log2 π_k N, then γ_nk up to the factor `scale` */
     void *top;          /* GM_TILE: the largest log2 π_k N of each sample */
+    void *bound;        /* GM_TILE: the largest of the bounds of each sample's log2 π_k N */
+    void *likeliest;    /* GM_TILE integers as wide as a real: the component whose bound that is */
+    uint64_t *likely;   /* K: a bit for each panel in which the component is some sample's likeliest */
+    double spared;      /* what the bounds spared: the sum of D² − i² over samples and components for which i of D rows were enough */
     void *scale;        /* GM_TILE: what makes gamma w_n γ_nk */
     void *log_p;        /* GM_TILE: ln p(x_n) */
     double least;       /* gamma up to this counts as zero */
@@ -46,14 +50,26 @@ typedef struct {
     double *weight, *first, *second;
 } gm_sums;
 
+/* Row k of gamma: log2 π_k N(x | μ_k, Σ_k) = constant − |factor (x − mean) + offset|². */
+typedef void (*gm_density)(gm_workspace *w, ptrdiff_t k, const void *mean, const void *factor, const void *offset,
+                           double constant);
+
 typedef struct {
     /* Make `rows` rows at `x`, `stride` bytes apart, the workspace's tile. */
     void (*load)(gm_workspace *w, const char *x, ptrdiff_t stride, int rows);
 
     /* Row k of gamma: log2 π_k N(x | μ_k, Σ_k) = constant − |factor (x − mean) + offset|²; factor lower triangular D × D. */
-    void (*density_full)(gm_workspace *w, ptrdiff_t k, const void *mean, const void *factor, const void *offset, double constant);
-    /* The same with a diagonal factor of D numbers. */
-    void (*density_diag)(gm_workspace *w, ptrdiff_t k, const void *mean, const void *factor, const void *offset, double constant);
+    gm_density density_full;
+    /* The same for many features and components, of which each sample is near to few. A square of the first rows of the whitened
+     * residual bounds the density from above (bound_full, for all k); with it each sample's likeliest component is found
+     * (find_likely) and finished (density_likely, for all k); then the others are (density_rest), as far as it takes to see that
+     * none of a panel's densities counts. Of those the bound is left in gamma: what counts has the same bits as otherwise. */
+    gm_density bound_full;
+    void (*find_likely)(gm_workspace *w);
+    gm_density density_likely;
+    gm_density density_rest;
+    /* density_full with a diagonal factor of D numbers. */
+    gm_density density_diag;
 
     /* From log-densities to responsibilities (5) and, unless sum_only, log_p, which is natural; returns Σ_n w_n ln p(x_n) (6).
      * *far_rows tells whether densities of some samples have left the range of their number type: those are left out, for the

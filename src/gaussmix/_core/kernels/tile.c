@@ -41,11 +41,13 @@ enum {
 };
 
 /* What keeps every loop inside its memory. */
-_Static_assert(PANEL <= GM_WIDEST_PANEL && PANEL % R == 0 && GM_TILE % PANEL == 0 && GM_TILE % 4 == 0, "register tile");
+_Static_assert(PANEL <= GM_WIDEST_PANEL && PANEL % R == 0 && GM_TILE % PANEL == 0 && GM_TILE % 4 == 0 && PANELS <= 64 && R <= 8, "register tile");
 
 /* Responsibilities below this, before they are divided by their sum, count as zero: what they would add to any sum is below
  * rounding even over 1e8 rows (float: 1e4 tiles whose own rounding is 1e-7). */
 #define DEAD ((real)(DOUBLE ? 1e-24 : 1e-14))
+/* Bits below the largest of a row, from which it is certain that a log-density counts as zero. */
+#define SURELY_DEAD (DOUBLE ? 81.0 : 48.0)
 #define FAR ((real)(DOUBLE ? GM_FAR_DOUBLE : GM_FAR_SINGLE))
 
 #define LN2 0.69314718055994530942
@@ -87,6 +89,8 @@ static void load(gm_workspace *w, const char *x, ptrdiff_t stride, int rows)
     w->stride = stride;
     w->rows = rows;
     w->padded = padded(rows);
+    for (int n = 0; n < w->padded; n += W)
+        put(REALS(w->top) + n, splat(4 * FAR));
     FOR_FEATURES(w->D, load_rows, w->panels, x, stride, rows)
 }
 
@@ -99,11 +103,8 @@ INLINE void put_log_densities(gm_workspace *w, ptrdiff_t k, int n, const vec *sq
         value[c] = larger((real)constant - square[c], splat(4 * FAR));
     UNROLL for (int c = 0; c < COLUMNS; c++)
         put(gamma + c * W, value[c]);
-    if (k)
-        UNROLL for (int c = 0; c < COLUMNS; c++)
-            value[c] = larger(value[c], at(top + c * W));
     UNROLL for (int c = 0; c < COLUMNS; c++)
-        put(top + c * W, value[c]);
+        put(top + c * W, larger(value[c], at(top + c * W)));
 }
 
 /* Rows i0 … i0 + rows − 1 of the whitened residual, squared and added; i0 columns, then a triangle. The residuals of the triangle's
@@ -138,6 +139,21 @@ INLINE void add_whitened(const int rows, const real *factor, ptrdiff_t D, ptrdif
             square[c] += q + 1 < rows ? y[q][c] * y[q][c] + y[(q + 1) % R][c] * y[(q + 1) % R][c] : y[q][c] * y[q][c];
 }
 
+/* The first D % R rows; returns how many. The short piece comes first, where there are no columns before it. */
+INLINE ptrdiff_t add_short(const real *factor, ptrdiff_t D, const real *panel, const real *mean, real *r, const real *offset,
+                           vec *square)
+{
+    const ptrdiff_t i = R > 4 ? D % 4 : D % R;
+    switch (i) {
+    case 3: add_whitened(R > 3 ? 3 : 2, factor, D, 0, panel, mean, r, offset, square); break;
+    case 2: add_whitened(2, factor, D, 0, panel, mean, r, offset, square); break;
+    case 1: add_whitened(1, factor, D, 0, panel, mean, r, offset, square); break;
+    }
+    if (R > 4 && D % R >= 4)
+        add_whitened(R > 4 ? 4 : R, factor, D, i, panel, mean, r, offset, square);
+    return D % R;
+}
+
 INLINE void density_full_of(const ptrdiff_t D, gm_workspace *w, ptrdiff_t k, const real *mean, const real *factor,
                             const real *offset, double constant)
 {
@@ -151,17 +167,7 @@ INLINE void density_full_of(const ptrdiff_t D, gm_workspace *w, ptrdiff_t k, con
             square[c] = splat(0);
         for (ptrdiff_t i = 0; streams && i < part; i += 64) /* of the next component's factor, which may be where none is */
             PREFETCH((const void *)((uintptr_t)factor + (uintptr_t)(size + g * part + i)));
-        ptrdiff_t i = R > 4 ? D % 4 : D % R; /* the short piece first, where there are no columns before it */
-        switch (i) {
-        case 3: add_whitened(R > 3 ? 3 : 2, factor, D, 0, x, mean, r, offset, square); break;
-        case 2: add_whitened(2, factor, D, 0, x, mean, r, offset, square); break;
-        case 1: add_whitened(1, factor, D, 0, x, mean, r, offset, square); break;
-        }
-        if (R > 4 && D % R >= 4) {
-            add_whitened(R > 4 ? 4 : R, factor, D, i, x, mean, r, offset, square);
-            i += 4;
-        }
-        for (; i + R <= D; i += R)
+        for (ptrdiff_t i = add_short(factor, D, x, mean, r, offset, square); i + R <= D; i += R)
             add_whitened(R, factor, D, i, x, mean, r, offset, square);
         put_log_densities(w, k, g * PANEL, square, constant);
     }
@@ -170,6 +176,93 @@ INLINE void density_full_of(const ptrdiff_t D, gm_workspace *w, ptrdiff_t k, con
 static void density_full(gm_workspace *w, ptrdiff_t k, const void *mean, const void *factor, const void *offset, double constant)
 {
     FOR_FEATURES(w->D, density_full_of, w, k, mean, factor, offset, constant)
+}
+
+/* How many rows of a whitened residual bound its square from below: some eight, after which a piece ends. */
+INLINE ptrdiff_t head(ptrdiff_t D) { return D % R + (7 - D % R) / R * R + R; }
+
+static void bound_full(gm_workspace *w, ptrdiff_t k, const void *mean, const void *factor, const void *offset, double constant)
+{
+    const ptrdiff_t D = w->D;
+    for (int n = 0; n < w->padded; n += PANEL) {
+        real *squares = REALS(w->gamma) + k * GM_TILE + n, *bound = REALS(w->bound) + n;
+        word *likeliest = (word *)w->likeliest + n;
+        const real *x = REALS(w->panels) + n * D;
+        vec square[COLUMNS];
+        UNROLL for (int c = 0; c < COLUMNS; c++)
+            square[c] = splat(0);
+        for (ptrdiff_t i = add_short(factor, D, x, mean, w->scratch, offset, square); i < head(D); i += R)
+            add_whitened(R, factor, D, i, x, mean, w->scratch, offset, square);
+        UNROLL for (int c = 0; c < COLUMNS; c++) {
+            vec most = larger((real)constant - square[c], splat(4 * FAR));
+            bits more = above(most, at(bound + c * W)), which;
+            put(squares + c * W, square[c]);
+            if (k) {
+                memcpy(&which, likeliest + c * W, sizeof which);
+                which = (which & ~more) | (more & (word)k);
+                most = larger(most, at(bound + c * W));
+            } else
+                which = as_bits(splat(0));
+            put(bound + c * W, most);
+            memcpy(likeliest + c * W, &which, sizeof which);
+        }
+    }
+}
+
+static void find_likely(gm_workspace *w)
+{
+    memset(w->likely, 0, (size_t)w->K * sizeof *w->likely);
+    for (int n = 0; n < w->padded; n++)
+        w->likely[((const word *)w->likeliest)[n]] |= (uint64_t)1 << n / PANEL;
+}
+
+/* Whether the squares of all samples are so large that none of these densities counts beside `top`. */
+INLINE int all_dead(const vec *square, const vec *limit)
+{
+    bits dead = above(square[0], limit[0]);
+    UNROLL for (int c = 1; c < COLUMNS; c++)
+        dead &= above(square[c], limit[c]);
+    return everywhere(dead);
+}
+
+/* The rest of the rows, for the panels whose bit in `panels` is set. */
+INLINE void finish(const int ends_early, gm_workspace *w, ptrdiff_t k, const real *mean, const real *factor, const real *offset,
+                   double constant, uint64_t panels)
+{
+    const ptrdiff_t D = w->D;
+    real *r = REALS(w->scratch);
+    for (int g = 0; g * PANEL < w->padded; g++) {
+        if (!(panels >> g & 1))
+            continue;
+        real *gamma = REALS(w->gamma) + k * GM_TILE + g * PANEL;
+        const real *x = REALS(w->panels) + g * D * PANEL;
+        vec square[COLUMNS], limit[COLUMNS];
+        UNROLL for (int c = 0; c < COLUMNS; c++) {
+            square[c] = at(gamma + c * W);
+            limit[c] = (real)(constant + SURELY_DEAD) - at(REALS(w->top) + g * PANEL + c * W);
+        }
+        ptrdiff_t i = head(D);
+        int dead = ends_early && all_dead(square, limit);
+        for (ptrdiff_t d = 0; !dead && d < i; d++)
+            UNROLL for (int c = 0; c < COLUMNS; c++)
+                put(r + d * PANEL + c * W, at(x + d * PANEL + c * W) - mean[d]);
+        for (; !dead && i + R <= D; i += R) {
+            add_whitened(R, factor, D, i, x, mean, r, offset, square);
+            dead = ends_early && all_dead(square, limit);
+        }
+        w->spared += PANEL * (double)(D - i) * (double)(D + i);
+        put_log_densities(w, k, g * PANEL, square, constant); /* of dead ones the bound, which does not count either */
+    }
+}
+
+static void density_likely(gm_workspace *w, ptrdiff_t k, const void *mean, const void *factor, const void *offset, double constant)
+{
+    finish(0, w, k, mean, factor, offset, constant, w->likely[k]);
+}
+
+static void density_rest(gm_workspace *w, ptrdiff_t k, const void *mean, const void *factor, const void *offset, double constant)
+{
+    finish(1, w, k, mean, factor, offset, constant, ~w->likely[k]);
 }
 
 INLINE void density_diag_of(const ptrdiff_t D, gm_workspace *w, ptrdiff_t k, const real *mean, const real *factor,
@@ -720,6 +813,10 @@ static void logs(void *numbers, ptrdiff_t count)
 const gm_kernels GM_NAME = {
     .load = load,
     .density_full = density_full,
+    .bound_full = bound_full,
+    .find_likely = find_likely,
+    .density_likely = density_likely,
+    .density_rest = density_rest,
     .density_diag = density_diag,
     .normalize = normalize,
     .moments_full = moments_full,

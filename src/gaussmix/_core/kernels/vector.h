@@ -82,6 +82,22 @@ INLINE vec larger(vec a, vec b)
 }
 /* All ones where a > b, elsewhere zero. */
 INLINE bits above(vec a, vec b) { return (bits)(a > b); }
+/* Whether all lanes are all ones. */
+INLINE int everywhere(bits b)
+{
+#if defined(__AVX512F__) && GM_VECTOR == 64
+    return _mm512_cmpeq_epi64_mask((__m512i)b, _mm512_set1_epi64(-1)) == 0xff;
+#elif defined(__AVX2__) && GM_VECTOR == 32
+    return _mm256_movemask_epi8((__m256i)b) == -1;
+#elif defined(__x86_64__) && GM_VECTOR == 16
+    return _mm_movemask_epi8((__m128i)b) == 0xffff;
+#else
+    word all = (word)-1;
+    for (int i = 0; i < W; i++)
+        all &= b[i];
+    return all == (word)-1;
+#endif
+}
 INLINE bits as_bits(vec a) { return (bits)a; }
 INLINE vec as_vec(bits a) { return (vec)a; }
 INLINE real lane(vec v, int i) { return v[i]; }
@@ -109,6 +125,7 @@ INLINE vec first_few(const real *p, int count)
 INLINE vec gathered(const real *const *p, ptrdiff_t i) { return p[0][i]; }
 INLINE vec larger(vec a, vec b) { return a > b ? a : b; }
 INLINE bits above(vec a, vec b) { return a > b ? (bits)-1 : 0; }
+INLINE int everywhere(bits b) { return b == (bits)-1; }
 INLINE bits as_bits(vec a)
 {
     bits b;
