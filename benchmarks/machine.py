@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from time import perf_counter
 
@@ -64,6 +65,23 @@ def _pools():
             for pool in threadpool_info()]
 
 
+@lru_cache
+def _loop(real):
+    """The fused-multiply-add loop of peak.c for "double" or "float", compiled for this machine; None without a C compiler."""
+    compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder) / "peak.so"
+        command = [compiler, "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC", "-o", library,
+                   Path(__file__).with_name("peak.c")]
+        if subprocess.run(command, capture_output=True).returncode:
+            return None
+        loop = getattr(ctypes.CDLL(str(library)), f"peak_{real}")
+    loop.restype, loop.argtypes = ctypes.c_double, [ctypes.c_long]
+    return loop
+
+
 def peak(n_threads, real="double", rounds=30):
     """
     The best rate of a plain fused-multiply-add loop, compiled here for this machine.
@@ -81,17 +99,9 @@ def peak(n_threads, real="double", rounds=30):
     float or None
         Operations per second (a multiply-add is two) of all threads together; None without a C compiler.
     """
-    compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc") or shutil.which("clang")
-    if compiler is None:
+    loop = _loop(real)
+    if loop is None:
         return None
-    with tempfile.TemporaryDirectory() as folder:
-        library = Path(folder) / "peak.so"
-        command = [compiler, "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC", "-o", library,
-                   Path(__file__).with_name("peak.c")]
-        if subprocess.run(command, capture_output=True).returncode:
-            return None
-        loop = getattr(ctypes.CDLL(str(library)), f"peak_{real}")
-    loop.restype, loop.argtypes = ctypes.c_double, [ctypes.c_long]
     best = 0.0
     with ThreadPoolExecutor(n_threads) as pool:
         for _ in range(rounds):

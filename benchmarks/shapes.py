@@ -5,7 +5,7 @@ Data are drawn from a mixture with a fixed seed, N rows at once. Weights are Dir
 `separation` apart, whatever D: means are N(0, s² I / 2D). Each covariance is Q diag(e) Qᵀ with Q a random rotation and ln e uniform
 within ±ln 2 · min(1, √(8 / D)): determinants stay near one (oneDAL multiplies the diagonal of a Cholesky factor, which
 overflows otherwise for large D), and covariances alone do not tell components apart however large D. With the default separation of 3
-clusters overlap moderately; with 15 most responsibilities are zero to rounding.
+clusters overlap moderately; with 15 or 30 most responsibilities are zero to rounding.
 
 EM starts from uniform weights, the true means moved by N(0, 0.01) in every feature, and unit covariances.
 """
@@ -54,7 +54,7 @@ FIT = [Shape(500_000, 8, 16), Shape(200_000, 32, 32)]
 THREADS = [Shape(272, 2, 2), Shape(2_000, 4, 3), Shape(20_000, 8, 8), Shape(1_000_000, 2, 8), Shape(500_000, 8, 16),
            Shape(200_000, 32, 32), Shape(100_000, 64, 8), Shape(100_000, 128, 8)]
 PARALLEL = [Shape(5_000, 4, 3), Shape(20_000, 8, 8)]
-CLUSTERED = [Shape(100_000, 39, 256, separation=15.0), Shape(100_000, 39, 256)]
+CLUSTERED = [Shape(100_000, 39, 256, separation) for separation in (30.0, 15.0, 3.0)]
 
 # What the curve varies, and what it holds: about CURVE_OPERATIONS in an iteration, by the number of rows.
 CURVE_OPERATIONS = 2e9

@@ -12,7 +12,8 @@
  * the registers: 4 × 3 + 3 + 1 = 16 with AVX2, 8 × 3 + 3 + 1 = 28 of 32 with AVX-512.
  *
  * E step, samples along the lanes: the sums are GM_ROWS rows of L⁻¹ (x − μ) for PANEL samples; only the lower triangle of
- * L⁻¹ is visited. A panel's residuals stay in the first-level cache while L⁻¹ streams by, once for PANEL samples.
+ * L⁻¹ is visited. A panel's residuals stay in the first-level cache while L⁻¹ streams by, once for PANEL samples. Where
+ * densities may be left out, the rows are taken in two runs: a head for every component, then the rest where it matters.
  *
  * M step, up to TINY features: samples along the lanes too, each sum one pair of features, all of them in registers at once
  * and their lanes added up at the end of the tile. Up to WIDE features the same in bands of BAND rows of the triangle, a corner
@@ -41,7 +42,8 @@ enum {
 };
 
 /* What keeps every loop inside its memory. */
-_Static_assert(PANEL <= GM_WIDEST_PANEL && PANEL % R == 0 && GM_TILE % PANEL == 0 && GM_TILE % 4 == 0 && PANELS <= 64 && R <= 8, "register tile");
+_Static_assert(PANEL <= GM_WIDEST_PANEL && PANEL % R == 0 && GM_TILE % PANEL == 0 && GM_TILE % 4 == 0, "register tile");
+_Static_assert(PANELS <= 64 && R <= 8, "bounds: a bit for each panel, and no more rows than features where they are used");
 
 /* Responsibilities below this, before they are divided by their sum, count as zero: what they would add to any sum is below
  * rounding even over 1e8 rows (float: 1e4 tiles whose own rounding is 1e-7). */
