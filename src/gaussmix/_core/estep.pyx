@@ -21,7 +21,7 @@ TILE = GM_TILE
 cdef enum:
     CACHE_LINE = 64
     FEWEST_FEATURES = 16  # for which a bound of eight features is much cheaper than the density
-    PATIENCE = 16
+    PATIENCE = 16  # tiles without bounds after one in which they spared little
 # Densities and responsibilities are powers of two inside the kernels: their exponents are bits, ln x = ln 2 · log2 x.
 cdef double BITS = 1 / log(2.0)
 

@@ -50,7 +50,7 @@ typedef struct {
     double *weight, *first, *second;
 } gm_sums;
 
-/* Row k of gamma: log2 π_k N(x | μ_k, Σ_k) = constant − |factor (x − mean) + offset|². */
+/* What fills row k of gamma from one component's mean, factor, offset and constant. */
 typedef void (*gm_density)(gm_workspace *w, ptrdiff_t k, const void *mean, const void *factor, const void *offset,
                            double constant);
 

@@ -626,7 +626,7 @@ static void moments_bands(gm_workspace *w, const real *share, const gm_sums *s)
     default: add_corner(3, 0, 1, w, share, m, 0, r, p, s);
     }
     for (; i0 < D; i0 += BAND) {
-        for (ptrdiff_t i = 0; i < BAND * D * (ptrdiff_t)sizeof(double); i += 64)
+        for (ptrdiff_t i = 0; i < BAND * D * (ptrdiff_t)sizeof(double); i += 64) /* of the next band's sums, as in add_piece */
             PREFETCH((const void *)((uintptr_t)s->second + (uintptr_t)((i0 + BAND) * D * (ptrdiff_t)sizeof(double) + i)));
         if (i0 + BAND < D)
             add_corner(BAND, 1, 1, w, share, m, i0, r, p, s);
