@@ -1,8 +1,8 @@
 """The equations evaluated directly, in NumPy and SciPy and without any of the package's arithmetic: what results are tested against."""
 
 import numpy as np
+from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
-from scipy.stats import multivariate_normal
 
 from gaussmix._core.estep import Pass, Rows, Workspace
 from gaussmix._core.parameters import Kind, Parameters
@@ -32,11 +32,21 @@ def draw(rng, n_rows, weights, means, covariances):
     return means[labels] + np.einsum("nij,nj->ni", roots[labels], rng.normal(size=(n_rows, means.shape[1])))
 
 
+def log_normal(X, mean, covariance):
+    """ln N(x_n | μ, Σ), shape (N,), by LAPACK's Cholesky factor.
+
+    Not by scipy.stats.multivariate_normal: its eigendecomposition was 3.6e-13 away from the value in 50 digits in 16 features,
+    where the results under test were 2.8e-15 away.
+    """
+    root = np.linalg.cholesky(covariance)
+    whitened = solve_triangular(root, (X - mean).T, lower=True)
+    return -0.5 * ((whitened**2).sum(axis=0) + len(mean) * np.log(2 * np.pi)) - np.log(np.diag(root)).sum()
+
+
 def log_joint(X, weights, means, covariances):
-    """ln π_k N(x_n | μ_k, Σ_k), shape (N, K), by SciPy."""
+    """ln π_k N(x_n | μ_k, Σ_k), shape (N, K)."""
     with np.errstate(divide="ignore"):
-        return np.column_stack([np.log(w) + multivariate_normal(m, c).logpdf(X).reshape(-1)
-                                for w, m, c in zip(weights, means, covariances)])
+        return np.column_stack([np.log(w) + log_normal(X, m, c) for w, m, c in zip(weights, means, covariances)])
 
 
 def log_density(X, weights, means, covariances):

@@ -1,4 +1,4 @@
-"""Each equation on its own against scipy.stats.multivariate_normal, through Mixture and through the compiled passes."""
+"""Each equation on its own against a direct evaluation by Cholesky factors, through Mixture and through the compiled passes."""
 
 import math
 

@@ -182,7 +182,7 @@ def test_bounds_change_no_bit(n_features, kind, dtype):
     np.testing.assert_array_equal(found_log_p, log_p)
     the_pass.evaluate(Rows(X), None, None, found_labels, work)
     np.testing.assert_array_equal(found_labels, labels)
-    assert work.spared > 0.05 if n_features >= 16 else work.spared == 0
+    assert (work.spared > 0) == (n_features >= 16)  # bounds were tried, and ruled something out
 
     near = X[len(far) + len(between):]
     _, gamma, _ = evaluated(kind, parameters, near)
