@@ -1,9 +1,9 @@
 """Who maps the blocks: the calling thread, or several threads. The sums come out the same, bit for bit."""
 
 import os
+import queue
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 
 def available_cpus():
@@ -97,7 +97,8 @@ class Threads:
     Maps a function over blocks with up to `n_threads` threads, one of them the caller's.
 
     A context manager: the other threads are started when first needed and have ended when the block is left. While
-    other fits are at work in this process, a pass takes only the CPUs that they leave idle.
+    other fits are at work in this process, a pass takes only the CPUs that they leave idle; where the operating system
+    refuses another thread, it makes do with those that there are.
 
     Parameters
     ----------
@@ -107,7 +108,7 @@ class Threads:
     def __init__(self, n_threads):
         self.n_threads = n_threads
         self._limit = max(n_threads, available_cpus())
-        self._pool = None
+        self._helpers = []
 
     def __enter__(self):
         _budget.enter()
@@ -115,9 +116,9 @@ class Threads:
 
     def __exit__(self, *exception):
         _budget.leave()
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
+        for helper in self._helpers:
+            helper.end()
+        self._helpers = []
 
     def each(self, n_blocks, compute, add):
         """
@@ -135,71 +136,114 @@ class Threads:
             Runs for one block at a time, in order.
         """
         wanted = min(self.n_threads, n_blocks) - 1
-        helpers = _budget.borrow(wanted, self._limit) if wanted > 0 else 0
-        if not helpers:
-            for block in range(n_blocks):
-                add(block, compute(0, block))
-            return
+        lent = _budget.borrow(wanted, self._limit) if wanted > 0 else 0
+        helpers = self._started(lent)
         try:
-            self._each_with(helpers, n_blocks, compute, add)
+            if not helpers:
+                for block in range(n_blocks):
+                    add(block, compute(0, block))
+            else:
+                _Turns(n_blocks, compute, add).taken_by(helpers)
         finally:
-            _budget.leave(helpers)
+            _budget.leave(lent)
 
-    def _each_with(self, helpers, n_blocks, compute, add):
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.n_threads - 1, thread_name_prefix="gaussmix")
-        queue = _Turns(n_blocks, 2 * (helpers + 1))
-        others = []
-        try:
-            for worker in range(1, helpers + 1):
-                others.append(self._pool.submit(queue.work, worker, compute, add))
-            queue.work(0, compute, add)
-        except BaseException:
-            queue.stop()
-            raise
-        finally:
-            errors = [other.exception() for other in others]
-        for error in errors:
-            if error is not None:
-                raise error
+    def _started(self, wanted):
+        """So many helpers, or as many as could be started."""
+        while len(self._helpers) < wanted:
+            try:
+                self._helpers.append(_Helper(len(self._helpers) + 1))
+            except RuntimeError:  # the operating system has no room for another thread
+                break
+        return self._helpers[:wanted]
+
+
+class _Helper:
+    """A thread that does what it is given, one thing after the other."""
+
+    def __init__(self, number):
+        self.number = number
+        self._tasks = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name=f"gaussmix_{number}")
+        self._thread.start()
+
+    def _work(self):
+        while (task := self._tasks.get()) is not None:
+            task(self.number)
+            del task  # which holds what a pass works on
+
+    def give(self, task):
+        self._tasks.put(task)
+
+    def end(self):
+        self._tasks.put(None)
+        self._thread.join()
 
 
 class _Turns:
-    """Blocks are taken in order, and their results added in order, by whichever worker brings the one that is missing."""
+    """
+    One pass. Blocks are taken in order, and their results added in order, by whichever worker brings the one that is missing.
 
-    def __init__(self, n_blocks, most_alive):
-        self.n_blocks, self.most_alive = n_blocks, most_alive
-        self.taken = self.added = 0
+    The caller is worker 0. The first exception of any worker is raised when all have ended.
+    """
+
+    def __init__(self, n_blocks, compute, add):
+        self.n_blocks, self.compute, self.add = n_blocks, compute, add
+        self.taken = self.added = self.helping = 0
         self.results = {}
-        self.stopped = False
+        self.error = None
         self.condition = threading.Condition()
+
+    def taken_by(self, helpers):
+        """Make the pass, with the calling thread and these helpers."""
+        self.most_alive = 2 * (len(helpers) + 1)
+        try:
+            for helper in helpers:
+                helper.give(self.help)
+                with self.condition:
+                    self.helping += 1
+            self.work(0)
+        except BaseException as error:
+            self.stop(error)
+        finally:
+            with self.condition:  # a helper that Ctrl-C left uncounted brings this below zero
+                self.condition.wait_for(lambda: self.helping <= 0)
+        if self.error is not None:
+            try:
+                raise self.error
+            finally:
+                self.error = None  # whose traceback holds this object
+
+    def help(self, worker):
+        try:
+            self.work(worker)
+        except BaseException as error:
+            self.stop(error)
+        with self.condition:
+            self.helping -= 1
+            self.condition.notify_all()
+
+    def work(self, worker):
+        while (block := self.take()) is not None:
+            self.bring(block, self.compute(worker, block))
 
     def take(self):
         with self.condition:
-            self.condition.wait_for(lambda: self.stopped or self.taken - self.added < self.most_alive)
-            if self.stopped or self.taken == self.n_blocks:
+            self.condition.wait_for(lambda: self.error is not None or self.taken - self.added < self.most_alive)
+            if self.error is not None or self.taken == self.n_blocks:
                 return None
             self.taken += 1
             return self.taken - 1
 
-    def bring(self, block, result, add):
+    def bring(self, block, result):
         with self.condition:
             self.results[block] = result
-            while self.added in self.results and not self.stopped:
-                add(self.added, self.results.pop(self.added))
+            while self.added in self.results and self.error is None:
+                self.add(self.added, self.results.pop(self.added))
                 self.added += 1
                 self.condition.notify_all()
 
-    def work(self, worker, compute, add):
-        try:
-            while (block := self.take()) is not None:
-                self.bring(block, compute(worker, block), add)
-        except BaseException:
-            self.stop()
-            raise
-
-    def stop(self):
+    def stop(self, error):
         """Let every worker end with the block that it is at."""
         with self.condition:
-            self.stopped = True
+            self.error = self.error if self.error is not None else error
             self.condition.notify_all()
