@@ -7,9 +7,13 @@ import warnings
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import linalg
 
+from direct import core_parameters
 from gaussmix import CollapseWarning, ConvergenceWarning, GaussianMixture
+from gaussmix.collapse import spurious_components
 from gaussmix.initialization import STARTS
+from gaussmix.statistics import Kind
 
 REFERENCE = pathlib.Path(__file__).parent / "data" / "reference"
 TYPES = ["full", "tied", "diag", "spherical"]
@@ -353,3 +357,23 @@ def test_the_default_ruins_small_units_and_says_so():
     with pytest.warns(UserWarning, match="will blur the fit"):
         gm = GaussianMixture(3, random_state=0).fit(X)
     assert_allclose(gm.covariances_, np.array([1e-6 * np.eye(4)] * 3), atol=1e-11)
+
+
+# The narrowest direction.
+
+@pytest.mark.parametrize("n_features", [1, 2, 5, 30, 70])
+def test_the_ratio_is_the_smallest_generalized_eigenvalue(n_features):
+    """By scipy.linalg.eigh, in units of features that differ by ten orders."""
+    rng = np.random.default_rng(n_features)
+    units = np.geomspace(1e-5, 1e5, n_features)
+    wide = rng.normal(size=(2, n_features, 3 * n_features))
+    direction = rng.normal(size=n_features)
+    narrow = np.eye(n_features) - (1 - 1e-5) * np.outer(direction, direction) / (direction @ direction)
+    covariances = np.concatenate([wide @ wide.transpose(0, 2, 1), narrow[None]]) * np.outer(units, units)
+    covariances = (covariances + covariances.transpose(0, 2, 1)) / 2
+    weights, means = np.array([0.5, 0.499, 0.001]), np.zeros((3, n_features))
+    within = np.einsum("k,kij->ij", weights, covariances) / np.outer(units, units)
+    expected = linalg.eigh(covariances[2] / np.outer(units, units), within, eigvals_only=True)[0]
+    found, = spurious_components(core_parameters(Kind.FULL, weights, means, covariances), 1000.0, 0.0, 0.0)
+    assert found.component == 2 and not found.held
+    assert found.ratio == pytest.approx(expected, rel=1e-4)
