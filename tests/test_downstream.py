@@ -41,6 +41,10 @@ def n_tiles(Rows rows):
 def factorize(Parameters p):
     assert p.kind == DIAG
     return p.factorize_all()
+
+def expect(Pass the_pass, Rows rows, Statistics s, Workspace work):
+    with nogil:
+        the_pass.expect_rows(rows, NULL, s, work)
 """
 
 
@@ -82,3 +86,10 @@ def test_rows_and_parameters(downstream):
     p = Parameters(Kind.DIAG, 2, 3)
     p.weights[...], p.covariances[...] = 0.5, 1.0
     assert downstream.factorize(p) == -1
+
+
+def test_a_pass_that_was_not_prepared_is_an_error(downstream):
+    from gaussmix._core.estep import Pass, Rows, Workspace
+    arguments = Rows(np.zeros((5, 2))), Statistics(Kind.FULL, 3, 2), Workspace(3, 2, 8)
+    with pytest.raises(ValueError, match="call prepare first"):
+        downstream.expect(Pass(Kind.FULL, 3, 2, 8), *arguments)

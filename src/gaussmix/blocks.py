@@ -145,7 +145,7 @@ class Blocks:
             block = self.X[start:stop]
             readable = block.dtype == self.dtype and block.flags.aligned and (
                 block.strides[1] == self.size or self.n_features == 1)
-            view = Rows(block if readable else np.ascontiguousarray(block, dtype=self.dtype))
+            view = Rows(block if readable else np.require(block, self.dtype, "CA"))
             if readable:
                 self._views[index] = view
         return view

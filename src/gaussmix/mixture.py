@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gaussmix._core.estep import Pass, Workspace
+from gaussmix._core.memory import read_only
 from gaussmix._core.parameters import Parameters
 from gaussmix.blocks import Blocks, as_table, as_weights, check_finite
 from gaussmix.engines import Threads, resolve_threads
@@ -99,9 +100,7 @@ class Mixture:
         singular = parameters.factorize()
         if singular >= 0:
             raise ValueError(f"covariances[{singular}] is not positive definite")
-        for array in (parameters.weights, parameters.means, parameters.means_rest, parameters.covariances, parameters.factors,
-                      parameters.log_coefficients):
-            array.flags.writeable = False
+        parameters.freeze()
         self._parameters = parameters
 
     @property
@@ -127,9 +126,7 @@ class Mixture:
             return p.covariances
         if p.kind == Kind.TIED:
             return np.broadcast_to(p.covariances, (p.n_components, p.n_features, p.n_features))
-        full = p.covariances[:, :, None] * np.eye(p.n_features)
-        full.flags.writeable = False
-        return full
+        return read_only(p.covariances[:, :, None] * np.eye(p.n_features))
 
     def logpdf(self, X: ArrayLike, *, n_threads: int | None = None) -> NDArray[np.floating[Any]]:
         """

@@ -21,7 +21,8 @@ cdef class Ascent(Moments):
     cdef Rows rows
     cdef Pass the_pass
     cdef Workspace work
-    cdef const double *weights
+    cdef const double[::1] weights
+    cdef const double *row_weights
     cdef double limit
     cdef double iterate(self) except? -1 nogil
     cdef int face_block(self) except -1

@@ -145,7 +145,7 @@ cdef class Ascent(Moments):
         if self.rows is not None and self.current.largest_number() < self.limit:
             self.the_pass.prepare_all(self.current, about.mu)
             self.statistics.clear_sums()
-            self.the_pass.expect_rows(self.rows, self.weights, self.statistics, self.work)
+            self.the_pass.expect_rows(self.rows, self.row_weights, self.statistics, self.work)
             return 0
         with gil:
             self.statistics = self.passes.expect(self.current, about.means)
@@ -157,10 +157,10 @@ cdef class Ascent(Moments):
         blocks = self.passes.blocks
         if len(blocks) > 1:
             return 0
-        cdef const double[::1] weights = blocks.row_weights(0)
+        self.weights = blocks.row_weights(0)
         self.rows, self.the_pass, self.work = blocks.rows(0), self.passes.the_pass, self.passes.workspaces[0]
-        self.weights = start_of(weights)
+        self.row_weights = start_of(self.weights)
         self.limit = blocks.limit
         self.the_pass.prepare(self.current)
-        self.the_pass.check(self.rows, weights, self.statistics, self.work)
+        self.the_pass.check(self.rows, self.weights, self.statistics, self.work)
         return 0

@@ -60,7 +60,7 @@ cdef extern from "kernels/kernels.h" nogil:
 cdef const gm_kernels *kernels_for(size_t size) noexcept nogil
 cdef void store(void *array, Py_ssize_t i, double value, size_t size) noexcept nogil
 cdef double fetch(const void *array, Py_ssize_t i, size_t size) noexcept nogil
-cdef const double *start_of(const double[::1] numbers) noexcept
+cdef const double *start_of(const double[::1] numbers) except? NULL
 
 cdef class Rows:
     cdef const char *data
@@ -78,7 +78,7 @@ cdef class Workspace:
     cdef readonly size_t size
     cdef gm_workspace w
     cdef int n_ones  # the weights are so many ones, then zeros; 0 where they are others
-    cdef int patience  # tiles until bounds are tried again
+    cdef int patience  # tiles of the block until bounds are tried again
     cdef void *memory[13]
     cdef int n_arrays
     cdef void *zeros(self, Py_ssize_t count, size_t size) except NULL
@@ -105,6 +105,6 @@ cdef class Pass:
     cdef void moments(self, Workspace work, Statistics statistics) noexcept nogil
     cdef void finish(self, Workspace work, Statistics statistics) noexcept nogil
     cdef double far_row(self, Parameters p, Rows x, Py_ssize_t n, int lane, Workspace work) noexcept nogil
-    cdef void expect_rows(self, Rows x, const double *w, Statistics statistics, Workspace work) noexcept nogil
+    cdef int expect_rows(self, Rows x, const double *w, Statistics statistics, Workspace work) except -1 nogil
     cdef double far_square(self, Parameters p, const void *row, Py_ssize_t k, double t) noexcept nogil
 

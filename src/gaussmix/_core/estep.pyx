@@ -5,13 +5,15 @@ Rows are taken a tile at a time. What happens inside a tile is C (kernels/); the
 """
 from libc.math cimport exp, fabs, log, sqrt, INFINITY
 from libc.stdint cimport int32_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 from gaussmix._core.parameters cimport Kind, Parameters, FULL, TIED, DIAG
 from gaussmix._core.statistics cimport Statistics
-from gaussmix._core.linalg cimport checked_size
+from gaussmix._core.memory cimport allocate, check_alignment, checked_size
 
 import os
+
+import numpy as np
 
 cdef extern from "kernels/dispatch.h" nogil:
     const char *gm_isa(int)
@@ -22,6 +24,7 @@ cdef enum:
     CACHE_LINE = 64
     FEWEST_FEATURES = 16  # for which a bound of eight features is much cheaper than the density
     PATIENCE = 16  # tiles without bounds after one in which they spared little
+UNPREPARED = "the pass has no parameters yet: call prepare first"
 # Densities and responsibilities are powers of two inside the kernels: their exponents are bits, ln x = ln 2 · log2 x.
 cdef double BITS = 1 / log(2.0)
 
@@ -63,20 +66,20 @@ def exp2_and_log(numbers):
     Returns
     -------
     ndarray, ndarray
+
+    Raises
+    ------
+    TypeError
+        For numbers of another type.
     """
+    if numbers.dtype != np.float32 and numbers.dtype != np.float64:
+        raise TypeError("the numbers must be float32 or float64, not %s" % numbers.dtype)
     exps, logs = -abs(numbers.reshape(-1)), abs(numbers.reshape(-1))
     cdef unsigned char[::1] e = exps.view("u1"), l = logs.view("u1")
     if len(exps):
         kernels_for(numbers.itemsize).exps(&e[0], len(exps))
         kernels_for(numbers.itemsize).logs(&l[0], len(logs))
     return exps, logs
-
-
-cdef void *allocate(Py_ssize_t count, size_t size) except NULL:
-    cdef void *memory = calloc(count, size)
-    if memory == NULL:
-        raise MemoryError("no memory for %d numbers" % count)
-    return memory
 
 
 cdef void store(void *array, Py_ssize_t i, double value, size_t size) noexcept nogil:
@@ -90,9 +93,10 @@ cdef double fetch(const void *array, Py_ssize_t i, size_t size) noexcept nogil:
     return (<const float *> array)[i] if size == sizeof(float) else (<const double *> array)[i]
 
 
-cdef const double *start_of(const double[::1] numbers) noexcept:
+cdef const double *start_of(const double[::1] numbers) except? NULL:
     if numbers is None or numbers.shape[0] == 0:
         return NULL
+    check_alignment(&numbers[0], 0, sizeof(double))
     return &numbers[0]
 
 
@@ -108,7 +112,7 @@ cdef class Rows:
     Raises
     ------
     ValueError
-        Where x is not two-dimensional, of another type, or the numbers of a row are apart.
+        Where x is not two-dimensional, of another type, unaligned, or the numbers of a row are apart.
     """
 
     def __cinit__(self, x):
@@ -129,6 +133,7 @@ cdef class Rows:
                 self.data = <const char *> &single_rows[0, 0]
         if apart:
             raise ValueError("the numbers of a row must lie side by side")
+        check_alignment(self.data, self.stride if self.n_rows > 1 else 0, self.size)
         self.owner = x
 
 
@@ -279,8 +284,12 @@ cdef class Pass:
         with nogil:
             self.expect_rows(x, w, statistics, work)
 
-    cdef void expect_rows(self, Rows x, const double *w, Statistics statistics, Workspace work) noexcept nogil:
+    cdef int expect_rows(self, Rows x, const double *w, Statistics statistics, Workspace work) except -1 nogil:
         cdef Py_ssize_t tile
+        if self.parameters is None:
+            with gil:
+                raise ValueError(UNPREPARED)
+        work.patience = 0
         memcpy(statistics.m, self.reference_point, self.n_components * self.n_features * sizeof(double))
         for tile in range(tiles(x)):
             statistics.total_weight += load_tile(self.kernels, x, w, tile * GM_TILE, work)
@@ -289,6 +298,7 @@ cdef class Pass:
             statistics.log_likelihood += self.normalized(x, tile * GM_TILE, work)
             self.moments(work, statistics)
         self.finish(work, statistics)
+        return 0
 
     def allot(self, Rows x not None, const double[::1] weights, labels, responsibilities,
               Statistics statistics not None, Workspace work not None):
@@ -302,6 +312,11 @@ cdef class Pass:
         labels : array, shape (N,), int32, or None
         responsibilities : array, shape (N, K), float64, or None
             One of the two. Labels are from 0 to K − 1.
+
+        Raises
+        ------
+        ValueError
+            Where an array has another shape or is unaligned, or a label is out of range.
         """
         self.check(x, weights, statistics, work)
         cdef const int32_t[::1] label = labels
@@ -315,6 +330,11 @@ cdef class Pass:
         cdef const double *w = start_of(weights)
         cdef Py_ssize_t tile, start, k
         cdef int n
+        if label is not None:
+            check_labels(label, self.n_components)
+        if gamma is not None and gamma.shape[0]:
+            check_alignment(&gamma[0, 0], gamma.strides[0], sizeof(double))
+            check_alignment(&gamma[0, 0], gamma.strides[1], sizeof(double))
         with nogil:
             memcpy(statistics.m, self.reference_point, self.n_components * self.n_features * sizeof(double))
             for tile in range(tiles(x)):
@@ -325,9 +345,7 @@ cdef class Pass:
                 memset(work.w.gamma, 0, self.n_components * GM_TILE * self.size)
                 for n in range(work.w.rows):
                     if label is not None:
-                        k = label[start + n]
-                        if 0 <= k < self.n_components:
-                            store(work.w.gamma, k * GM_TILE + n, 1, self.size)
+                        store(work.w.gamma, label[start + n] * GM_TILE + n, 1, self.size)
                     else:
                         for k in range(self.n_components):
                             store(work.w.gamma, k * GM_TILE + n, gamma[start + n, k], self.size)
@@ -346,10 +364,15 @@ cdef class Pass:
             raise ValueError("an output array has the wrong shape")
         if responsibilities is not None and responsibilities.strides[1] != sizeof(double) and self.n_components > 1:
             raise ValueError("the responsibilities of a row must lie side by side")
+        if log_p is not None and log_p.shape[0]:
+            check_alignment(&log_p[0], 0, sizeof(double))
+        if responsibilities is not None and responsibilities.shape[0]:
+            check_alignment(&responsibilities[0, 0], responsibilities.strides[0], sizeof(double))
         cdef Py_ssize_t tile, start
         cdef int lane
         cdef int32_t label[GM_TILE]
         cdef double value[GM_TILE]
+        work.patience = 0
         with nogil:
             for tile in range(tiles(x)):
                 start = tile * GM_TILE
@@ -386,14 +409,15 @@ cdef class Pass:
         if (work.n_components != self.n_components or work.n_features != self.n_features or work.size != self.size):
             raise ValueError("the workspace is of another shape than the pass")
         if self.parameters is None:
-            raise ValueError("the pass has not been prepared")
+            raise ValueError(UNPREPARED)
 
     cdef void log_densities(self, Workspace work, bint all_wanted) noexcept nogil:
         """
         Leave log2 π_k N(x_n | μ_k, Σ_k) of a tile in the workspace.
 
-        Unless all are wanted, those that count for nothing may be bounds. These are tried where they can spare much, and for a
-        while no more where they have not spared a tenth of the operations, about what they cost.
+        Unless all are wanted, those that count for nothing may be bounds. These are tried where they can spare much. Where they
+        have not spared a tenth of the operations, about what they cost, the next tiles of the block go without: what is done to a
+        tile depends on its block alone, not on what its thread did before.
         """
         if self.kind == DIAG:
             self.each_density(self.kernels.density_diag, work)
@@ -505,6 +529,18 @@ cdef class Pass:
                     y += factor[i * D + j] * scaled(row, j, p.mu[k * D + j], t, self.size)
             q += y * y
         return q
+
+
+cdef int check_labels(const int32_t[::1] label, Py_ssize_t n_components) except -1:
+    cdef Py_ssize_t n = 0
+    if label.shape[0]:
+        check_alignment(&label[0], 0, sizeof(int32_t))
+    with nogil:
+        while n < label.shape[0] and 0 <= label[n] < n_components:
+            n += 1
+    if n < label.shape[0]:
+        raise ValueError("labels must be from 0 to %d, but label %d is %d" % (n_components - 1, n, label[n]))
+    return 0
 
 
 cdef double scaled(const void *row, Py_ssize_t i, double mean, double t, size_t size) noexcept nogil:

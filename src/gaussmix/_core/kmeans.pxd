@@ -34,6 +34,7 @@ cdef class Lloyd:
     cdef double *s0
     cdef double *s1
     cdef Rows rows
+    cdef const double[::1] weights
     cdef const double *row_weights
     cdef Workspace work
     cdef int iterate(self) except -1 nogil

@@ -7,6 +7,7 @@ from libc.math cimport NAN
 from libc.stdint cimport int32_t
 from libc.string cimport memcpy, memset
 from gaussmix._core.estep cimport Rows, Workspace, fetch, gm_kernels, kernels_for, start_of, store, tiles, GM_TILE
+from gaussmix._core.memory cimport check_alignment, first_number, zeros
 
 import numpy as np
 
@@ -23,6 +24,8 @@ cdef class Centres:
     """
 
     def __cinit__(self, points, size):
+        if size not in (4, 8):
+            raise ValueError("a real has 4 or 8 bytes, not %r" % (size,))
         rounded = np.array(points, dtype=np.float32 if size == 4 else np.float64, order="C")
         if rounded.ndim != 2 or 0 in rounded.shape:
             raise ValueError("points must be of shape (K, D)")
@@ -74,6 +77,9 @@ cdef class Centres:
             raise ValueError("an output array has the wrong shape")
         cdef const double *w = start_of(weights)
         cdef int32_t *label = &labels[0] if labels.shape[0] else NULL
+        check_alignment(label, 0, sizeof(int32_t))
+        check_alignment(&first[0, 0], 0, sizeof(double))
+        check_alignment(&weight[0], 0, sizeof(double))
         cdef double inertia = 0
         with nogil:
             moved = self.nearest_rows(x, w, label, &first[0, 0], &weight[0], &inertia, work)
@@ -118,6 +124,7 @@ cdef class Centres:
             raise ValueError("an array has the wrong shape")
         cdef const double *w = start_of(weights)
         cdef const double *near = start_of(closest)
+        check_alignment(&potential[0], 0, sizeof(double))
         with nogil:
             self.potentials_rows(x, w, near, &potential[0], work)
 
@@ -145,6 +152,7 @@ cdef class Centres:
             raise ValueError("an array has the wrong shape")
         cdef const double *w = start_of(weights)
         cdef double *near = &closest[0] if closest.shape[0] else NULL
+        check_alignment(near, 0, sizeof(double))
         with nogil:
             mass = self.approach_rows(x, w, near, work)
         return mass
@@ -197,19 +205,20 @@ cdef class Lloyd:
 
     def __cinit__(self, distances, centres, int32_t[::1] labels not None, double tol):
         self.distances, self.labels, self.tol = distances, labels, tol
-        self.centres = np.array(centres, dtype=np.float64, order="C")
-        self.points, self.first = np.zeros_like(self.centres), np.zeros_like(self.centres)
-        self.weight = np.zeros(len(self.centres))
+        shape = np.shape(centres)
+        self.centres, self.points, self.first, self.weight = zeros(shape), zeros(shape), zeros(shape), zeros(shape[:1])
+        self.centres[...] = centres
         self.at = Centres(self.centres, distances.blocks.size)
-        self.centre, self.point = <double *> address(self.centres), <double *> address(self.points)
-        self.s0, self.s1 = <double *> address(self.weight), <double *> address(self.first)
+        self.centre, self.point = first_number(self.centres), first_number(self.points)
+        self.s0, self.s1 = first_number(self.weight), first_number(self.first)
         self.inertia = NAN
         if len(distances.blocks) > 1:
             return
-        cdef const double[::1] weights = distances.blocks.row_weights(0)
-        self.rows, self.row_weights = distances.blocks.rows(0), start_of(weights)
+        self.weights = distances.blocks.row_weights(0)
+        self.rows, self.row_weights = distances.blocks.rows(0), start_of(self.weights)
         self.work = Workspace(self.at.n_components, self.at.n_features, self.at.size)
-        self.at.check(self.rows, weights, self.work)
+        self.at.check(self.rows, self.weights, self.work)
+        check_alignment(&labels[0], 0, sizeof(int32_t))
         if labels.shape[0] != self.rows.n_rows:
             raise ValueError("labels and rows differ in number")
 

@@ -5,7 +5,6 @@ LAPACK reads columns where C writes rows, so a row-major lower triangle is LAPAC
 A = L Lᵀ with L in the rows is A = Uᵀ U with U in the columns, the same numbers in the same places.
 """
 from libc.limits cimport INT_MAX
-from cpython.pyport cimport PY_SSIZE_T_MAX
 from libc.math cimport log
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -61,8 +60,8 @@ cdef int cholesky(double *a, Py_ssize_t n) noexcept nogil:
     return 0
 
 
-cdef int invert_lower(double *l, Py_ssize_t n) noexcept nogil:
-    """Overwrite `l`, zero above its diagonal, by W = L⁻¹; return 0, or not 0 where a pivot is zero or memory is short.
+cdef int invert_lower(double *l, Py_ssize_t n) except -1 nogil:
+    """Overwrite `l`, zero above its diagonal, by W = L⁻¹; return 0, or not 0 where a pivot is zero.
 
     By rows of blocks: L_ii W_ij = −Σ_t L_it W_tj, where the W_tj of earlier rows are there already.
     """
@@ -77,7 +76,8 @@ cdef int invert_lower(double *l, Py_ssize_t n) noexcept nogil:
         return info
     sums = <double *> malloc(n * BLOCK * sizeof(double))
     if sums == NULL:
-        return INT_MAX
+        with gil:
+            raise MemoryError("no memory to invert a matrix of order %d" % n)
     for i_block in range(steps(0, n, BLOCK)):
         i = i_block * BLOCK
         rows = min(n - i, <Py_ssize_t> BLOCK)
@@ -142,13 +142,6 @@ cdef double half_log_determinant(const double *l, Py_ssize_t n) noexcept nogil:
     return total
 
 
-cdef Py_ssize_t checked_size(Py_ssize_t a, Py_ssize_t b) except -1:
-    """a · b, or MemoryError where the product does not fit."""
-    if a < 0 or b < 0 or (b and a > PY_SSIZE_T_MAX // b):
-        raise MemoryError("an array of %d x %d numbers is larger than this machine's address space" % (a, b))
-    return a * b
-
-
 def whiten(covariance):
     """
     L⁻¹ and Σ ln diag L of one covariance, as the densities use them.
@@ -187,7 +180,7 @@ def whiten(covariance):
         raise ValueError("covariance is not positive definite")
     cdef double half = half_log_determinant(&view[0, 0], n)
     if invert_lower(&view[0, 0], n) != 0:
-        raise MemoryError("no memory to invert a matrix of order %d" % n)
+        raise ValueError("covariance is not positive definite")
     return result, half
 
 

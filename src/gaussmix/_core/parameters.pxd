@@ -20,6 +20,6 @@ cdef class Parameters:
     cdef double *factor
     cdef double *log_coefficient
     cdef Py_ssize_t matrix_size(self) noexcept nogil
-    cdef Py_ssize_t factorize_all(self) noexcept nogil
+    cdef Py_ssize_t factorize_all(self) except -2 nogil
     cdef void assign(self, Parameters other) noexcept nogil
     cdef double largest_number(self) noexcept nogil

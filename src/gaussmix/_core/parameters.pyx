@@ -12,19 +12,14 @@ of X, however far c is.
 from libc.float cimport DBL_EPSILON, DBL_MIN
 from libc.math cimport fabs, log, sqrt, M_PI, INFINITY
 from libc.string cimport memcpy
-from gaussmix._core.linalg cimport cholesky, invert_lower, half_log_determinant, checked_size
-
-import numpy as np
+from gaussmix._core.linalg cimport cholesky, invert_lower, half_log_determinant
+from gaussmix._core.memory cimport checked_size, first_number, read_only, zeros
 
 cdef double EPSILON = DBL_EPSILON
 cdef double SMALLEST_VARIANCE = DBL_MIN / DBL_EPSILON
 
 
-cdef double[::1] flat(array):
-    return array.reshape(-1)
-
-
-cdef bint invert_cholesky(const double *sigma, double *factor, Py_ssize_t D, double *half_log_det) noexcept nogil:
+cdef int invert_cholesky(const double *sigma, double *factor, Py_ssize_t D, double *half_log_det) except -1 nogil:
     """L⁻¹ and Σ ln diag L of one covariance; False where it is singular."""
     cdef Py_ssize_t i, j
     cdef double pivot
@@ -85,27 +80,26 @@ cdef class Parameters:
         self.n_components = n_components
         self.n_features = n_features
         cdef Py_ssize_t matrices = 1 if self.kind == TIED else self.n_components
-        checked_size(checked_size(matrices, self.n_features), self.n_features if self.kind != DIAG else 1)
         cdef tuple shape = (matrices, n_features) if self.kind == DIAG else (matrices, n_features, n_features)
-        self.weights = np.zeros(n_components)
-        self.means = np.zeros((n_components, n_features))
-        self.means_rest = np.zeros((n_components, n_features))
-        self.covariances = np.zeros(shape)
-        self.factors = np.zeros(shape)
-        self.log_coefficients = np.zeros(n_components)
-        # The arrays live as long as this object and are never replaced, so that their addresses hold.
-        self.pi = &flat(self.weights)[0]
-        self.mu = &flat(self.means)[0]
-        self.mu_rest = &flat(self.means_rest)[0]
-        self.sigma = &flat(self.covariances)[0]
-        self.factor = &flat(self.factors)[0]
-        self.log_coefficient = &flat(self.log_coefficients)[0]
+        self.weights = zeros((n_components,))
+        self.means = zeros((n_components, n_features))
+        self.means_rest = zeros((n_components, n_features))
+        self.covariances = zeros(shape)
+        self.factors = zeros(shape)
+        self.log_coefficients = zeros((n_components,))
+        # The memory lives as long as this object and is never replaced, so that the addresses hold.
+        self.pi = first_number(self.weights)
+        self.mu = first_number(self.means)
+        self.mu_rest = first_number(self.means_rest)
+        self.sigma = first_number(self.covariances)
+        self.factor = first_number(self.factors)
+        self.log_coefficient = first_number(self.log_coefficients)
 
     cdef Py_ssize_t matrix_size(self) noexcept nogil:
         """How many numbers one component's covariance has."""
         return self.n_features if self.kind == DIAG else self.n_features * self.n_features
 
-    cdef Py_ssize_t factorize_all(self) noexcept nogil:
+    cdef Py_ssize_t factorize_all(self) except -2 nogil:
         """Fill `factors` and `log_coefficients`; return −1, or the first component that is singular.
 
         Singular is, for the variance σ_j² of a feature and the part s_j² of it that the features before it leave
@@ -169,3 +163,9 @@ cdef class Parameters:
         with nogil:
             singular = self.factorize_all()
         return singular
+
+    def freeze(self):
+        """Make the arrays read-only for good; they cannot be made writable again."""
+        self.weights, self.means, self.means_rest = read_only(self.weights), read_only(self.means), read_only(self.means_rest)
+        self.covariances, self.factors = read_only(self.covariances), read_only(self.factors)
+        self.log_coefficients = read_only(self.log_coefficients)

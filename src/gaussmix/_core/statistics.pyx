@@ -5,13 +5,7 @@ What is done to them once a block is less than a thousandth of the block's work:
 """
 from libc.string cimport memset
 from gaussmix._core.parameters cimport Kind, FULL, TIED, DIAG
-from gaussmix._core.linalg cimport checked_size
-
-import numpy as np
-
-
-cdef double[::1] flat(array):
-    return array.reshape(-1)
+from gaussmix._core.memory cimport checked_size, first_number, zeros
 
 
 cdef class Statistics:
@@ -52,15 +46,15 @@ cdef class Statistics:
         cdef Py_ssize_t matrices = 1 if self.kind == TIED else self.n_components
         self.second_size = checked_size(checked_size(matrices, self.n_features),
                                         self.n_features if self.kind != DIAG else 1)
-        self.reference = np.zeros((n_components, n_features))
-        self.weight = np.zeros(n_components)
-        self.first = np.zeros((n_components, n_features))
-        self.second = np.zeros((matrices, n_features) if self.kind == DIAG else (matrices, n_features, n_features))
-        # The arrays live as long as this object and are never replaced, so that their addresses hold.
-        self.m = &flat(self.reference)[0]
-        self.s0 = &flat(self.weight)[0]
-        self.s1 = &flat(self.first)[0]
-        self.s2 = &flat(self.second)[0]
+        self.reference = zeros((n_components, n_features))
+        self.weight = zeros((n_components,))
+        self.first = zeros((n_components, n_features))
+        self.second = zeros((matrices, n_features) if self.kind == DIAG else (matrices, n_features, n_features))
+        # The memory lives as long as this object and is never replaced, so that the addresses hold.
+        self.m = first_number(self.reference)
+        self.s0 = first_number(self.weight)
+        self.s1 = first_number(self.first)
+        self.s2 = first_number(self.second)
 
     cdef void clear_sums(self) noexcept nogil:
         cdef Py_ssize_t row

@@ -1,0 +1,53 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""Memory that compiled loops hold pointers into: its size, its lifetime and its alignment."""
+from cpython.pyport cimport PY_SSIZE_T_MAX
+from libc.stdlib cimport calloc
+
+import numpy as np
+
+
+cdef Py_ssize_t checked_size(Py_ssize_t a, Py_ssize_t b) except -1:
+    """a · b, or MemoryError where the product does not fit."""
+    if a < 0 or b < 0 or (b and a > PY_SSIZE_T_MAX // b):
+        raise MemoryError("an array of %d x %d numbers is larger than this machine's address space" % (a, b))
+    return a * b
+
+
+cdef void *allocate(Py_ssize_t count, size_t size) except NULL:
+    """Zeroed memory, for the caller to free."""
+    cdef void *memory = calloc(count, size)
+    if memory == NULL:
+        raise MemoryError("no memory for %d numbers" % count)
+    return memory
+
+
+cdef object zeros(object shape):
+    """
+    A float64 array into which pointers may be kept as long as the array, or a view of it, is alive.
+
+    `ndarray.resize` frees the memory of an array that owns it, even if other objects point there. This array does not own its
+    memory: it belongs to a bytearray, which refuses to be resized while an array looks at it.
+    """
+    cdef Py_ssize_t count = sizeof(double)
+    for length in shape:
+        count = checked_size(count, length)
+    return np.frombuffer(bytearray(count)).reshape(shape)
+
+
+cpdef object read_only(object array):
+    """The same memory as an array that can neither be resized nor made writable."""
+    return np.asarray(memoryview(array).toreadonly())
+
+
+cdef double *first_number(object array) except NULL:
+    """Where a C-contiguous float64 array begins."""
+    cdef double[::1] numbers = array.reshape(-1)
+    return &numbers[0]
+
+
+cdef int check_alignment(const void *first, ptrdiff_t stride, size_t size) except -1:
+    """Refuse numbers whose addresses are no multiples of their size: to read such is undefined behaviour in C."""
+    if <size_t> first % size or stride % <ptrdiff_t> size:
+        raise ValueError("the numbers do not lie at multiples of %d bytes in memory: pass numpy.require(array, requirements='A')"
+                         % size)
+    return 0
