@@ -472,15 +472,21 @@ def test_a_full_disk_behind_standard_output(model):
 @needs_posix
 def test_ctrl_c(tmp_path):
     np.save(tmp_path / "large.npy", np.random.default_rng(0).normal(size=(200_000, 4)))
-    code = "import sys; from gaussmix.cli import main; print('ready', flush=True); sys.exit(main(sys.argv[1:]))"
+    code = ("import signal, sys; from gaussmix.cli import main; signal.signal(signal.SIGINT, signal.default_int_handler); "
+            "print('ready', flush=True); sys.exit(main(sys.argv[1:]))")  # a shell starts what runs in its background with SIGINT ignored
     options = "--components", "8", "--tol", "0", "--max-iter", "1000000", "--output", "m"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, "fit", "large.npy", *options], stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, cwd=tmp_path, text=True)
-    assert process.stdout.readline() == "ready\n"
-    time.sleep(1)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    with subprocess.Popen([sys.executable, "-c", code, "fit", "large.npy", *options], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, cwd=tmp_path, text=True) as process:
+        late = threading.Timer(120, process.kill)
+        late.start()
+        try:
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(1)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate()
+        finally:
+            late.cancel()
+            process.kill()
     assert (process.returncode, out, err) == (130, "", "gaussmix: interrupted\n")
     assert os.listdir(tmp_path) == ["large.npy"]
 
