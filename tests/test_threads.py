@@ -80,29 +80,38 @@ def test_one_model_answers_many_threads(X):
 # The GIL.
 
 
-def steps_beside(work):
-    """How often this thread, sleeping a millisecond each time, got its turn while `work` ran in another."""
-    entered, done = threading.Event(), threading.Event()
+def turns_within(work, wanted, calls):
+    """How often this thread got its turn inside calls of `work` by another, until it had as many turns as wanted, or there
+    were so many calls. The other one never gives way between two statements; so a turn inside is one that `work` gave."""
+    inside, enough, turns = False, False, 0
 
     def run():
-        entered.set()
-        work()
-        done.set()
+        nonlocal inside
+        for _ in range(calls):
+            inside = True
+            work()
+            inside = False
+            if enough:
+                break
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    entered.wait()
-    steps = 0
-    while not done.is_set():
-        time.sleep(0.001)
-        steps += 1
-    thread.join()
-    return steps
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    try:
+        thread = threading.Thread(target=run)
+        thread.start()
+        while thread.is_alive():
+            turns += inside
+            enough = turns >= wanted
+            time.sleep(0.001)
+        thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    return turns
 
 
 @pytest.mark.parametrize("what", ["expect", "evaluate", "allot", "nearest", "approach", "potentials"])
 def test_one_call_into_the_core_lets_others_run(what):
-    """A single call of a few tenths of a second: with the GIL held there would be no turn, or a handful as it begins."""
+    """A single call is some hundred milliseconds long: with the GIL held there would be no turn in it, or one as it begins."""
     n_rows, n_features, n_components = (240_000, 16, 40) if what in ("expect", "evaluate") else (1_600_000, 16, 40)
     data = np.broadcast_to(np.random.default_rng(0).normal(size=n_features), (n_rows, n_features))
     rows, labels = Rows(data), np.zeros(n_rows, np.int32)
@@ -119,7 +128,7 @@ def test_one_call_into_the_core_lets_others_run(what):
         "approach": lambda: centres.approach(rows, None, closest, space),
         "potentials": lambda: centres.potentials(rows, None, closest, np.zeros(n_components), space),
     }[what]
-    assert steps_beside(work) > 15
+    assert turns_within(work, wanted=50, calls=10) >= 50
 
 
 # Ctrl-C.
