@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from direct import STRUCTURES, core_parameters, draw, random_mixture
-from gaussmix import GaussianMixture
+from gaussmix import GaussianMixture, select
 from gaussmix._core.estep import Pass, Rows, Workspace
 from gaussmix._core.kmeans import Centres
 from gaussmix._core.parameters import Kind
@@ -69,12 +69,25 @@ def test_two_fits_at_once_are_two_fits_in_turn(X):
             same_bits(one, other)
 
 
-def test_one_model_answers_many_threads(X):
-    model = fit(X, n_threads=1)
-    expected = model.score_samples(X[:20_000])
-    with ThreadPoolExecutor(4) as pool:
-        for found in pool.map(lambda _: model.score_samples(X[:20_000]), range(20)):
-            np.testing.assert_array_equal(found, expected)
+@pytest.mark.parametrize("what", ["logpdf", "responsibilities", "classify"])
+def test_one_mixture_answers_many_threads(X, what):
+    answer = getattr(fit(X, n_threads=1).mixture_, what)
+    parts = np.array_split(X, 5)
+    expected = [answer(part, n_threads=1) for part in parts]
+    for n_threads in (1, 3):
+        with ThreadPoolExecutor(4) as pool:
+            for found, part in zip(pool.map(lambda part: answer(part, n_threads=n_threads), 4 * parts), 4 * expected):
+                np.testing.assert_array_equal(found, part)
+
+
+def test_two_selections_at_once_are_two_in_turn(X):
+    def table(half):
+        chosen = select(half, (1, 3), ("full", "diag"), max_iter=3, random_state=0)
+        return [(one.n_components, one.covariance_type, one.log_likelihood, one.bic) for one in chosen.candidates]
+
+    halves = [X[:40_000], X[-40_000:]]
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(table, halves)) == [table(half) for half in halves]
 
 
 # The GIL.
