@@ -4,8 +4,10 @@ import ctypes
 import importlib.metadata
 import os
 import platform
+import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -65,19 +67,50 @@ def _pools():
             for pool in threadpool_info()]
 
 
-@lru_cache
-def _loop(real):
-    """The fused-multiply-add loop of peak.c for "double" or "float", compiled for this machine; None without a C compiler."""
-    compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc") or shutil.which("clang")
-    if compiler is None:
+def compiled(source, *flags):
+    """
+    A C file of this folder as a shared library, compiled here.
+
+    Parameters
+    ----------
+    source : str
+    *flags : str
+        Of the compiler, which is the one that the environment variable CC names, or cc, gcc or clang; CFLAGS follow them.
+
+    Returns
+    -------
+    ctypes.CDLL or None
+        None without a C compiler.
+
+    Raises
+    ------
+    RuntimeError
+        Where the compiler refuses, with its words.
+    """
+    named = shlex.split(os.environ.get("CC", ""))
+    compilers = [command for command in (named, ["cc"], ["gcc"], ["clang"]) if command and shutil.which(command[0])]
+    if sys.platform == "win32" or not compilers:
         return None
     with tempfile.TemporaryDirectory() as folder:
-        library = Path(folder) / "peak.so"
-        command = [compiler, "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC", "-o", library,
-                   Path(__file__).with_name("peak.c")]
-        if subprocess.run(command, capture_output=True).returncode:
-            return None
-        loop = getattr(ctypes.CDLL(str(library)), f"peak_{real}")
+        library = Path(folder) / "library.so"
+        command = [*compilers[0], "-O3", "-std=c11", "-shared", "-fPIC", *flags, *shlex.split(os.environ.get("CFLAGS", "")),
+                   "-o", str(library), str(Path(__file__).with_name(source)), "-lm"]
+        run = subprocess.run(command, capture_output=True, text=True)
+        if run.returncode:
+            raise RuntimeError(f"{shlex.join(command)}\n{run.stderr}")
+        return ctypes.CDLL(str(library))
+
+
+@lru_cache
+def _loop(real):
+    """The fused-multiply-add loop of peak.c for "double" or "float"; None where it cannot be compiled for this machine."""
+    try:
+        library = compiled("peak.c", "-march=native", "-ffp-contract=fast")
+    except RuntimeError:  # a compiler that does not know its own machine
+        return None
+    if library is None:
+        return None
+    loop = getattr(library, f"peak_{real}")
     loop.restype, loop.argtypes = ctypes.c_double, [ctypes.c_long]
     return loop
 
