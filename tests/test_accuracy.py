@@ -8,7 +8,9 @@ import pytest
 
 from direct import STRUCTURES, core_parameters, draw, evaluated, one_pass, random_mixture
 from gaussmix import GaussianMixture, Mixture
-from gaussmix._core.parameters import Kind
+from gaussmix._core.mstep import MStep, SphericalMStep
+from gaussmix._core.parameters import Kind, Parameters
+from gaussmix.statistics import Statistics
 
 FAR = 2.0**27
 
@@ -198,12 +200,104 @@ def test_a_start_from_means_beyond_the_digits_of_the_data(structure, distance):
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("deviations", [150, 400, 2e3, 5e3, 1e5])
+def test_one_iteration_from_a_far_start_keeps_the_digits_of_the_covariance(structure, deviations):
+    """Past a hundred deviations second moments are taken again: left as they were, they would be off by ε times the square."""
+    X = np.random.default_rng(12).normal(size=(500, 2))
+    precision = {"full": [np.eye(2)], "tied": np.eye(2), "diag": np.ones((1, 2)), "spherical": np.ones(1)}[structure]
+    options = {"covariance_type": structure, "reg_covar": 0, "max_iter": 1, "weights_init": [1.0], "precisions_init": precision}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = GaussianMixture(1, means_init=[[deviations, -deviations]], **options).fit(X)
+    own = exact_covariance(X)
+    expected = {"full": [own], "tied": own, "diag": [np.diag(own)], "spherical": [np.trace(own) / 2]}[structure]
+    np.testing.assert_allclose(model.covariances_, expected, rtol=1e-14, atol=1e-14)
+
+
+def exact_covariance(X):
+    """Σ (x − x̄)(x − x̄)ᵀ / N to 50 digits, rounded."""
+    mean = [mpmath.fsum(column) / len(X) for column in X.T.tolist()]
+    away = [[mpmath.mpf(x) - m for x, m in zip(row, mean)] for row in X.tolist()]
+    features = range(X.shape[1])
+    return np.array([[float(mpmath.fsum(row[i] * row[j] for row in away) / len(X)) for j in features] for i in features])
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("n_features", [1, 3, 7])
+def test_the_m_step_rounds_each_number_a_few_times(structure, n_features):
+    """Of sums of whole numbers, which are exact, it makes the exact weights (11), means (7) and covariances (8) to 4 ε."""
+    rng = np.random.default_rng(n_features)
+    K, D = 3, n_features
+    kind = {"full": Kind.FULL, "tied": Kind.TIED}.get(structure, Kind.DIAG)
+    rows = rng.integers(-9, 10, size=(K, 50, D))
+    statistics, found = Statistics(kind, K, D), Parameters(kind, K, D)
+    counts = np.array([50, 41, 23])
+    for k, count in enumerate(counts):
+        some = rows[k, :count]
+        statistics.weight[k], statistics.first[k] = count, some.sum(axis=0)
+        if kind == Kind.DIAG:
+            statistics.second[k] = (some**2).sum(axis=0)
+        else:
+            statistics.second[k if kind == Kind.FULL else 0] += some.T @ some
+    statistics.reference[...] = rng.integers(-5, 5, size=(K, D))
+    added = np.full(D, 0.5)
+    step = (SphericalMStep if structure == "spherical" else MStep)(added)
+    assert step.maximize(statistics, found) == -1
+
+    own = np.array([exact_covariance(rows[k, :count].astype(float)) for k, count in enumerate(counts)])
+    if structure == "tied":
+        own = np.tensordot(counts / counts.sum(), own, 1)[None]
+    if kind == Kind.DIAG:
+        own = np.einsum("kii->ki", own)
+    if structure == "spherical":
+        own = own.mean(axis=1, keepdims=True) * np.ones(D)
+    expected = own + (np.diag(added) if kind != Kind.DIAG else added)
+    eps = np.finfo(float).eps
+    mean_squares = max((rows[k, :count] ** 2).mean(axis=0).max() for k, count in enumerate(counts))
+    np.testing.assert_allclose(found.weights, counts / counts.sum(), rtol=eps)
+    means = statistics.reference + statistics.first / statistics.weight[:, None]
+    np.testing.assert_allclose(found.means, means, rtol=0, atol=4 * eps * np.abs(means).max())
+    np.testing.assert_allclose(found.covariances, expected, rtol=0, atol=4 * eps * mean_squares)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("n_features", [1, 2, 4, 5, 16, 20, 64, 101])
+def test_a_fit_of_whole_numbers_about_whole_means_is_rounded_once(structure, n_features, dtype):
+    """Clusters so far apart that responsibilities are 0 and 1, each with the mirror image of every row: no sum is rounded, only the
+    quotients of the M step."""
+    rng = np.random.default_rng(n_features)
+    counts, rows, labels = [400, 260, 240], [], []
+    for k, count in enumerate(counts):
+        half = rng.integers(-6, 7, size=(count // 2, n_features))
+        rows += [half, -half]
+        labels += [k] * count
+    away, labels = np.concatenate(rows), np.array(labels)
+    order = rng.permutation(len(labels))
+    away, labels = away[order], labels[order]
+    X = (away + 1000 * labels[:, None]).astype(dtype)
+    options = {"covariance_type": structure, "reg_covar": 0, "init_params": labels, "max_iter": 2, "tol": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mixture = GaussianMixture(3, **options).fit(X).mixture_
+    second = np.array([away[labels == k].T @ away[labels == k] for k in range(3)])
+    if structure in ("diag", "spherical"):
+        second = second * np.eye(n_features, dtype=int)
+    expected = second.sum(axis=0) / len(X) * np.ones((3, 1, 1)) if structure == "tied" else second / np.reshape(counts, (3, 1, 1))
+    eps = np.finfo(float).eps
+    if structure == "spherical":  # the mean of D rounded variances
+        expected, eps = np.trace(second, axis1=1, axis2=2)[:, None, None] / np.reshape(counts, (3, 1, 1)) / n_features, n_features * eps
+        expected = expected * np.eye(n_features)
+    np.testing.assert_allclose(mixture.covariances, expected, rtol=eps)
+    np.testing.assert_array_equal(mixture.means, 1000.0 * np.arange(3)[:, None] * np.ones(n_features))
+    np.testing.assert_allclose(mixture.weights, np.array(counts) / len(X), rtol=eps)
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
 def test_a_fit_of_badly_conditioned_data_to_its_closed_form(structure):
     """K = 1: the covariance is that of the rows, to 50 digits rounded, however the units and the offset."""
     X = few_bits(np.random.default_rng(9).normal(size=(60, 3))) * 2.0 ** np.array([0, -10, 10]) + 2.0**30
-    mean = [mpmath.fsum(column) / len(X) for column in X.T.tolist()]
-    away = [[mpmath.mpf(x) - m for x, m in zip(row, mean)] for row in X.tolist()]
-    covariance = np.array([[float(mpmath.fsum(row[i] * row[j] for row in away) / len(X)) for j in range(3)] for i in range(3)])
+    covariance = exact_covariance(X)
     expected = {"full": [covariance], "tied": covariance, "diag": [np.diag(covariance)],
                 "spherical": [np.trace(covariance) / 3]}[structure]
     model = GaussianMixture(1, covariance_type=structure, reg_covar=0).fit(X)

@@ -113,6 +113,20 @@ def test_lloyd_is_scikit_learns(shape, weighted):
     assert labels.dtype == np.int32 and n_iter < 1000
 
 
+@pytest.mark.parametrize("tol", [1e-2, 1e-3, 1e-4])
+def test_lloyd_ends_in_the_same_iteration_as_scikit_learns(tol):
+    """The tolerance is a part of the features' mean variance, and the centres' shift a sum over all of them."""
+    iterations = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        X = draw(rng, 400, *random_mixture(rng, 4, 3, spread=1)) * [1, 3, 0.1] + [0, 50, 0]
+        centres = X[rng.choice(len(X), 4, replace=False)]
+        *_, n_iter = lloyd(X, centres, tol=tol)
+        assert n_iter == KMeans(4, init=centres, n_init=1, tol=tol, algorithm="lloyd").fit(X).n_iter_
+        iterations.append(n_iter)
+    assert len(set(iterations)) > 5
+
+
 def test_one_iteration_is_scikit_learns():
     X = np.random.default_rng(0).normal(size=(500, 2))
     _, found, _, n_iter = lloyd(X, X[:5], max_iter=1)

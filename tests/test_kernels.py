@@ -1,11 +1,17 @@
 """The kernels against direct evaluation, over shapes on both sides of every tile, lane and register boundary."""
 
+import os
+import subprocess
+import sys
+
+import mpmath
 import numpy as np
 import pytest
 
 from direct import (as_kept, core_parameters, draw, evaluated, log_joint, moments, of_kind, one_pass, random_mixture)
-from gaussmix._core.estep import TILE, Pass, Rows, Workspace
+from gaussmix._core.estep import TILE, Pass, Rows, Workspace, instruction_sets
 from gaussmix._core.parameters import Kind
+from gaussmix.statistics import Statistics
 from scipy.special import logsumexp
 
 FEATURES = (*range(1, 21), 31, 32, 33, 64, 99, 100)
@@ -191,3 +197,170 @@ def test_bounds_change_no_bit(n_features, kind, dtype):
     np.testing.assert_allclose(s.weight, weight, rtol=eps)
     np.testing.assert_allclose(s.first, first, rtol=0, atol=eps * len(near))
     np.testing.assert_allclose(as_kept(s.second, kind), of_kind(second, kind), rtol=0, atol=eps * np.abs(second).sum(axis=0).max())
+
+
+# Where nothing is rounded, nothing may differ.
+
+
+def far_clusters(n_features, dtype, shuffled):
+    """Rows of whole numbers in three clusters so far apart that responsibilities are 0 and 1 exactly, weights with whole roots."""
+    rng = np.random.default_rng(n_features)
+    labels = np.repeat([0, 1, 2], [450, 300, 130])
+    if shuffled:
+        rng.shuffle(labels)
+    means = 1000.0 * np.array([-1, 0, 1])[:, None] * np.ones(n_features)
+    X = (means[labels] + rng.integers(-6, 7, size=(len(labels), n_features))).astype(dtype)
+    return X, labels, means, rng.integers(0, 4, size=len(X)).astype(float) ** 2
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shuffled", [False, True])
+@pytest.mark.parametrize("n_features", [1, 2, 3, 4, 5, 12, 16, 19, 20, 24, 48, 63, 64, 65, 99, 100, 101, 130])
+def test_sums_of_whole_numbers_are_exact(n_features, shuffled, kind, dtype):
+    """Tiles of one component and tiles in which each has a few rows, with the reference points off the means."""
+    X, labels, means, weights = far_clusters(n_features, dtype, shuffled)
+    covariances = np.tile(16 * np.eye(n_features), (3, 1, 1))
+    parameters = core_parameters(kind, np.full(3, 1 / 3), means, covariances)
+    reference = means + np.arange(-1, 2)[:, None]
+    for w in (None, weights):
+        s = one_pass(kind, parameters, X, w, reference)
+        gamma = (labels[:, None] == np.arange(3)) * (np.ones(len(X)) if w is None else w)[:, None]
+        weight, first, second = moments(X.astype(float), gamma, reference)
+        np.testing.assert_array_equal(s.weight, weight)
+        np.testing.assert_array_equal(s.first, first)
+        np.testing.assert_array_equal(as_kept(s.second, kind), of_kind(second, kind))
+        assert s.total_weight == gamma.sum()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n_features", [1, 2, 5, 16, 33])
+def test_the_log_likelihood_is_right_to_a_few_units_in_the_last_place(n_features, kind):
+    """The squares of whole residuals over 16 are not rounded; the constant, ln 2 and the sum of 192 terms in lanes are."""
+    X, labels, means, weights = far_clusters(n_features, np.float64, False)
+    parameters = core_parameters(kind, [0.25, 0.5, 0.25], means, np.tile(16 * np.eye(n_features), (3, 1, 1)))
+    with mpmath.workdps(40):
+        constants = [mpmath.log(p) - n_features * mpmath.log(2 * mpmath.pi * 16) / 2 for p in (0.25, 0.5, 0.25)]
+        log_p = [constants[k] - mpmath.mpf(int(((x - means[k]) ** 2).sum())) / 32 for x, k in zip(X, labels)]
+        for w in (None, weights):
+            expected = float(mpmath.fsum(p * q for p, q in zip(log_p, np.ones(len(X)) if w is None else w)))
+            found = one_pass(kind, parameters, X, w).log_likelihood
+            # In eight sums 24 of 192 terms each, as many of tiles, and a handful of roundings of each term.
+            assert found == pytest.approx(expected, rel=16 * np.finfo(float).eps)
+
+
+# What counts as zero.
+
+
+@pytest.mark.parametrize("dtype, threshold", [(np.float64, 1e-24), (np.float32, 1e-14)])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("in_every_feature", [False, True])
+@pytest.mark.parametrize("n_features", [3, 5, 16, 23, 39, 101])
+def test_a_responsibility_just_above_the_threshold_counts(n_features, in_every_feature, kind, dtype, threshold):
+    """Rows at one mean, another one so far off that its responsibility is hardly more than what counts as zero."""
+    size = 1.25 * threshold
+    away = np.sqrt(-2 * np.log(size))
+    X = np.zeros((500, n_features), dtype)
+    means = np.zeros((2, n_features))
+    means[1] = away / np.sqrt(n_features) if in_every_feature else [away, *[0] * (n_features - 1)]
+    s = one_pass(kind, core_parameters(kind, [0.5, 0.5], means, np.tile(np.eye(n_features), (2, 1, 1))), X)
+    # An exponent of e bits is known to a few ε e.
+    assert s.weight[1] == pytest.approx(500 * size, rel=float(40 * np.log2(1 / size) * np.finfo(dtype).eps))
+    assert s.weight[0] == pytest.approx(500, rel=1e-12)
+
+
+# Rows so far out that squares overflow, and rows of weight zero.
+
+
+@pytest.mark.parametrize("dtype, far", [(np.float64, 1e200), (np.float32, 1e25)])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n_features", [1, 3, 17])
+def test_a_far_row_has_the_same_bits_wherever_it_stands(n_features, kind, dtype, far):
+    X, _, mixture = case(n_features, 3, kind, dtype)
+    parameters, row = core_parameters(kind, *mixture), np.full((1, n_features), far, dtype)
+    alone, others = evaluated(kind, parameters, row), evaluated(kind, parameters, X[:47])
+    for place in range(47):
+        some = X[:47].copy()
+        some[place] = row
+        for found, of_row, of_others in zip(evaluated(kind, parameters, some), alone, others):
+            np.testing.assert_array_equal(found[place], of_row[0])
+            np.testing.assert_array_equal(np.delete(found, place, axis=0), np.delete(of_others, place, axis=0))
+        labels = np.empty(47, np.int32)
+        the_pass = Pass(kind, 3, n_features, X.itemsize)
+        the_pass.prepare(parameters)
+        the_pass.evaluate(Rows(some), None, None, labels, Workspace(3, n_features, X.itemsize))
+        assert labels[place] == alone[2][0]
+
+
+@pytest.mark.parametrize("dtype, far", [(np.float64, 1e200), (np.float64, 1e160), (np.float32, 1e30)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_far_row_of_weight_zero_leaves_nothing(kind, dtype, far):
+    X, _, mixture = case(2, 3, kind, dtype)
+    parameters = core_parameters(kind, *mixture)
+    some = np.concatenate([X[:100], np.full((1, 2), far, dtype), X[100:150]])
+    weights = np.ones(len(some))
+    weights[100] = 0
+    found, expected = one_pass(kind, parameters, some, weights), one_pass(kind, parameters, X[:150], np.ones(150))
+    rtol = 200 * float(np.finfo(dtype).eps)
+    assert np.isfinite(found.log_likelihood)
+    assert found.log_likelihood == pytest.approx(expected.log_likelihood, rel=rtol)
+    assert found.total_weight == 150
+    for name in ("weight", "first", "second"):
+        of_found, of_expected = getattr(found, name), getattr(expected, name)
+        np.testing.assert_allclose(of_found, of_expected, rtol=rtol, atol=rtol * np.abs(of_expected).max())
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("n_features", [2, 7, 20])
+def test_a_workspace_keeps_nothing_of_the_block_before(n_features, dtype):
+    """Neither weights nor waiting rows: a block after others leaves the bits that it leaves alone."""
+    X, weights, mixture = case(n_features, 3, Kind.FULL, dtype)
+    parameters = core_parameters(Kind.FULL, *mixture)
+    the_pass, work = Pass(Kind.FULL, 3, n_features, X.itemsize), Workspace(3, n_features, X.itemsize)
+    the_pass.prepare(parameters)
+    blocks = [(slice(0, 400), weights), (slice(0, 400), None), (slice(300, 700), None), (slice(0, 192), weights), (slice(500, 692), None),
+              (slice(200, 210), None), (slice(200, 210), weights), (slice(210, 220), None)]
+    for rows, w in blocks:
+        some, w = X[rows], None if w is None else w[rows]
+        found, expected = Statistics(Kind.FULL, 3, n_features), one_pass(Kind.FULL, parameters, some, w)
+        the_pass.expect(Rows(some), w, found, work)
+        for name in ("weight", "first", "log_likelihood", "total_weight"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+        np.testing.assert_array_equal(np.tril(found.second), np.tril(expected.second))
+
+
+END_OF_MEMORY = """
+import ctypes, mmap
+import numpy as np
+from direct import core_parameters, evaluated, one_pass
+from gaussmix._core.kmeans import Centres
+from gaussmix._core.estep import Rows, Workspace
+from gaussmix._core.parameters import Kind
+
+PAGES = 40
+memory = mmap.mmap(-1, (PAGES + 1) * mmap.PAGESIZE)
+here = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+c = ctypes.CDLL(None, use_errno=True)
+c.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+assert c.mprotect(here + PAGES * mmap.PAGESIZE, mmap.PAGESIZE, 0) == 0
+for dtype in (np.float32, np.float64):
+    readable = np.frombuffer(memory, dtype, PAGES * mmap.PAGESIZE // np.dtype(dtype).itemsize)
+    for D in (1, 2, 3, 4, 5, 7, 13, 17, 23, 31, 33, 50, 65, 101):
+        for N in (1, 5, 150, 193):
+            X = readable[len(readable) - N * D:].reshape(N, D)
+            for kind in (Kind.FULL, Kind.TIED, Kind.DIAG):
+                parameters = core_parameters(kind, np.array([0.5, 0.5]), np.zeros((2, D)), np.tile(np.eye(D), (2, 1, 1)))
+                one_pass(kind, parameters, X)
+                evaluated(kind, parameters, X)
+            labels, first, weight = np.zeros(N, np.int32), np.zeros((2, D)), np.zeros(2)
+            Centres(np.zeros((2, D)), X.itemsize).nearest(Rows(X), None, labels, first, weight, Workspace(2, D, X.itemsize))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="protects memory as POSIX does")
+@pytest.mark.parametrize("isa", instruction_sets())
+def test_nothing_is_read_behind_the_last_row(isa):
+    """What stands there may not be ours to read: here it is a page that may not be read, and ends the process."""
+    run = subprocess.run([sys.executable, "-c", END_OF_MEMORY], capture_output=True, text=True, cwd=os.path.dirname(__file__),
+                         env={**os.environ, "GAUSSMIX_ISA": isa})
+    assert run.returncode == 0, run.stderr or f"ended by signal {-run.returncode}"

@@ -117,6 +117,26 @@ def test_singular_is_what_rounding_cannot_tell_from_singular(n, unit):
         assert factorized(Kind.FULL, [sigma])[1] == expected
 
 
+def test_the_limit_of_singular_grows_with_the_number_of_features():
+    """Two features of correlation c = 1 − s ε / 2, so that the squared pivot is s ε exactly, among D: singular up to s = 4 D."""
+    for n in (2, 3, 30, 100):
+        for share, expected in ((4 * n - 2, 0), (4 * n + 2, -1)):
+            sigma = np.eye(n)
+            sigma[-1, 0] = sigma[0, -1] = 1 - share / 2 * EPSILON
+            assert 1 - sigma[-1, 0] ** 2 == share * EPSILON
+            assert factorized(Kind.FULL, [sigma])[1] == expected
+            assert factorized(Kind.TIED, [sigma])[1] == expected
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0**-300, 2.0**300])
+def test_the_smallest_variance_is_that_whose_squares_have_all_their_digits(scale):
+    """2⁻¹⁰²²/ε, whatever the other variances are."""
+    smallest = float(np.finfo(float).tiny) / EPSILON
+    for value, expected in ((smallest, -1), (np.nextafter(smallest, 0), 0)):
+        assert factorized(Kind.DIAG, [[scale, value]])[1] == expected
+        assert factorized(Kind.FULL, [np.diag([scale, value])])[1] == expected
+
+
 def test_a_weight_of_zero_has_no_density_and_is_no_error():
     p, singular = factorized(Kind.DIAG, [[1.0], [1.0]], weights=[1.0, 0.0])
     assert singular == -1 and p.log_coefficients[1] == -np.inf
