@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from benchmarks import machine, shapes
+from benchmarks import kernel_costs, machine, shapes
 from benchmarks.measure import best_times, iteration_times
 from benchmarks.peers import Outcome
 
@@ -285,4 +285,28 @@ def clustered(libraries, effort):
     return [table]
 
 
-SECTIONS = {section.__name__: section for section in (full, curve, float32, diag, predict, kmeans, fit, threads, parallel, clustered)}
+def kernels(libraries, effort):
+    """Each kernel on one tile, by features, number type and instruction set, on one thread."""
+    note = ("Best times of calls for the same tile and component, which stay in the caches. Bands, dense and sparse are alternatives from "
+            "five features on, tiny is instead of them up to four; sparse is given a half or an eighth of the rows alive.")
+    costs = list(kernel_costs.measured(shapes.KERNELS_D, effort.rounds))
+    if not costs:
+        return [Table("Kernels on one tile", note="They cannot be compiled here: no C compiler, or the package's source is missing.")]
+    rate = max(cost.ticks / cost.seconds for cost in costs)
+    unit = f"Reference cycles (of the time stamp counter, {rate / 1e9:.2f} GHz)" if rate else "Nanoseconds"
+    slow = Table(f"{unit} for each row and component", note=note + " Load and residuals are for each row.")
+    fast = Table("GFLOP/s of kernels on one tile", note=note + " Multiplications and additions for each row and component: D (D + 1) for "
+                 "the density and for moments, whether a row is alive or not; 5 D for diagonal ones, 3 D for a distance.")
+    for cost in costs:
+        head = {"number type": cost.dtype, "instruction set": cost.isa, "D": cost.n_features}
+        for table in (slow, fast):
+            if not table.rows or table.rows[-1] | head != table.rows[-1]:
+                table.rows.append(dict(head))
+        slow.rows[-1][cost.kernel] = (cost.ticks if rate else cost.seconds * 1e9) / cost.units
+        if cost.operations:
+            fast.rows[-1][cost.kernel] = cost.operations * cost.units / cost.seconds / 1e9
+    return [fast, slow]
+
+
+SECTIONS = {section.__name__: section for section in (full, curve, float32, diag, predict, kmeans, fit, threads, parallel, clustered,
+                                                      kernels)}

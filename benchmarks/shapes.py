@@ -56,6 +56,9 @@ THREADS = [Shape(272, 2, 2), Shape(2_000, 4, 3), Shape(20_000, 8, 8), Shape(1_00
 PARALLEL = [Shape(5_000, 4, 3), Shape(20_000, 8, 8)]
 CLUSTERED = [Shape(100_000, 39, 256, separation) for separation in (30.0, 15.0, 3.0)]
 
+# The features for which kernels are timed: on both sides of wherever one might give way to another.
+KERNELS_D = [1, 2, 3, 4, 5, 8, 12, 16, 20, 24, 25, 29, 32, 33, 48, 64, 65, 100, 128]
+
 # What the curve varies, and what it holds: about CURVE_OPERATIONS in an iteration, by the number of rows.
 CURVE_OPERATIONS = 2e9
 CURVE_D = [1, 2, 3, 5, 8, 13, 16, 17, 32, 33, 64, 100, 128, 200, 256, 300, 512]

@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import one_tile
+from gaussmix._core.estep import instruction_sets
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -19,7 +22,7 @@ def benchmarks(monkeypatch):
     for name in ("FULL", "DIAG", "PREDICT", "KMEANS", "FIT", "THREADS", "CLUSTERED"):
         monkeypatch.setattr(shapes, name, tiny)
     monkeypatch.setattr(shapes, "CURVE_OPERATIONS", 1e5)
-    for name, values in (("CURVE_D", [1, 3]), ("CURVE_K", [1, 2]), ("CURVE_N", [300, 1_000])):
+    for name, values in (("KERNELS_D", [1, 20]), ("CURVE_D", [1, 3]), ("CURVE_K", [1, 2]), ("CURVE_N", [300, 1_000])):
         monkeypatch.setattr(shapes, name, values)
     monkeypatch.setattr(measure, "QUICK", measure.Effort(rounds=1, seconds=0.01))
     return main
@@ -34,8 +37,15 @@ def test_every_section_writes_its_table(benchmarks, tmp_path, capsys):
     assert {"cpu", "cores", "instruction_sets", "versions", "threads", "pools"} <= set(results["machine"])
     page = (tmp_path / "tables.md").read_text()
     assert page.strip() == printed.strip()
-    for (table,) in results["sections"].values():
+    kernels = results["sections"].pop("kernels")
+    for table in (table for tables in results["sections"].values() for table in tables):
         assert table["rows"] and table["title"] in page
+    for table in kernels:
+        assert table["title"] in page
+        assert {row["D"] for row in table["rows"]} == ({1, 20} if one_tile.library("baseline", "float64") else set())
+        for row in table["rows"]:
+            assert ("tiny" in row) == (row["D"] == 1) and row["instruction set"] in instruction_sets()
+            assert all(isinstance(value, float) for name, value in row.items() if name not in ("number type", "instruction set", "D"))
     for row in results["sections"]["full"][0]["rows"]:
         assert abs(row["L of scikit-learn, relative difference"]) < 1e-9
     assert all(row["same bits for 1, 2, 3, 7"] == "yes" for row in results["sections"]["threads"][0]["rows"])
