@@ -38,7 +38,9 @@ enum {
     CACHED = 1 << 18, /* bytes of factors that stay in the second-level cache beside a tile */
     AHEAD = 1 << 15, /* bytes of a factor up to which the next one is asked for while one is in use */
     BAND = 3, /* features: 6 second moments, 3 first, and what they are made from fill them without overflowing */
-    WIDE = W > 8 ? 16 : 100, /* features from which lanes are theirs; measured: the more lanes, the dearer to add them up */
+    /* Features from which lanes are theirs, by `python -m benchmarks kernels`: a register tile of eight rows makes more of each load,
+     * and more lanes are dearer to add up. */
+    WIDE = R > 4 ? 29 : 100,
 };
 
 /* What keeps every loop inside its memory. */
