@@ -380,6 +380,7 @@ def test_normalize_gives_responsibilities_and_log_densities(new_tile, n_componen
         tile.call("normalize")
         log_p, gamma = map(np.array, zip(*[exact_normalization(column) for column in kept[:, :n_rows].T]))
         assert tile["far_rows"] == 0
+        assert tile["least"] == tile.dtype.type(1e-24 if tile.dtype == np.float64 else 1e-14)
         # A difference that is not rounded, 2^x to 2 ε, the sum of K of them, and a division.
         shares = tile["gamma"][:, :n_rows] * tile["scale"][:n_rows].astype(float)
         np.testing.assert_allclose(shares, gamma.T * weights, rtol=(4 + n_components / 2) * eps, atol=n_components * 2e-38)
