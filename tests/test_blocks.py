@@ -318,7 +318,10 @@ def test_finite_data_whose_sums_overflow_are_finite():
 BAD_WEIGHTS = [
     ([1.0, 2.0], "shape"), (np.ones((3, 1)), "shape"), ([1, -1, 1], r"sample_weight\[1\].*negative"),
     ([1, np.nan, 1], r"sample_weight\[1\].*finite"), ([1, 1, np.inf], r"sample_weight\[2\].*finite"), ([0, 0, 0], "zero for every row"),
-    (["a", "b", "c"], None), ([1j, 1j, 1j], "real|complex|number"),
+    (["a", "b", "c"], r"'a' at index \(0,\)"), ([1j, 1j, 1j], "real numbers, not complex128"), ([1, [2, 3], 4], "lists of different lengths"),
+    ([1, 10**400, 2], r"10000.* at index \(1,\)"), (10**400, "real numbers"), ([1, None, 1], r"sample_weight\[1\] is nan"),
+    (np.array([1, np.longdouble("1e4000"), 1]), r"sample_weight\[1\] is inf"), (np.ones(3, "M8[s]"), "not datetime64"),
+    (np.ones(3, "m8[s]"), "not timedelta64"), (np.zeros(3, [("a", "f8")]), "real numbers, not"),
 ]
 
 
@@ -343,6 +346,28 @@ def test_good_weights():
         np.testing.assert_array_equal(found, np.asarray(weights, float))
     pandas = pytest.importorskip("pandas")
     np.testing.assert_array_equal(as_weights(pandas.Series([1, 2], index=[5, 3]), 2), [1, 2])
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4", "i8", "g", ">f8"])
+def test_weights_may_lie_anywhere(dtype):
+    X, weights = reference_data(), (np.arange(300) % 4).astype(dtype)
+    plain = GaussianMixture(2, random_state=0, max_iter=20).fit(X, sample_weight=weights)
+    for layout in (unaligned, lambda a: np.stack([a, -a], axis=1)[:, 0], lambda a: a[::-1].copy()[::-1], list):
+        same_bits(GaussianMixture(2, random_state=0, max_iter=20).fit(X, sample_weight=layout(weights)), plain)
+
+
+@pytest.mark.parametrize("start", [np.arange(300, dtype=np.int32) % 2, np.arange(300) % 2, np.eye(2)[np.arange(300) % 2],
+                                   np.eye(2)[np.arange(300) % 2][:, ::-1]])
+def test_labels_and_responsibilities_may_lie_anywhere(start):
+    same_bits(fit(reference_data(), init_params=unaligned(start)), fit(reference_data(), init_params=np.array(start)))
+
+
+def test_numbers_beyond_float64_are_named_in_predictions_too():
+    model, rows = fit(reference_data()), reference_data().astype(np.longdouble)
+    rows[7, 1] = np.longdouble("1e2000")
+    for method in ("predict", "predict_proba", "score_samples", "score"):
+        with pytest.raises(ValueError, match="too large .* at row 7, column 1"):
+            getattr(model, method)(rows)
 
 
 def test_rows_refuse_what_loops_cannot_read():

@@ -314,6 +314,8 @@ def check_finite(X, *, name="X", largest=np.inf):
     """
     if X.dtype.kind in "iub":
         return
+    if X.dtype.itemsize > 8:  # a wider type, whose numbers become float64
+        largest = min(largest, np.finfo(np.float64).max)
     for start, stop in block_bounds(*X.shape, 1):
         block = X[start:stop]
         if not block.size:
@@ -330,6 +332,44 @@ def check_finite(X, *, name="X", largest=np.inf):
             what = "NaN" if np.isnan(value) else "infinity" if np.isinf(value) else f"a value too large ({value:g})"
             raise ValueError(f"Input {name} contains {what} at row {start + row}, column {column}; "
                              f"all values must be finite{'' if largest == np.inf else f' and below {largest:g}'}")
+
+
+def as_reals(values, *, name):
+    """
+    Numbers of any type as the compiled loops read them.
+
+    Parameters
+    ----------
+    values : array_like
+    name : str
+        What the error calls them.
+
+    Returns
+    -------
+    ndarray, float64
+        Contiguous and aligned. What float64 cannot hold is infinite.
+
+    Raises
+    ------
+    TypeError
+        Where they are not all real numbers.
+
+    Examples
+    --------
+    >>> as_reals([1, 2], name="lengths")
+    array([1., 2.])
+    """
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise TypeError(f"{name} must be an array of real numbers, not lists of different lengths") from None
+    if array.dtype.kind not in "fiubOSU":
+        raise TypeError(f"{name} must be real numbers, not {array.dtype}")
+    try:
+        with np.errstate(over="ignore"):
+            return np.require(array, np.float64, "CA").reshape(array.shape)
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"{name} must be real numbers, but {_first_wrong(array)}") from None
 
 
 def as_weights(weights, n_rows):
@@ -358,13 +398,10 @@ def as_weights(weights, n_rows):
         return None
     if isinstance(weights, np.ma.MaskedArray):
         raise TypeError("sample_weight is a masked array, and masked entries have no value here: fill them, with 0 to leave rows out")
-    array = np.asarray(weights)
     try:
-        if array.dtype.kind == "c":
-            raise TypeError("they are complex")
-        array = np.ascontiguousarray(array, dtype=np.float64).reshape(array.shape)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"sample_weight must be real numbers: {error}") from None
+        array = as_reals(weights, name="sample_weight")
+    except TypeError as error:
+        raise ValueError(str(error)) from None
     if array.ndim == 0:
         array = np.full(n_rows, float(array))
     if array.shape != (n_rows,):

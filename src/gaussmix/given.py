@@ -3,6 +3,7 @@
 import numpy as np
 
 from gaussmix._core.linalg import gram, whiten
+from gaussmix.blocks import as_reals
 from gaussmix.exceptions import InvalidParameterError, in_use
 from gaussmix.initialization import STARTS, given_labels, given_responsibilities
 from gaussmix.statistics import Kind
@@ -34,13 +35,16 @@ def start_of(init_params, blocks, n_components, rng, threads):
     """
     if isinstance(init_params, str):
         return STARTS[init_params](blocks, n_components, rng, threads)
-    array = np.asarray(init_params)
+    try:
+        array = np.asarray(init_params)
+    except ValueError:  # lists of different lengths
+        array = np.empty((), dtype=object)
     if array.shape == (blocks.n_rows,) and array.dtype.kind in "iu":
         if array.min() < 0 or array.max() >= n_components:
             raise ValueError(f"init_params: labels must be from 0 to {n_components - 1}, not from {array.min()} to {array.max()}")
-        return given_labels(np.ascontiguousarray(array, dtype=np.int32))
+        return given_labels(np.require(array, np.int32, "CA"))
     if array.shape == (blocks.n_rows, n_components) and array.dtype.kind in "fiub":
-        return given_responsibilities(_checked_responsibilities(np.asarray(array, dtype=np.float64)))
+        return given_responsibilities(_checked_responsibilities(as_reals(array, name="init_params")))
     raise in_use(InvalidParameterError)(
         f"init_params as an array must hold whole-number labels, shape ({blocks.n_rows},), or responsibilities, "
         f"shape ({blocks.n_rows}, {n_components}), not {array.dtype} of shape {array.shape}")
@@ -105,12 +109,11 @@ def insert_parameters(start, weights, means, covariances):
 
 
 def _checked_weights(weights, n_components):
-    given = np.asarray(weights)
     array = _array("weights_init", weights, (n_components,))
     if (array < 0).any() or (array > 1).any():
         k = int(np.argmax((array < 0) | (array > 1)))
         raise ValueError(f"weights_init must be in the range from 0 to 1, but weights_init[{k}] is {array[k]:g}")
-    if not abs(array.sum() - 1) <= (1e-6 if given.dtype == np.float32 else 1e-8):
+    if not abs(array.sum() - 1) <= (1e-6 if np.asarray(weights).dtype == np.float32 else 1e-8):
         raise ValueError(f"weights_init must sum to one, but they sum to {array.sum():.9g}")
     return array
 
@@ -143,11 +146,10 @@ def _factor(precision, which):
 
 def _array(name, value, shape):
     try:
-        array = np.asarray(value)
-        if array.dtype.kind == "c" or array.ndim == 0:
+        array = as_reals(value, name=name)
+        if array.ndim == 0:
             raise TypeError
-        array = array.astype(np.float64)
-    except (TypeError, ValueError):
+    except TypeError:
         raise in_use(InvalidParameterError)(f"{name} must be an array of real numbers, of shape {shape}") from None
     if array.shape != shape:
         raise ValueError(f"The parameter '{name}' should have the shape of {shape}, but got {array.shape}")
