@@ -172,8 +172,10 @@ BAD = [
     (([np.nan], *ONE[1:]), "weights must be finite"),
     (([1.0], [[np.inf]], ONE[2]), "means must be finite"),
     ((*ONE[:2], [[[np.nan]]]), "covariances must be finite"),
-    ((["a"], *ONE[1:]), "weights must be an array of numbers"),
-    ((*ONE[:2], [[[1.0], [1.0, 2.0]]]), "covariances must be an array of numbers"),
+    ((["a"], *ONE[1:]), r"weights must be real numbers, but holds 'a' at index \(0,\)"),
+    ((*ONE[:2], [[[1.0], [1.0, 2.0]]]), "covariances must be an array of real numbers, not lists of different lengths"),
+    ((ONE[0], [[10**400]], ONE[2]), "means must be real numbers, but holds 1000.* at row 0, column 0"),
+    ((ONE[0], np.array([[np.longdouble("1e2000")]]), ONE[2]), "means must be finite"),
 ]
 
 
@@ -181,6 +183,15 @@ BAD = [
 def test_bad_parameters(arguments, message):
     with pytest.raises(ValueError, match=message):
         Mixture(*arguments)
+
+
+def test_a_density_beyond_float32_is_zero_there():
+    """ln p = −5e39, which float64 holds and float32 does not; nothing else of the row is lost."""
+    mixture = Mixture([0.5, 0.5], [[0.0], [1e6]], [[[1.0]], [[1.0]]])
+    rows = np.array([[1e20], [0.5]], np.float32)
+    np.testing.assert_array_equal(np.isneginf(mixture.logpdf(rows)), [True, False])
+    np.testing.assert_allclose(mixture.logpdf(rows.astype(float)), [-5e39, -0.125 - np.log(8 * np.pi) / 2], rtol=1e-7)
+    np.testing.assert_array_equal(mixture.responsibilities(rows), [[0, 1], [1, 0]])
 
 
 def test_bad_rows(mixture):

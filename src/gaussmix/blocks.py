@@ -219,7 +219,8 @@ def as_table(X, *, name="X"):
         try:
             array = array.astype(np.float64)
         except (TypeError, ValueError, OverflowError) as error:
-            raise type(error)(f"{name} must hold numbers only, but {_first_wrong(array)}: {error}") from None
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"{name} must hold numbers only, but {_first_wrong(array)}: {error}") from None
     if array.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: {name} must be real")
     if array.dtype.kind not in "fiub":
@@ -236,10 +237,10 @@ def _plain_array(X, name):
     try:
         return np.asarray(X)
     except ValueError:
-        lengths = [np.size(row) for row in X]
-        row = next((i for i, length in enumerate(lengths) if length != lengths[0]), 0)
-        raise ValueError(f"{name} must be a table whose rows are all of one length, but row {row} has {lengths[row]} values and "
-                         f"row 0 has {lengths[0]}") from None
+        lengths = [len(row) if hasattr(row, "__len__") else 1 for row in X]
+        row = next((i for i, length in enumerate(lengths) if length != lengths[0]), None)
+        wrong = "its entries are lists" if row is None else f"row {row} has {lengths[row]} values and row 0 has {lengths[0]}"
+        raise ValueError(f"{name} must be a table whose rows are all of one length, but {wrong}") from None
 
 
 def _first_wrong(array):

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from gaussmix._core.estep import Pass, Workspace
 from gaussmix._core.memory import read_only
 from gaussmix._core.parameters import Parameters
-from gaussmix.blocks import Blocks, as_table, as_weights, check_finite
+from gaussmix.blocks import Blocks, as_reals, as_table, as_weights, check_finite
 from gaussmix.engines import Threads, resolve_threads
 from gaussmix.random_state import RandomState, as_generator
 from gaussmix.statistics import Kind
@@ -323,9 +323,9 @@ def _restored(kind, weights, means, covariances):
 
 def _array(value, name):
     try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be an array of numbers: {error}") from None
+        array = as_reals(value, name=name)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite")
     return array
@@ -365,7 +365,8 @@ def evaluate(parameters, X, wanted, n_threads=None):
             results = [part if wanted == name else None for name in ("logpdf", "responsibilities", "labels")]
             the_pass.evaluate(blocks.rows(index), *results, spaces[worker])
             if out.dtype != computed:
-                out[start:stop] = part
+                with np.errstate(over="ignore"):  # densities that float32 cannot hold are −∞ there
+                    out[start:stop] = part
 
         threads.each(len(blocks), compute, lambda index, nothing: None)
     return out
