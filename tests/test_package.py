@@ -6,6 +6,7 @@ import importlib.resources
 import inspect
 import os
 import pkgutil
+import pydoc
 import re
 import subprocess
 import sys
@@ -70,8 +71,12 @@ def functions_of(public):
     return [member for member in members if inspect.isfunction(member) or inspect.ismethod(member)]  # the compiled have stubs
 
 
-@pytest.mark.parametrize("public", [gaussmix.GaussianMixture, gaussmix.Mixture, Statistics, Candidate, Selection, Model,
-                                    gaussmix.select, gaussmix.save, gaussmix.load], ids=lambda public: public.__name__)
+PUBLIC = pytest.mark.parametrize("public", [
+    gaussmix.GaussianMixture, gaussmix.Mixture, Statistics, Candidate, Selection, Model, gaussmix.select, gaussmix.save, gaussmix.load,
+    gaussmix.show_config], ids=lambda public: public.__name__)
+
+
+@PUBLIC
 def test_public_signatures_are_annotated(public):
     functions = functions_of(public)
     assert functions
@@ -80,6 +85,18 @@ def test_public_signatures_are_annotated(public):
         parameters = [p for name, p in signature.parameters.items() if name != "self"]
         assert all(part is not inspect.Signature.empty for part in
                    (signature.return_annotation, *(p.annotation for p in parameters))), function.__qualname__
+
+
+@PUBLIC
+def test_help_shows_short_signatures(public):
+    for function in functions_of(public):
+        signature = inspect.signature(function)
+        for part in (*map(str, signature.parameters.values()), str(signature.return_annotation)):
+            assert len(part) <= 70, (function.__qualname__, part)
+    text = pydoc.render_doc(public, renderer=pydoc.plaintext)
+    assert [word for word in ("Union[", "_SupportsArray", "numpy._typing", "mtrand", "collections.abc.") if word in text] == []
+    if sys.version_info >= (3, 13):  # which breaks long signatures into lines
+        assert max(map(len, text.splitlines())) <= 135
 
 
 def test_the_readme_example_runs():

@@ -7,7 +7,7 @@ from gaussmix.engines import resolve_threads
 __all__ = ["show_config"]
 
 
-def show_config():
+def show_config() -> None:
     """
     Print the version, the instruction set in use, BLAS and the number of threads.
 

@@ -1,5 +1,7 @@
 """GaussianMixture: scikit-learn's conventions over the loop, the starts and the mixture."""
 
+from __future__ import annotations  # kept as written, so that help() does not print the unions behind ArrayLike
+
 import math
 import warnings
 import zlib

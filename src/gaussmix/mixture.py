@@ -1,5 +1,7 @@
 """Mixture: the distribution itself, immutable."""
 
+from __future__ import annotations  # kept as written, so that help() does not print the unions behind ArrayLike
+
 from typing import Any, Self
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Model files: a mixture as JSON, which gives back the same bits. The format is described in docs/model-file.md."""
 
+from __future__ import annotations  # kept as written, so that help() does not print the unions behind ArrayLike
+
 import json
 import os
 import sys
@@ -49,7 +51,7 @@ class Model:
     columns: list[str] | None
 
 
-def save(path: str | os.PathLike[str], model: "GaussianMixture | Mixture | Model") -> None:
+def save(path: str | os.PathLike[str], model: GaussianMixture | Mixture | Model) -> None:
     """
     Write a mixture to a model file (JSON, no pickle), whole or not at all.
 

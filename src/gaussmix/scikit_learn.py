@@ -3,6 +3,8 @@
 Only methods that scikit-learn's own code, or a user of its features, calls import it.
 """
 
+from __future__ import annotations  # kept as written, so that help() does not print the unions behind ArrayLike
+
 import html
 import inspect
 import sys
@@ -109,7 +111,7 @@ class Estimator:
 
     # Metadata routing of sample_weight.
 
-    def get_metadata_routing(self) -> "MetadataRequest":
+    def get_metadata_routing(self) -> MetadataRequest:
         """
         Which metadata `fit` and `score` ask a scikit-learn meta-estimator for.
 
@@ -182,7 +184,7 @@ class Estimator:
 
     # To scikit-learn's class and back.
 
-    def to_sklearn(self) -> "sklearn.mixture.GaussianMixture":
+    def to_sklearn(self) -> sklearn.mixture.GaussianMixture:
         """
         The same model as a `sklearn.mixture.GaussianMixture`.
 
@@ -212,7 +214,7 @@ class Estimator:
         return _copy_fit(self, GaussianMixture(**parameters | {"covariance_type": name}))
 
     @classmethod
-    def from_sklearn(cls, model: "sklearn.mixture.GaussianMixture") -> Self:
+    def from_sklearn(cls, model: sklearn.mixture.GaussianMixture) -> Self:
         """
         The same model as a `sklearn.mixture.GaussianMixture`, under this class.
 

@@ -1,5 +1,7 @@
 """Which number of components, which structure: every candidate fitted, the best by an information criterion."""
 
+from __future__ import annotations  # kept as written, so that help() does not print the unions behind ArrayLike
+
 import math
 import numbers
 import re

@@ -1,5 +1,7 @@
 """Statistics: what a pass over some rows leaves behind. They add."""
 
+from __future__ import annotations  # kept as written, so that help() does not print the unions behind ArrayLike
+
 from typing import Any, Self
 
 from numpy.typing import ArrayLike
@@ -77,7 +79,7 @@ class Statistics(_Sums):
             moved.second[...] += change if self.kind == Kind.FULL else change.sum(axis=0)
         return moved
 
-    def __add__(self, other: "Statistics") -> Self:
+    def __add__(self, other: Statistics) -> Self:
         if not isinstance(other, Statistics):
             return NotImplemented
         total = self.copy()
