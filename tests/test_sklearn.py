@@ -445,3 +445,179 @@ def test_representations():
         assert "sk-top-container" in make_pipeline(StandardScaler(), GaussianMixture(2).fit(X))._repr_html_()
     with sklearn.config_context(display="text"):
         assert gm._repr_html_().startswith("<pre>GaussianMixture")
+
+
+# Subclasses.
+
+HOOKS = sorted({name for kind in (Theirs, Theirs.__base__) for name, member in vars(kind).items()
+                if name.startswith("_") and not name.endswith("__") and callable(member) and name != "_n_parameters"})
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_a_subclass_that_overrides_a_hook_is_refused(hook):
+    """Theirs would call it."""
+    for how in (lambda: type("Mine", (GaussianMixture,), {hook: lambda self, *args: None}),
+                lambda: type("Mine", (type("Mixin", (), {hook: lambda self, *args: None}), GaussianMixture), {})):
+        with pytest.raises(TypeError, match=f"^Mine overrides {hook}, .* instead [^\n]*$"):
+            how()
+    later = type("Mine", (GaussianMixture,), {})
+    setattr(later, hook, lambda self, *args: None)
+    here = GaussianMixture()
+    setattr(here, hook, lambda *args: None)
+    for model in (later(), here):
+        with pytest.raises(TypeError, match=f"overrides {hook}, "):
+            model.fit(planted()[0])
+
+
+def test_a_subclass_that_uses_a_private_name_of_ours_by_chance_is_refused():
+    with pytest.raises(TypeError, match="Mine has a method _fit, a name that is private to gaussmix's GaussianMixture"):
+        type("Mine", (GaussianMixture,), {"_fit": lambda self, X: self})
+
+
+def test_a_class_that_is_theirs_too_is_not_refused():
+    """What it inherits from theirs it does not override."""
+    class Both(GaussianMixture, Theirs):
+        pass
+
+    X, _ = planted()
+    assert_array_equal(Both(2, random_state=0).fit(X).means_, GaussianMixture(2, random_state=0).fit(X).means_)
+    assert isinstance(Both(), Theirs)
+
+
+def test_what_replaces_an_m_step_of_ones_own():
+    """One iteration at a time, as the refusal of `_m_step` says."""
+    class EqualWeights(Theirs):
+        def _m_step(self, X, log_resp, xp=None):
+            super()._m_step(X, log_resp)
+            self.weights_, self.means_ = np.full(3, 1 / 3), np.round(self.means_, 1)
+
+    X, _ = planted()
+    start = given_start("full")
+    theirs = EqualWeights(3, max_iter=6, tol=0, **start)
+    ours = GaussianMixture(3, max_iter=1, tol=0, warm_start=True, **start)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TheirConvergenceWarning)
+        theirs.fit(X)
+        for _ in range(6):
+            ours.fit(X)
+            ours.weights_, ours.means_ = np.full(3, 1 / 3), np.round(ours.means_, 1)
+    for name in ("means_", "covariances_", "lower_bound_"):
+        assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-9, err_msg=name)
+    assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), rtol=1e-7, atol=1e-12)
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_what_replaces_an_e_step_of_ones_own(covariance_type):
+    """Responsibilities, as the refusal of `_e_step` says."""
+    X, _ = planted()
+    shares = np.random.default_rng(0).dirichlet([1.0, 2.0, 3.0], len(X))
+    theirs = Theirs(3, covariance_type=covariance_type)
+    theirs._m_step(X, np.log(shares))
+    ours = GaussianMixture(3, covariance_type=covariance_type, init_params=shares, max_iter=0).fit(X)
+    for name in ("weights_", "means_", "covariances_", "precisions_cholesky_"):
+        assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+def test_a_subclass_s_fit_predict_and_number_of_parameters_are_called_as_theirs():
+    X, _ = planted()
+    for kind in (GaussianMixture, Theirs):
+        class Scaled(kind):
+            def fit_predict(self, X, y=None):
+                return super().fit_predict(X / 10)
+
+            def _n_parameters(self):
+                return 1000
+
+        model = Scaled(1, reg_covar=0).fit(X)
+        assert_allclose(model.means_[0], X.mean(axis=0) / 10, rtol=1e-12)
+        assert_allclose(model.aic(X), -2 * len(X) * model.score(X) + 2000, rtol=1e-12)
+        assert_allclose(model.bic(X), -2 * len(X) * model.score(X) + 1000 * np.log(len(X)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("n_features", [1, 3, 20])
+def test_log_probabilities_of_the_components_are_theirs(covariance_type, n_features):
+    X, _ = planted(n_features=n_features)
+    theirs = Theirs(3, covariance_type=covariance_type, random_state=0).fit(X)
+    ours = GaussianMixture.from_sklearn(theirs)
+    with np.errstate(divide="ignore"):
+        for weights in (theirs.weights_, np.array([0.25, 0.0, 0.75])):
+            ours.weights_ = theirs.weights_ = weights
+            for far in (1, 1e3, 1e8, 1e100):
+                for name in ("_estimate_log_prob", "_estimate_weighted_log_prob"):
+                    mine, other = getattr(ours, name)(far * X), getattr(theirs, name)(far * X)
+                    assert mine.dtype == other.dtype == np.float64
+                    assert_allclose(mine, other, rtol=1e-10, atol=1e-10, err_msg=name)
+
+
+@pytest.mark.parametrize("model_dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_log_probabilities_of_the_components_have_their_type(model_dtype, dtype):
+    X, _ = planted()
+    theirs = Theirs(3, random_state=0).fit(X.astype(model_dtype))
+    ours = GaussianMixture.from_sklearn(theirs)
+    for name in ("_estimate_log_prob", "_estimate_weighted_log_prob"):
+        mine, other = getattr(ours, name)(X.astype(dtype)), getattr(theirs, name)(X.astype(dtype))
+        assert mine.dtype == other.dtype
+        assert_allclose(mine, other, rtol=1e-4)
+
+
+def test_log_probabilities_of_the_components_ask_for_no_names():
+    """As scikit-learn's, which other code calls with the array of a table that it has checked."""
+    pd = pytest.importorskip("pandas")
+    table = pd.DataFrame(planted()[0], columns=["a", "b", "c"])
+    gm = GaussianMixture(2, random_state=0).fit(table)
+    assert_array_equal(gm._estimate_log_prob(table.to_numpy()), gm._estimate_log_prob(table))
+    with pytest.raises(gaussmix.NotFittedError):
+        GaussianMixture()._estimate_weighted_log_prob(table)
+    with pytest.raises(ValueError, match="X has 2 features"):
+        gm._estimate_log_prob(table[["a", "b"]])
+
+
+def subclasses(kind):
+    """The same subclass of either class, with added, dropped and renamed arguments, and with whatever **kwargs take."""
+    class Added(kind):
+        def __init__(self, n_components=1, *, base=None, level, tol=1e-2):
+            super().__init__(n_components, tol=tol)
+            self.base, self.level = base, level
+
+    class Renamed(kind):
+        def __init__(self, k=2, table=(1, 2)):
+            super().__init__(k)
+            self.k, self.table = k, table
+
+    class Passed(kind):
+        def __init__(self, n_components=2, colour="red", **kwargs):
+            super().__init__(n_components, **kwargs)
+            self.colour = colour
+
+    class Varargs(kind):
+        def __init__(self, *args):
+            super().__init__(*args)
+
+    return Added, Renamed, Passed, Varargs
+
+
+def test_subclasses_have_the_parameters_that_theirs_have():
+    from sklearn.cluster import KMeans
+
+    ours, theirs = subclasses(GaussianMixture), subclasses(Theirs)
+    arguments = [{"base": KMeans(3), "level": 0.5}, {"k": 3}, {"colour": "blue", "tol": 0.5, "max_iter": 7}]
+    for mine, other, given in zip(ours, theirs, arguments):
+        one, two = mine(**given), other(**given)
+        assert list(one.get_params(deep=False).items()) == list(two.get_params(deep=False).items())
+        assert list(one.get_params().items()) == list(two.get_params().items())
+        assert sorted(repr(one)[:-1].partition("(")[2].split(", ")) == sorted(repr(two)[:-1].partition("(")[2].split(", "))
+        assert list(map(str, clone(one).get_params().items())) == list(map(str, clone(two).get_params().items()))
+        for model in (one, two):
+            with pytest.raises(ValueError, match="Invalid parameter 'kwargs'"):
+                model.set_params(kwargs={})
+            assert model.fit(planted()[0]).predict(planted()[0]).shape == (400,)
+    added = ours[0](**arguments[0])
+    assert added.set_params(base__n_clusters=9, base__tol=0.25, n_components=4) is added
+    assert (added.base.n_clusters, added.base.tol, added.n_components) == (9, 0.25, 4)
+    added.set_params(base__n_clusters=2, base=KMeans(5))  # the new one's, whatever the order
+    assert added.base.n_clusters == 2
+    for kind in (ours[3], theirs[3]):
+        with pytest.raises(RuntimeError, match="no varargs"):
+            kind(2).get_params()

@@ -19,10 +19,10 @@ from gaussmix.engines import Threads, resolve_threads
 from gaussmix.exceptions import CollapseWarning, ConvergenceWarning, InvalidParameterError, SpuriousOptimumWarning, in_use
 from gaussmix.given import checked_parameters, insert_parameters, start_of
 from gaussmix.initialization import STARTS, Chosen
-from gaussmix.mixture import Mixture, evaluate
+from gaussmix.mixture import Mixture, component_log_densities, evaluate
 from gaussmix.progress import Progress
 from gaussmix.random_state import RandomState, as_generator
-from gaussmix.scikit_learn import Estimator, check_names
+from gaussmix.scikit_learn import Estimator, check_names, refuse_hooks
 from gaussmix.summary import summary_text
 from gaussmix._core.parameters import Parameters
 from gaussmix.statistics import Kind
@@ -98,6 +98,12 @@ class GaussianMixture(Estimator):
     feature_names_in_ : ndarray of str, shape (D,)
         Only after a table whose column names are all strings.
 
+    Notes
+    -----
+    A subclass may override any public method, and `_n_parameters`. The other private methods that scikit-learn's loop calls
+    (`_m_step`, `_estimate_log_prob` …) are not called here, so that a subclass that overrides one is refused with a TypeError, which
+    says what serves instead.
+
     Examples
     --------
     >>> import numpy as np
@@ -146,6 +152,10 @@ class GaussianMixture(Estimator):
         self.progress = progress
         self.callback = callback
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        refuse_hooks(cls, GaussianMixture)
+
     # Fitting.
 
     def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
@@ -181,7 +191,10 @@ class GaussianMixture(Estimator):
         UserWarning
             Where `reg_covar` is more than a thousandth of a feature's variance.
         """
-        self._fit(X, sample_weight)
+        if type(self).fit_predict is not GaussianMixture.fit_predict:  # a subclass's, which scikit-learn's `fit` calls too
+            self.fit_predict(X, y, **({} if sample_weight is None else {"sample_weight": sample_weight}))
+        else:
+            self._fit(X, sample_weight)
         return self
 
     def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> NDArray[np.intp]:
@@ -201,7 +214,8 @@ class GaussianMixture(Estimator):
         return evaluate(self.mixture_._parameters, table, "labels", self.n_threads)
 
     def _fit(self, X, sample_weight):
-        structure = self._check_parameters()
+        refuse_hooks(type(self), GaussianMixture, vars(self))
+        structure = self._checked_structure()
         table, columns = as_table(X)
         blocks = self._blocks(table, sample_weight)
         given = checked_parameters(self.weights_init, self.means_init, self.precisions_init, structure, self.n_components,
@@ -341,7 +355,8 @@ class GaussianMixture(Estimator):
             return None
         return in_use(kind)(message)
 
-    def _check_parameters(self):
+    def _checked_structure(self):
+        """The structure that `covariance_type` names, after a look at the other parameters too."""
         structure = _parameter(structure_named, self.covariance_type)
         for name, least, whole in (("n_components", 1, True), ("n_init", 1, True), ("max_iter", 0, True),
                                    ("verbose_interval", 1, True), ("verbose", 0, True), ("tol", 0, False), ("reg_covar", 0, False)):
@@ -439,14 +454,19 @@ class GaussianMixture(Estimator):
     def _evaluate(self, X, wanted):
         table = self._checked(X)
         result = evaluate(self.mixture_._parameters, table, wanted, self.n_threads)
-        if wanted != "labels":  # as scikit-learn: float32 only where the model and X are
-            result = result.astype(np.result_type(result.dtype, np.asarray(self.means_).dtype), copy=False)
-        return result
+        return result if wanted == "labels" else self._as_fitted(result)
+
+    def _as_fitted(self, result):
+        """As scikit-learn: float32 only where the model and X are."""
+        return result.astype(np.result_type(result.dtype, np.asarray(self.means_).dtype), copy=False)
 
     def _checked(self, X):
         self._require_fit()
         table, columns = as_table(X)
         check_names(self, columns)
+        return self._of_its_width(table)
+
+    def _of_its_width(self, table):
         n_features = np.shape(self.means_)[1]
         if table.shape[1] != n_features:
             raise ValueError(f"X has {table.shape[1]} features, but {type(self).__name__} is expecting "
@@ -455,6 +475,38 @@ class GaussianMixture(Estimator):
             raise ValueError(f"Found array with 0 sample(s) (shape={table.shape}) while a minimum of 1 is required.")
         check_finite(table)
         return table
+
+    def _estimate_log_prob(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
+        """
+        ln N(x_n | μ_k, Σ_k) of every row and component, under scikit-learn's name. It is there to be called, not overridden.
+
+        Parameters
+        ----------
+        X : array_like or DataFrame, shape (N, D)
+
+        Returns
+        -------
+        ndarray, shape (N, K)
+        """
+        self._require_fit()
+        table = self._of_its_width(as_table(X)[0])  # scikit-learn calls it after its check of the names
+        return self._as_fitted(component_log_densities(self.mixture_._parameters, table, self.n_threads))
+
+    def _estimate_weighted_log_prob(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
+        """
+        ln π_k N(x_n | μ_k, Σ_k) of every row and component, under scikit-learn's name. It is there to be called, not overridden.
+
+        Parameters
+        ----------
+        X : array_like or DataFrame, shape (N, D)
+
+        Returns
+        -------
+        ndarray, shape (N, K)
+        """
+        joint = self._estimate_log_prob(X)
+        with np.errstate(divide="ignore"):
+            return joint + np.log(self.mixture_.weights).astype(joint.dtype)
 
     def predict(self, X: ArrayLike) -> NDArray[np.intp]:
         """

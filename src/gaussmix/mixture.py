@@ -372,3 +372,29 @@ def evaluate(parameters, X, wanted, n_threads=None):
 
         threads.each(len(blocks), compute, lambda index, nothing: None)
     return out
+
+
+def component_log_densities(parameters, X, n_threads=None):
+    """
+    ln N(x_n | μ_k, Σ_k) of every row and component: for each component the density of a mixture that is nothing else.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Factorized.
+    X : ndarray, shape (N, D)
+        Finite.
+    n_threads : int, optional
+
+    Returns
+    -------
+    ndarray, shape (N, K)
+    """
+    densities = np.empty((len(X), parameters.n_components), np.float32 if X.dtype == np.float32 else np.float64)
+    for k in range(parameters.n_components):
+        alone = Parameters(parameters.kind, 1, parameters.n_features)
+        alone.weights[...], alone.means[...], alone.means_rest[...] = 1.0, parameters.means[k], parameters.means_rest[k]
+        alone.covariances[...] = parameters.covariances[0 if parameters.kind == Kind.TIED else k]
+        alone.factorize()
+        densities[:, k] = evaluate(alone, X, "logpdf", n_threads)
+    return densities

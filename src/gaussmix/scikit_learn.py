@@ -20,12 +20,30 @@ if TYPE_CHECKING:
     import sklearn.mixture
     from sklearn.utils.metadata_routing import MetadataRequest
 
-__all__ = ["Estimator", "check_names"]
+__all__ = ["Estimator", "check_names", "refuse_hooks"]
 
 WEIGHTED = ("fit", "score")  # the methods whose sample_weight scikit-learn's metadata routing may fill
 FITTED = ("weights_", "means_", "covariances_", "precisions_cholesky_", "precisions_", "converged_", "n_iter_", "lower_bound_",
           "lower_bounds_", "n_features_in_", "feature_names_in_")
 UNCHANGED = "$UNCHANGED$"  # scikit-learn's word for a request that stays as it is
+
+# Hooks: a subclass of scikit-learn's class changes the loop by overriding these. Here the loop is compiled and calls none of them;
+# what serves instead.
+CHECK = "check in a fit of your own, before super().fit"
+START = "give labels or responsibilities as init_params, or weights_init, means_init and precisions_init"
+M_STEP = ("fit with max_iter=1 and warm_start=True, which makes one iteration, and change weights_, means_ and precisions_cholesky_ "
+          "between two fits")
+E_STEP = "fit with max_iter=0 and responsibilities of your own as init_params, which makes one M step from them"
+DENSITY = E_STEP + ", and override predict, predict_proba and score_samples"
+RESULT = "change weights_, means_ and precisions_cholesky_ in a fit of your own, after super().fit"
+LISTEN = "give a callback, which hears of every iteration and may end the fit"
+HOOKS = {
+    "_check_parameters": CHECK, "_initialize_parameters": START, "_initialize": START, "_e_step": E_STEP, "_m_step": M_STEP,
+    "_estimate_log_prob": DENSITY, "_estimate_weighted_log_prob": DENSITY, "_estimate_log_prob_resp": DENSITY,
+    "_estimate_log_weights": DENSITY, "_compute_lower_bound": LISTEN, "_get_parameters": RESULT, "_set_parameters": RESULT,
+    "_print_verbose_msg_init_beg": LISTEN, "_print_verbose_msg_iter_end": LISTEN, "_print_verbose_msg_init_end": LISTEN,
+}
+OPEN = ("_n_parameters", "_get_param_names", "_repr_html_", "_estimator_type")  # private names that a subclass may define
 
 
 class Estimator:
@@ -35,8 +53,17 @@ class Estimator:
 
     @classmethod
     def _parameter_defaults(cls):
-        return {name: parameter.default for name, parameter in inspect.signature(cls.__init__).parameters.items()
-                if name != "self"}
+        """The constructor's arguments, as scikit-learn counts them: no `**kwargs`, and a constructor with `*args` is refused."""
+        signature = inspect.signature(cls.__init__)
+        arguments = [argument for name, argument in signature.parameters.items() if name != "self"]
+        if any(argument.kind == argument.VAR_POSITIONAL for argument in arguments):
+            raise RuntimeError("scikit-learn estimators should always specify their parameters in the signature of their __init__ "
+                               f"(no varargs). {cls} with constructor {signature} doesn't follow this convention.")
+        return {argument.name: argument.default for argument in arguments if argument.kind != argument.VAR_KEYWORD}
+
+    @classmethod
+    def _get_param_names(cls):
+        return sorted(cls._parameter_defaults())
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """
@@ -45,17 +72,23 @@ class Estimator:
         Parameters
         ----------
         deep : bool
-            Without meaning here.
+            Whether arguments that have parameters themselves (of a subclass: none here has) give these too, as `argument__name`.
 
         Returns
         -------
         dict
         """
-        return {name: getattr(self, name) for name in self._parameter_defaults()}
+        found = {}
+        for name in self._get_param_names():
+            value = getattr(self, name)
+            if deep and hasattr(value, "get_params") and not isinstance(value, type):
+                found.update((f"{name}__{inner}", part) for inner, part in value.get_params().items())
+            found[name] = value
+        return found
 
     def set_params(self, **params: Any) -> Self:
         """
-        Set some of the constructor's arguments.
+        Set some of the constructor's arguments, or, as `argument__name`, parameters of an argument that has such.
 
         Returns
         -------
@@ -67,19 +100,26 @@ class Estimator:
         ValueError
             Where a name is not an argument of the constructor; nothing is set then.
         """
-        known = self._parameter_defaults()
+        known = self._get_param_names()
         for name in params:
-            if name not in known:
-                raise ValueError(f"Invalid parameter {name!r} for estimator {self!r}. Valid parameters are: {sorted(known)!r}.")
+            if name.partition("__")[0] not in known:
+                raise ValueError(f"Invalid parameter {name!r} for estimator {self!r}. Valid parameters are: {known!r}.")
+        nested: dict[str, dict[str, Any]] = {}
         for name, value in params.items():
-            setattr(self, name, value)
+            outer, inside, inner = name.partition("__")
+            if inside:
+                nested.setdefault(outer, {})[inner] = value
+            else:
+                setattr(self, name, value)
+        for outer, values in nested.items():
+            getattr(self, outer).set_params(**values)
         return self
 
     def __repr__(self) -> str:
         set_here = []
         for name, default in self._parameter_defaults().items():
             value = getattr(self, name)
-            if not (value is default or (np.isscalar(value) and value == default)):
+            if not (value is default or (np.isscalar(value) and np.isscalar(default) and value == default)):
                 with np.printoptions(threshold=6, edgeitems=2):
                     set_here.append(f"{name}={value!r}".replace("\n", ""))
         return f"{type(self).__name__}({', '.join(set_here)})"
@@ -246,6 +286,36 @@ def _copy_fit(source, target):
             value = getattr(source, name)
             setattr(target, name, value.copy() if isinstance(value, (np.ndarray, list)) else value)
     return target
+
+
+def refuse_hooks(kind, base, attributes=()):
+    """
+    Refuse a class that overrides what scikit-learn would call and this package does not, or by chance what is private here.
+
+    Parameters
+    ----------
+    kind : type
+        A subclass of `base`, or `base`.
+    base : type
+        The estimator of this package; classes that follow it in the method resolution order override nothing.
+    attributes : iterable of str
+        Names that an instance has of its own.
+
+    Raises
+    ------
+    TypeError
+        Naming the hook and what to use instead.
+    """
+    first = kind.__mro__.index(base)
+    names = {name for one in kind.__mro__[:first] for name in vars(one)} | {name for name in attributes if name in HOOKS}
+    for name, instead in HOOKS.items():
+        if name in names:
+            raise TypeError(f"{kind.__name__} overrides {name}, which scikit-learn's {base.__name__} calls and gaussmix's does not: "
+                            f"instead {instead}")
+    private = {name for one in (base, Estimator) for name in vars(one) if name.startswith("_") and not name.endswith("__")}
+    for name in sorted(private.intersection(names).difference(OPEN)):
+        raise TypeError(f"{kind.__name__} has a method {name}, a name that is private to gaussmix's {base.__name__}: give yours another "
+                        "name")
 
 
 def check_names(estimator, columns):
