@@ -290,6 +290,17 @@ def test_integer_weights_count_as_repeated_rows_and_small_weights_as_rows():
     assert repeated == messages
 
 
+@pytest.mark.parametrize("weight", [2.0**19, 2.0**20, 2.0**21, 1e12])
+def test_rows_of_a_large_weight_are_as_many(weight):
+    """A component of three rows that stand for half a million or more each is no accident."""
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(size=(200, 2)), [3, 3] + 1e-3 * rng.normal(size=(3, 2))])
+    gm = GaussianMixture(2, init_params=np.r_[np.zeros(200, int), np.ones(3, int)], reg_covar=0)
+    assert warned(gm, X, sample_weight=np.full(203, weight))[0] == []
+    messages, _ = warned(gm, X, sample_weight=np.full(203, 1 / weight))
+    assert len(messages) == 1 and "sits on 3 rows" in messages[0]
+
+
 # reg_covar and the scale of the data.
 
 def test_a_large_reg_covar_warns_and_names_the_feature():

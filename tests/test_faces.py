@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import re
 import subprocess
 import sys
 
@@ -144,6 +145,70 @@ def test_summary_holds_what_was_fitted():
     for criterion in (f"BIC {gm.bic(X):.4f}", f"AIC {gm.aic(X):.4f}", f"ICL {gm.icl(X):.4f}", "free parameters 11", "rows 300"):
         assert criterion in lines[-1]
     assert "ICL" not in gm.summary() and f"log-likelihood {gm.lower_bound_ * 300:.4f}" in gm.summary()
+
+
+def criteria(text):
+    """The numbers of a summary's last line, and whose they are."""
+    line = text.splitlines()[-1]
+    return {name: float(number) for name, number in re.findall(r"(rows|free parameters|log-likelihood|BIC|AIC|ICL) ([-+.\de]+)", line)}, line
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 2.0**19, 2.0**20, 2.0**21, 1e9, 1e-12])
+def test_summary_counts_by_the_weights_as_they_were_given(scale):
+    """Whether or not the loops work on rescaled ones: the criteria of the fit are those of `bic(X, w)` at its last E step."""
+    X = planted()
+    weights = scale * np.random.default_rng(3).integers(0, 4, 300)
+    gm = GaussianMixture(2, random_state=0, max_iter=500).fit(X, sample_weight=weights)
+    found, _ = criteria(gm.summary())
+    L, n = gm.lower_bound_ * weights.sum(), weights.sum()
+    digits = {"rel": 1e-12, "abs": 6e-5}  # four are printed after the point
+    assert found["rows"] == pytest.approx(n, rel=1e-5)
+    assert found["log-likelihood"] == pytest.approx(L, **digits)
+    assert found["BIC"] == pytest.approx(-2 * L + 11 * math.log(n), **digits)
+    assert found["AIC"] == pytest.approx(-2 * L + 22, **digits)
+    asked, _ = criteria(gm.summary(X, weights))
+    expected = {"rows": n, "log-likelihood": gm.score(X, sample_weight=weights) * n, "BIC": gm.bic(X, weights),
+                "AIC": gm.aic(X, weights), "ICL": gm.icl(X, weights)}
+    for name, value in expected.items():
+        assert asked[name] == pytest.approx(value, **{"rel": 1e-5 if name == "rows" else 1e-12, "abs": 6e-5}), name
+    log_p = np.logaddexp.reduce(log_density(gm, X), axis=1)
+    assert gm.score(X, sample_weight=weights) == pytest.approx(weights @ log_p / n, rel=1e-12)
+
+
+def test_summary_says_whose_log_likelihood_it_shows():
+    """Without data that of the last E step, whose M step came after; with data that of the fitted mixture."""
+    X = planted()
+    with pytest.warns(ConvergenceWarning):
+        gm = GaussianMixture(2, random_state=0, max_iter=3, tol=0).fit(X)
+    with pytest.warns(ConvergenceWarning):
+        before = GaussianMixture(2, random_state=0, max_iter=2, tol=0).fit(X)
+    found, line = criteria(gm.summary())
+    assert "at the last E step of the fit, before its M step: log-likelihood" in line
+    assert found["BIC"] == pytest.approx(before.bic(X), abs=1e-4) and abs(found["BIC"] - gm.bic(X)) > 1e-3
+    found, line = criteria(gm.summary(X))
+    assert "E step" not in line and found["BIC"] == pytest.approx(gm.bic(X), abs=1e-4)
+
+
+def test_summary_shows_no_criterion_of_another_mixture():
+    """Attributes that were changed since the fit, and weights without the rows that they are of."""
+    X = planted()
+    gm = GaussianMixture(2, random_state=0).fit(X)
+    gm.means_ = gm.means_ + 1
+    assert criteria(gm.summary())[0] == {"free parameters": 11.0}
+    with pytest.raises(ValueError, match="only together with the rows"):
+        gm.summary(sample_weight=np.ones(300))
+
+
+@pytest.mark.parametrize("scale", [2.0**-1000, 1e-300, 1.0, 1e300, 2.0**1000])
+def test_the_score_does_not_depend_on_the_scale_of_the_weights(scale):
+    X, weights = planted(), np.random.default_rng(3).integers(0, 4, 300)
+    gm = GaussianMixture(2, random_state=0).fit(X, sample_weight=scale * weights)
+    assert gm.score(X, sample_weight=scale * weights) == pytest.approx(gm.score(X, sample_weight=weights), rel=1e-12)
+    assert gm.score(X, sample_weight=np.where(weights, 5e-324, 0)) == pytest.approx(gm.score(X, sample_weight=weights > 0), rel=1e-12)
+    huge = np.full(300, 1.7e308)  # their sum is no number, their mean is
+    assert gm.score(X, sample_weight=huge) == pytest.approx(gm.score(X), rel=1e-12)
+    assert gm.bic(X, huge) == gm.aic(X, huge) == gm.icl(X, huge) == math.inf
+    assert "BIC inf" in GaussianMixture(2, random_state=0).fit(X, sample_weight=huge).summary()
 
 
 def test_summary_of_every_structure_and_of_a_model_set_by_hand():

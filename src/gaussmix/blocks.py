@@ -95,6 +95,12 @@ class Blocks:
     Attributes
     ----------
     bounds : list of (int, int)
+    weights : ndarray, shape (N,), float64, or None
+        As the loops read them: rescaled where they are very large or small, as only their proportions count there.
+    total_weight : float
+        What the weights sum to as they were given, or N.
+    n_positive : int
+        How many of them are positive.
     size : int
         Bytes of the number type that the loops work in.
     limit : float
@@ -105,8 +111,10 @@ class Blocks:
 
     def __init__(self, X, n_components, weights=None):
         self.X = X
-        self.weights = balanced(weights)
         self.n_rows, self.n_features = X.shape
+        self.weights = balanced(weights)
+        self.total_weight = float(self.n_rows) if weights is None else sum_of_weights(weights)
+        self.n_positive = self.n_rows if weights is None else int(np.count_nonzero(weights))
         self._cut(operations_of_row, n_components)
         self._work_in(np.float32 if X.dtype == np.float32 and fits_single(X, self.bounds) else np.float64)
 
@@ -161,6 +169,19 @@ def balanced(weights):
     if weights is None or 2.0**-20 < weights.max() < 2.0**20:
         return weights
     return np.ldexp(weights, -np.frexp(weights.max())[1])
+
+
+def sum_of_weights(weights):
+    """Σ_n w_n, or the largest number where they sum to more."""
+    with np.errstate(over="ignore"):
+        return float(min(weights.sum(), np.finfo(np.float64).max))
+
+
+def weighted_mean(values, weights):
+    """Σ_n w_n v_n / Σ_n w_n over the rows with weight, whatever the scale of the weights."""
+    weights = balanced(weights)
+    alive = weights > 0
+    return float((values[alive] * weights[alive]).sum() / weights.sum())
 
 
 def fits_single(X, bounds):

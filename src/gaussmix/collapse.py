@@ -63,9 +63,7 @@ def effective_rows(blocks):
     -------
     float
     """
-    if blocks.weights is None:
-        return float(blocks.n_rows)
-    return float(max(blocks.weights.sum(), np.count_nonzero(blocks.weights)))
+    return max(blocks.total_weight, float(blocks.n_positive))
 
 
 def spurious_components(parameters, n_rows, reg_covar, epsilon):

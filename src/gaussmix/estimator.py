@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gaussmix._core.linalg import gram
-from gaussmix.blocks import LARGEST, Blocks, as_table, as_weights, block_bounds, check_finite
+from gaussmix.blocks import (LARGEST, Blocks, as_table, as_weights, block_bounds, check_finite, sum_of_weights, weighted_mean)
 from gaussmix.collapse import effective_rows, spurious_components
 from gaussmix.em import Passes, SingularStart, allotted_start, chosen_start, feature_variances, maximize_likelihood
 from gaussmix.engines import Threads, resolve_threads
@@ -391,7 +391,7 @@ class GaussianMixture(Estimator):
         vars(self).update((name, array.astype(real if real is np.float64 or _fits(array, real) else np.float64))
                           for name, array in arrays.items())
         self._fitted = mixture, self._fingerprint()
-        self._n_rows = effective_rows(blocks)
+        self._n_rows = blocks.total_weight
         self.converged_ = fit.converged
         self.n_iter_ = len(fit.history)
         self.lower_bound_ = fit.history[-1] if fit.history else -math.inf
@@ -571,8 +571,7 @@ class GaussianMixture(Estimator):
         -------
         float
         """
-        log_likelihood, total = self._log_likelihood(X, sample_weight)
-        return log_likelihood / total
+        return self._mean_log_likelihood(X, sample_weight)[0]
 
     def sample(self, n_samples: int = 1) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
         """
@@ -611,8 +610,8 @@ class GaussianMixture(Estimator):
         -------
         float
         """
-        log_likelihood, total = self._log_likelihood(X, sample_weight)
-        return -2 * log_likelihood + self._n_parameters() * math.log(total)
+        mean, total = self._mean_log_likelihood(X, sample_weight)
+        return -2 * mean * total + self._n_parameters() * math.log(total)
 
     def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """
@@ -627,7 +626,8 @@ class GaussianMixture(Estimator):
         -------
         float
         """
-        return -2 * self._log_likelihood(X, sample_weight)[0] + 2 * self._n_parameters()
+        mean, total = self._mean_log_likelihood(X, sample_weight)
+        return -2 * mean * total + 2 * self._n_parameters()
 
     def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """
@@ -651,12 +651,12 @@ class GaussianMixture(Estimator):
         """
         table = self._checked(X)
         weights = as_weights(sample_weight, len(table))
-        parameters, certainty = self.mixture_._parameters, 0.0
+        parameters, certainty = self.mixture_._parameters, np.empty(len(table))
         for start, stop in block_bounds(*table.shape, parameters.n_components):
-            shares = evaluate(parameters, table[start:stop], "responsibilities", self.n_threads).max(axis=1)
-            certain = np.log(shares.astype(np.float64))
-            certainty += float((certain if weights is None else certain * weights[start:stop]).sum())
-        return self.bic(X, sample_weight) - 2 * certainty
+            shares = evaluate(parameters, table[start:stop], "responsibilities", self.n_threads)
+            certainty[start:stop] = np.log(shares.max(axis=1), dtype=np.float64)
+        total = len(table) if weights is None else sum_of_weights(weights)
+        return self.bic(X, sample_weight) - 2 * total * (certainty.mean() if weights is None else weighted_mean(certainty, weights))
 
     def summary(self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> str:
         """
@@ -665,8 +665,9 @@ class GaussianMixture(Estimator):
         Parameters
         ----------
         X : array_like or DataFrame, shape (N, D), optional
-            What the criteria are computed on. Without it they are of the data of the fit and of the log-likelihood that its
-            last E step found, and ICL is left out.
+            What the criteria are computed on, as by `bic`, `aic` and `icl`. Without it they are those of the data and weights of
+            the fit at its last E step, before the M step that followed (the summary says so), ICL is left out, and so are they all
+            where the fitted attributes were changed since.
         sample_weight : array_like, shape (N,), optional
 
         Returns
@@ -674,21 +675,23 @@ class GaussianMixture(Estimator):
         str
         """
         self._require_fit()
-        if X is None:
-            rows, log_likelihood, icl = getattr(self, "_n_rows", None), getattr(self, "lower_bound_", -math.inf), None
-            log_likelihood = None if rows is None or not math.isfinite(log_likelihood) else log_likelihood * rows
-        else:
-            log_likelihood, rows = self._log_likelihood(X, sample_weight)
-            icl = self.icl(X, sample_weight)
-        return summary_text(self, rows, log_likelihood, icl)
+        if X is not None:
+            mean, rows = self._mean_log_likelihood(X, sample_weight)
+            return summary_text(self, rows, mean * rows, self.icl(X, sample_weight))
+        if sample_weight is not None:
+            raise ValueError("summary takes sample_weight only together with the rows that the weights are of")
+        if "_fitted" not in vars(self) or self.mixture_ is not self._fitted[0]:
+            return summary_text(self, None, None, None)
+        at_last_e_step = self.lower_bound_ * self._n_rows if self.lower_bounds_ else None
+        return summary_text(self, self._n_rows, at_last_e_step, None, of_the_fit=True)
 
-    def _log_likelihood(self, X, sample_weight):
+    def _mean_log_likelihood(self, X, sample_weight):
+        """L / Σ_n w_n (6), and Σ_n w_n."""
         log_p = self.score_samples(X).astype(np.float64, copy=False)
         weights = as_weights(sample_weight, len(log_p))
         if weights is None:
-            return float(log_p.sum()), len(log_p)
-        alive = weights > 0
-        return float((log_p[alive] * weights[alive]).sum()), float(weights.sum())
+            return float(log_p.mean()), len(log_p)
+        return weighted_mean(log_p, weights), sum_of_weights(weights)
 
     def _n_parameters(self):
         return structure_named(self.covariance_type).n_parameters(*self.means_.shape)

@@ -7,7 +7,7 @@ import numpy as np
 __all__ = ["summary_text"]
 
 
-def summary_text(estimator, rows, log_likelihood, icl):
+def summary_text(estimator, rows, log_likelihood, icl, *, of_the_fit=False):
     """
     A line for each component, and the criteria.
 
@@ -20,6 +20,8 @@ def summary_text(estimator, rows, log_likelihood, icl):
     log_likelihood : float or None
         L (6) of those rows.
     icl : float or None
+    of_the_fit : bool
+        Whether the log-likelihood is what the last E step of the fit found, before its M step.
 
     Returns
     -------
@@ -39,7 +41,8 @@ def summary_text(estimator, rows, log_likelihood, icl):
     if rows is not None:
         criteria.insert(0, f"rows {rows:g}")
     if log_likelihood is not None:
-        criteria += [f"log-likelihood {log_likelihood:.4f}", f"BIC {-2 * log_likelihood + n_parameters * math.log(rows):.4f}",
+        whose = "at the last E step of the fit, before its M step: " if of_the_fit else ""
+        criteria += [f"{whose}log-likelihood {log_likelihood:.4f}", f"BIC {-2 * log_likelihood + n_parameters * math.log(rows):.4f}",
                      f"AIC {-2 * log_likelihood + 2 * n_parameters:.4f}"]
     if icl is not None:
         criteria.append(f"ICL {icl:.4f}")
