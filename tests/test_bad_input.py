@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from gaussmix import GaussianMixture
+from gaussmix import GaussianMixture, Mixture
 
 X = np.random.default_rng(0).normal(size=(20, 2))
 
@@ -48,7 +48,8 @@ DATA = [  # what, the data, the error, what its sentence says
     ("text", [["1", "2"], ["3", "four"]], ValueError, "'four' at row 1, column 1"),
     ("text among numbers", np.array([[1.0, 2.0], [3.0, "four"]], dtype=object), ValueError, "'four' at row 1, column 1"),
     ("an object", [[1.0, 2.0], [{}, 4.0]], TypeError, "{} at row 1, column 0"),
-    ("a whole number beyond double", [[1.0, 2.0], [10**400, 4.0]], ValueError, "at row 1, column 0"),
+    ("a whole number beyond double", [[1.0, 2.0], [10**400, 4.0]], ValueError, "... (401 characters) at row 1, column 0"),
+    ("one of thousands of digits", [[1.0, 2.0], [3.0, -10**5000]], ValueError, "a whole number of thousands of digits at row 1, column 1"),
     ("complex", X + 0j, ValueError, "Complex data not supported"),
     ("dates", np.full((4, 2), np.datetime64("2020-01-01")), TypeError, "real numbers, not datetime64"),
     ("one-dimensional", X[:, 0], ValueError, "X.reshape(-1, 1)"),
@@ -103,6 +104,14 @@ PARAMETERS = [  # the parameters, what the sentence says
     ({"means_init": [[0, 10**400], [1, 1]]}, "means_init must be an array of real numbers, of shape (2, 2)"),
     ({"means_init": np.full((2, 2), np.longdouble("1e2000"))}, "means_init[0, 0] is not"),
     ({"means_init": np.zeros((2, 2), "M8[s]")}, "means_init must be an array of real numbers"),
+    ({"tol": 10**400}, "tol must be a finite number of at least 0, not 1000"), ({"reg_covar": 10**400}, "reg_covar must be"),
+    ({"n_components": 10**400}, "Expected n_samples >= n_components"),
+    ({"weights_init": [10**400, 1]}, "weights_init must be an array of real numbers"),
+    ({"means_init": [[10**400, 1], [0, 0]]}, "means_init must be an array of real numbers"),
+    ({"precisions_init": [10**400, 1], "covariance_type": "spherical"}, "precisions_init must be an array of real numbers"),
+    ({"precisions_init": [[[1e308, -1e308], [1e308, 1e308]]] * 2}, "precisions_init[0] must be symmetric"),
+    ({"init_params": [[0.5], [0.5, 0.5]]}, "init_params as an array must hold"), ({"init_params": [10**400] * 20}, "init_params as an array"),
+    ({"init_params": np.full((20, 2), 1e308)}, "row 0 sum to inf"),
     ({"tol": np.inf}, "tol must be a finite number"), ({"random_state": [1, 2]}, "random_state"),
     ({"random_state": "now"}, "random_state"), ({"random_state": -1}, "random_state"),
     ({"warm_start": 1}, "warm_start"), ({"verbose": -1}, "verbose"), ({"verbose_interval": 0}, "verbose_interval"),
@@ -114,6 +123,8 @@ WEIGHTS = [
     (np.ones(19), "shape (20,)"), (np.ones((20, 2)), "shape (20,)"), (weights_with(-1), "sample_weight[7] is -1"),
     (weights_with(np.nan), "sample_weight[7] is nan"), (weights_with(np.inf), "sample_weight[7] is inf"),
     (np.zeros(20), "zero for every row"), (["a"] * 20, "sample_weight"), (np.ones(20) * 1j, "sample_weight"),
+    ([10**400] * 20, "sample_weight must be real numbers"), ([[1.0], [1.0, 2.0]], "sample_weight must be real numbers"),
+    (np.ones(20, "m8[s]"), "sample_weight must be real numbers"), ("balanced", "sample_weight must be real numbers"),
     (np.eye(20)[3], "n_samples = 1 with a positive sample_weight"),
 ]
 
@@ -236,6 +247,38 @@ def test_what_float32_cannot_hold_stays_float64(unit, beyond):
         assert getattr(gm, name).dtype == (np.float64 if name in beyond else np.float32), name
         np.testing.assert_allclose(getattr(gm, name), getattr(same, name), rtol=1e-4)
     assert_array_equal(gm.predict(rows), same.predict(rows))
+
+
+def test_a_whole_number_beyond_double_in_a_table_names_its_row_and_column():
+    pd = pytest.importorskip("pandas")  # polars and pyarrow have no such numbers
+    assert_refused(fitted(), ValueError, "at row 1, column 'count'", pd.DataFrame({"size": [1.0, 2.0, 3.0], "count": [1, 10**400, 3]}))
+
+
+@pytest.mark.parametrize("count, sentence", [
+    (np.inf, "n_samples must be a finite number of rows"), (np.float32("inf"), "n_samples must be a finite"), (np.nan, "at least one sample"),
+    (10**400, "(401 characters) rows of 2 numbers"), (1e30, "rows of 2 numbers: draw fewer"), (2**62, "no array can have 4611686018427387904 rows"),
+])
+def test_how_many_to_sample(count, sentence):
+    with pytest.raises(ValueError, match=re.escape(sentence)) as caught:
+        fitted().sample(count)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("arguments, sentence", [
+    (([1], [[10**400]], [[[1]]]), "means must be an array of numbers"), (([1e308, 1e308], np.zeros((2, 1)), np.ones((2, 1, 1))), "they sum to inf"),
+    (([1], [[0, 0]], [[[1.7e308, 1.7e308], [-1.7e308, 1.7e308]]]), "covariances[0] is not symmetric"),
+])
+def test_a_mixture_of_numbers_at_the_end_of_the_range(arguments, sentence):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ValueError, match=re.escape(sentence)):
+            Mixture(*arguments)
+
+
+def test_any_whole_number_of_iterations_serves(capsys):
+    """Also one that no double holds, and that a bar cannot show."""
+    fits = [GaussianMixture(2, random_state=0, max_iter=10**400, **shown).fit(X) for shown in ({}, {"verbose": 2}, {"progress": True})]
+    assert len({fit.n_iter_ for fit in fits}) == 1 and fits[0].converged_
 
 
 def test_a_lazy_table_is_told_to_collect():

@@ -9,6 +9,7 @@ from scipy import sparse
 from gaussmix import GaussianMixture, Mixture
 from gaussmix._core.estep import TILE, Rows
 from gaussmix.blocks import FEWEST_TILES, LARGEST, MOST_ROWS, Blocks, as_table, as_weights, block_bounds, check_finite
+from gaussmix.given import start_of
 
 
 @pytest.mark.parametrize("n_rows", [1, 95, 96, 97, 575, 576, 577, 32735, 32736, 32737, 100_000, 1_000_003, 20_000_019])
@@ -79,6 +80,18 @@ def unaligned(X):
     return array
 
 
+def buffered(X):
+    """The same numbers one byte after an aligned place, as `np.frombuffer(..., offset=1)` may give them."""
+    return np.frombuffer(b"\0" + np.ascontiguousarray(X).tobytes(), dtype=X.dtype, offset=1).reshape(X.shape)
+
+
+def sparse_buffered(X):
+    """Every other number of such an array."""
+    array = np.zeros(2 * X.nbytes + 1, np.uint8)[1:].view(X.dtype).reshape(*X.shape, 2)[..., 0]
+    array[...] = X
+    return array
+
+
 def read_only(X):
     copy = X.copy()
     copy.flags.writeable = False
@@ -93,6 +106,8 @@ LAYOUTS = {
     "backwards columns": lambda X: X[:, ::-1].copy()[:, ::-1],
     "big-endian": lambda X: X.astype(">f8"),
     "unaligned": unaligned,
+    "buffered": buffered,
+    "every other number of a buffer": sparse_buffered,
     "read-only": read_only,
     "a list": lambda X: X.tolist(),
     "objects": lambda X: X.astype(object),
@@ -368,8 +383,6 @@ def test_numbers_beyond_float64_are_named_in_predictions_too():
     for method in ("predict", "predict_proba", "score_samples", "score"):
         with pytest.raises(ValueError, match="too large .* at row 7, column 1"):
             getattr(model, method)(rows)
-
-
 def test_rows_refuse_what_loops_cannot_read():
     with pytest.raises(ValueError, match="side by side"):
         Rows(np.zeros((4, 4))[:, ::2])

@@ -262,14 +262,6 @@ def test_attributes_may_be_set_by_hand(covariance_type):
     assert by_hand.sample(5)[0].shape == (5, 3)
 
 
-def test_singular_attributes_set_by_hand_are_named():
-    X = np.random.default_rng(0).normal(size=(50, 2))
-    gm = GaussianMixture(2, random_state=0).fit(X)
-    gm.precisions_cholesky_ = np.zeros((2, 2, 2))
-    with pytest.raises(ValueError, match="precisions_cholesky_ holds a singular matrix"):
-        gm.predict(X)
-
-
 @pytest.mark.parametrize("covariance_type", TYPES)
 def test_attributes_changed_after_the_fit_count(covariance_type):
     X, _ = planted()

@@ -239,9 +239,11 @@ def as_table(X, *, name="X"):
     if array.dtype.kind in "OSU":
         try:
             array = array.astype(np.float64)
-        except (TypeError, ValueError, OverflowError) as error:
+        except (TypeError, ValueError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"{name} must hold numbers only, but {_first_wrong(array)}: {error}") from None
+        except OverflowError:
+            raise ValueError(f"{name} must hold numbers within the range of double precision, but {_first_wrong(array)}") from None
     if array.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: {name} must be real")
     if array.dtype.kind not in "fiub":
@@ -264,16 +266,25 @@ def _plain_array(X, name):
         raise ValueError(f"{name} must be a table whose rows are all of one length, but {wrong}") from None
 
 
-def _first_wrong(array):
-    """Where the first entry is that is no number."""
+def _first_wrong(array, column=None):
+    """Where the first entry is that is no number; of a column of a table with its name."""
     for place, value in np.ndenumerate(array):
         try:
             float(value)
         except (TypeError, ValueError, OverflowError):
-            shown = value.item() if isinstance(value, np.generic) else value
             where = f" at row {place[0]}, column {place[1]}" if len(place) == 2 else f" at index {place}" if place else ""
-            return f"{'holds' if place else 'is'} {shown!r:.40}{where}"
+            where = where if column is None else f" at row {place[0]}, column {column!r}"
+            return f"{'holds' if place else 'is'} {shown(value.item() if isinstance(value, np.generic) else value)}{where}"
     return "does not"
+
+
+def shown(value):
+    """A value as an error shows it, on one line."""
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:
+        return "a whole number of thousands of digits"
+    return text if len(text) <= 60 else f"{text[:40]}... ({len(text)} characters)"
 
 
 def _column_names(X):
@@ -315,6 +326,9 @@ def _column_array(series, column, name):
             array = numbers
         except (TypeError, ValueError):
             pass
+        except OverflowError:
+            raise ValueError(f"{name} must hold numbers within the range of double precision, but "
+                             f"{_first_wrong(array, column)}") from None
     if array.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: {name} must be real, but column {column!r} is complex")
     if array.dtype.kind not in "fiub":

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gaussmix._core.linalg import gram
-from gaussmix.blocks import (LARGEST, Blocks, as_table, as_weights, block_bounds, check_finite, sum_of_weights, weighted_mean)
+from gaussmix.attributes import mixture_of
+from gaussmix.blocks import (LARGEST, Blocks, as_table, as_weights, block_bounds, check_finite, shown, sum_of_weights,
+                             weighted_mean)
 from gaussmix.collapse import effective_rows, spurious_components
 from gaussmix.em import Passes, SingularStart, allotted_start, chosen_start, feature_variances, maximize_likelihood
 from gaussmix.engines import Threads, resolve_threads
@@ -313,7 +315,7 @@ class GaussianMixture(Estimator):
         for number in range(1 if warm else int(self.n_init)):
             if progress.stopped:
                 break
-            previous = self.lower_bound_ if warm else -math.inf
+            previous = getattr(self, "lower_bound_", -math.inf) if warm else -math.inf
             progress.begin(number, previous)
             try:
                 first, points = start()
@@ -366,9 +368,9 @@ class GaussianMixture(Estimator):
             number = isinstance(value, (int, np.integer) if whole else (int, float, np.integer, np.floating))
             if name == "n_components" and isinstance(value, bool):  # of the others True is 1, as in scikit-learn
                 number = False
-            if not number or not least <= value < math.inf:
+            if not number or not least <= value or not (whole or _is_finite(value)):
                 wanted = f"{name} must be a {'whole ' if whole else 'finite '}number of at least {least}"
-                raise in_use(InvalidParameterError)(f"{wanted}{' or auto' if name == 'reg_covar' else ''}, not {value!r}")
+                raise in_use(InvalidParameterError)(f"{wanted}{' or auto' if name == 'reg_covar' else ''}, not {shown(value)}")
         for name in ("warm_start", "progress"):
             if not isinstance(getattr(self, name), (bool, np.bool_)):
                 raise in_use(InvalidParameterError)(f"{name} must be True or False, not {getattr(self, name)!r}")
@@ -406,36 +408,26 @@ class GaussianMixture(Estimator):
 
     def _fingerprint(self):
         """Tells whether a user has set another array, or changed one in place, since the fit."""
-        arrays = [np.ascontiguousarray(getattr(self, name, ())) for name in ("weights_", "means_", "precisions_cholesky_")]
-        return [(array.shape, array.dtype.str, zlib.crc32(array)) for array in arrays]
+        return [_fingerprint_of(getattr(self, name, ())) for name in ("weights_", "means_", "covariances_", "precisions_cholesky_")]
 
     @property
     def mixture_(self) -> Mixture:
-        """The fitted distribution: the fit's own or, where attributes were set by hand, one of them."""
-        self._require_fit()
-        if "_fitted" in vars(self):
-            mixture, fingerprint = self._fitted
-            if fingerprint == self._fingerprint():
-                return mixture
-        if not hasattr(self, "precisions_cholesky_"):
-            return self._mixture_with(np.asarray(self.covariances_, dtype=np.float64))
-        roots = np.asarray(self.precisions_cholesky_, dtype=np.float64)
-        if structure_named(self.covariance_type).kind == Kind.DIAG:
-            return self._mixture_with(1 / roots**2)
-        roots = roots.reshape(-1, *roots.shape[-2:])
-        try:
-            halves = np.linalg.inv(np.triu(roots))
-        except np.linalg.LinAlgError:
-            raise ValueError("precisions_cholesky_ holds a singular matrix: no number on a diagonal may be zero") from None
-        return self._mixture_with(np.matmul(np.swapaxes(halves, 1, 2), halves))
+        """
+        The fitted distribution: the fit's own or, where attributes were set by hand, one of them.
 
-    def _mixture_with(self, covariances):
-        """A mixture of the public weights and means, and covariances in the public shape or the structure's."""
-        weights, means = np.asarray(self.weights_, dtype=np.float64), np.asarray(self.means_, dtype=np.float64)
-        parameters = Parameters(structure_named(self.covariance_type).kind, *means.shape)
-        parameters.weights[...], parameters.means[...] = weights, means
-        parameters.covariances[...] = covariances[:, None] if covariances.ndim == 1 else covariances
-        return Mixture.from_parameters(parameters)
+        Of attributes set by hand `precisions_cholesky_` counts, as in scikit-learn, and `covariances_` only where it was changed
+        alone or there is nothing else.
+        """
+        self._require_fit()
+        by_covariances = not hasattr(self, "precisions_cholesky_")
+        if "_fitted" in vars(self):
+            (mixture, before), now = self._fitted, self._fingerprint()
+            if now == before:
+                return mixture
+            by_covariances |= now[-1] == before[-1] and now[-2] != before[-2]
+        weights, means, covariances, roots = (getattr(self, name, None) for name in (
+            "weights_", "means_", "covariances_", "precisions_cholesky_"))
+        return mixture_of(structure_named(self.covariance_type), weights, means, None if by_covariances else roots, covariances)
 
     @property
     def history_(self) -> list[float]:
@@ -452,8 +444,8 @@ class GaussianMixture(Estimator):
     # What a fitted mixture answers.
 
     def _evaluate(self, X, wanted):
-        table = self._checked(X)
-        result = evaluate(self.mixture_._parameters, table, wanted, self.n_threads)
+        table, parameters = self._checked(X)
+        result = evaluate(parameters, table, wanted, self.n_threads)
         return result if wanted == "labels" else self._as_fitted(result)
 
     def _as_fitted(self, result):
@@ -464,17 +456,18 @@ class GaussianMixture(Estimator):
         self._require_fit()
         table, columns = as_table(X)
         check_names(self, columns)
-        return self._of_its_width(table)
+        return self._checked_rows(table)
 
-    def _of_its_width(self, table):
-        n_features = np.shape(self.means_)[1]
-        if table.shape[1] != n_features:
+    def _checked_rows(self, table):
+        """A table that the mixture can read, and the mixture's parameters."""
+        parameters = self.mixture_._parameters
+        if table.shape[1] != parameters.n_features:
             raise ValueError(f"X has {table.shape[1]} features, but {type(self).__name__} is expecting "
-                             f"{n_features} features as input")
+                             f"{parameters.n_features} features as input")
         if not len(table):
             raise ValueError(f"Found array with 0 sample(s) (shape={table.shape}) while a minimum of 1 is required.")
         check_finite(table)
-        return table
+        return table, parameters
 
     def _estimate_log_prob(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
         """
@@ -489,8 +482,8 @@ class GaussianMixture(Estimator):
         ndarray, shape (N, K)
         """
         self._require_fit()
-        table = self._of_its_width(as_table(X)[0])  # scikit-learn calls it after its check of the names
-        return self._as_fitted(component_log_densities(self.mixture_._parameters, table, self.n_threads))
+        table, parameters = self._checked_rows(as_table(X)[0])  # scikit-learn calls it after its check of the names
+        return self._as_fitted(component_log_densities(parameters, table, self.n_threads))
 
     def _estimate_weighted_log_prob(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
         """
@@ -595,6 +588,8 @@ class GaussianMixture(Estimator):
             raise TypeError(f"n_samples must be a whole number of rows, not {n_samples!r}")
         if not n_samples >= 1:
             raise ValueError(f"Invalid value for 'n_samples': {n_samples} . The sampling requires at least one sample.")
+        if n_samples == math.inf:
+            raise ValueError("n_samples must be a finite number of rows")
         return self.mixture_.labelled_rvs(int(n_samples), as_generator(self.random_state))
 
     def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -649,9 +644,8 @@ class GaussianMixture(Estimator):
         Biernacki, Celeux and Govaert, "Assessing a mixture model for clustering with the integrated completed likelihood",
         IEEE Transactions on Pattern Analysis and Machine Intelligence 22 (2000).
         """
-        table = self._checked(X)
-        weights = as_weights(sample_weight, len(table))
-        parameters, certainty = self.mixture_._parameters, np.empty(len(table))
+        table, parameters = self._checked(X)
+        weights, certainty = as_weights(sample_weight, len(table)), np.empty(len(table))
         for start, stop in block_bounds(*table.shape, parameters.n_components):
             shares = evaluate(parameters, table[start:stop], "responsibilities", self.n_threads)
             certainty[start:stop] = np.log(shares.max(axis=1), dtype=np.float64)
@@ -694,7 +688,7 @@ class GaussianMixture(Estimator):
         return weighted_mean(log_p, weights), sum_of_weights(weights)
 
     def _n_parameters(self):
-        return structure_named(self.covariance_type).n_parameters(*self.means_.shape)
+        return structure_named(self.covariance_type).n_parameters(*self.mixture_.means.shape)
 
 
 def _parameter(read, value):
@@ -703,6 +697,22 @@ def _parameter(read, value):
         return read(value)
     except ValueError as error:
         raise in_use(InvalidParameterError)(str(error)) from None
+
+
+def _is_finite(number):
+    """Whether it is a number in double precision."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # a whole number beyond
+        return False
+
+
+def _fingerprint_of(value):
+    try:
+        array = np.ascontiguousarray(value)
+        return array.shape, array.dtype.str, zlib.crc32(array)
+    except (TypeError, ValueError):  # what holds no numbers is no fit's
+        return repr(value)
 
 
 def _fits(array, real):

@@ -54,10 +54,11 @@ def _checked_responsibilities(shares):
     if not np.isfinite(shares).all() or (shares < 0).any():
         row = int(np.argmax((~np.isfinite(shares) | (shares < 0)).any(axis=1)))
         raise ValueError(f"init_params: responsibilities must be finite and not negative, but row {row} holds {shares[row]}")
-    if not np.allclose(shares.sum(axis=1), 1, rtol=0, atol=1e-6):
-        row = int(np.argmax(np.abs(shares.sum(axis=1) - 1)))
-        raise ValueError(f"init_params: the responsibilities of each row must sum to one; those of row {row} "
-                         f"sum to {shares[row].sum():g}")
+    with np.errstate(over="ignore"):
+        sums = shares.sum(axis=1)
+    if not np.allclose(sums, 1, rtol=0, atol=1e-6):
+        row = int(np.argmax(np.abs(sums - 1)))
+        raise ValueError(f"init_params: the responsibilities of each row must sum to one; those of row {row} sum to {sums[row]:g}")
     return shares
 
 
@@ -137,7 +138,9 @@ def _covariances(precisions, structure, n_components, n_features):
 def _factor(precision, which):
     """L⁻¹ of a precision matrix L Lᵀ."""
     try:
-        if not np.allclose(precision, precision.T):
+        with np.errstate(over="ignore"):
+            symmetric = np.allclose(precision, precision.T)
+        if not symmetric:
             raise ValueError
         return whiten(precision)[0]
     except ValueError:

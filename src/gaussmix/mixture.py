@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from gaussmix._core.estep import Pass, Workspace
 from gaussmix._core.memory import read_only
 from gaussmix._core.parameters import Parameters
-from gaussmix.blocks import Blocks, as_reals, as_table, as_weights, check_finite
+from gaussmix.blocks import Blocks, as_reals, as_table, as_weights, check_finite, shown
 from gaussmix.engines import Threads, resolve_threads
 from gaussmix.random_state import RandomState, as_generator
 from gaussmix.statistics import Kind
@@ -65,10 +65,14 @@ class Mixture:
             raise ValueError(f"weights must be of shape ({len(means)},), one a mean, not {weights.shape}")
         if covariances.shape != (*means.shape, means.shape[1]):
             raise ValueError(f"covariances must be of shape {(*means.shape, means.shape[1])}, not {covariances.shape}")
-        if (weights < 0).any() or not np.isclose(weights.sum(), 1.0, rtol=0, atol=1e-6):
-            raise ValueError(f"weights must not be negative and sum to one; they sum to {weights.sum():g}")
+        with np.errstate(over="ignore"):
+            total = weights.sum()
+        if (weights < 0).any() or not np.isclose(total, 1.0, rtol=0, atol=1e-6):
+            raise ValueError(f"weights must not be negative and sum to one; they sum to {total:g}")
         for k, covariance in enumerate(covariances):
-            if not np.allclose(covariance, covariance.T, rtol=1e-6, atol=1e-9 * np.abs(covariance).max()):
+            with np.errstate(over="ignore"):
+                symmetric = np.allclose(covariance, covariance.T, rtol=1e-6, atol=1e-9 * np.abs(covariance).max())
+            if not symmetric:
                 raise ValueError(f"covariances[{k}] is not symmetric")
         parameters = Parameters(Kind.FULL, *means.shape)
         parameters.weights[...], parameters.means[...], parameters.covariances[...] = weights, means, covariances
@@ -260,19 +264,22 @@ class Mixture:
         Raises
         ------
         ValueError
-            Where size is negative.
+            Where size is negative, or more than an array can have.
         """
         if not isinstance(size, (int, np.integer)) or isinstance(size, bool):
             raise ValueError(f"size must be a whole number of rows, not {size!r}")
         if size < 0:
             raise ValueError(f"size must not be negative, not {size}")
+        if size > np.iinfo(np.intp).max // (8 * self.n_features):
+            raise ValueError(f"no array can have {shown(size)} rows of {self.n_features} numbers: draw fewer")
         rng = as_generator(random_state)
         labels = np.repeat(np.arange(self.n_components), rng.multinomial(size, self.weights / self.weights.sum()))
         rows = rng.standard_normal((size, self.n_features))
         for k in range(self.n_components):
             mine = labels == k
             if mine.any():
-                rows[mine] = self.means[k] + rows[mine] @ self._root(k).T
+                with np.errstate(over="ignore"):  # a row that is out of range is infinite
+                    rows[mine] = self.means[k] + rows[mine] @ self._root(k).T
         return rows, labels
 
     def _root(self, k):
@@ -289,9 +296,10 @@ class Mixture:
 
     @property
     def cov(self) -> NDArray[np.float64]:
-        """Cov[x] = Σ_k π_k (Σ_k + (μ_k − E x)(μ_k − E x)ᵀ), shape (D, D)."""
-        away = self.means - self.mean
-        return np.einsum("k,kij->ij", self.weights, self.covariances) + (self.weights * away.T) @ away
+        """Cov[x] = Σ_k π_k (Σ_k + (μ_k − E x)(μ_k − E x)ᵀ), shape (D, D); infinite where it is out of range."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            away = self.means - self.mean
+            return np.einsum("k,kij->ij", self.weights, self.covariances) + (self.weights * away.T) @ away
 
     def _evaluate(self, X, wanted, n_threads):
         X, _ = as_table(X)

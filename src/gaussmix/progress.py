@@ -100,7 +100,7 @@ class _Bar:
         self._tqdm, self._max_iter, self._shown = tqdm, max_iter, None
 
     def begin(self, number):
-        self._shown = self._tqdm(total=self._max_iter, desc=f"EM, start {number}", unit="it", leave=True)
+        self._shown = self._tqdm(total=min(self._max_iter, sys.maxsize), desc=f"EM, start {number}", unit="it", leave=True)
 
     def advance(self, iteration, log_likelihood, change):
         self._shown.set_postfix_str(f"log-likelihood {log_likelihood:.6g}, change {change:.2g}", refresh=False)
