@@ -123,7 +123,7 @@ WEIGHTS = [
     (np.ones(19), "shape (20,)"), (np.ones((20, 2)), "shape (20,)"), (weights_with(-1), "sample_weight[7] is -1"),
     (weights_with(np.nan), "sample_weight[7] is nan"), (weights_with(np.inf), "sample_weight[7] is inf"),
     (np.zeros(20), "zero for every row"), (["a"] * 20, "sample_weight"), (np.ones(20) * 1j, "sample_weight"),
-    ([10**400] * 20, "sample_weight must be real numbers"), ([[1.0], [1.0, 2.0]], "sample_weight must be real numbers"),
+    ([10**400] * 20, "sample_weight must be real numbers"), ([[1.0], [1.0, 2.0]], "sample_weight must be an array of real numbers"),
     (np.ones(20, "m8[s]"), "sample_weight must be real numbers"), ("balanced", "sample_weight must be real numbers"),
     (np.eye(20)[3], "n_samples = 1 with a positive sample_weight"),
 ]
@@ -265,7 +265,7 @@ def test_how_many_to_sample(count, sentence):
 
 
 @pytest.mark.parametrize("arguments, sentence", [
-    (([1], [[10**400]], [[[1]]]), "means must be an array of numbers"), (([1e308, 1e308], np.zeros((2, 1)), np.ones((2, 1, 1))), "they sum to inf"),
+    (([1], [[10**400]], [[[1]]]), "means must be real numbers"), (([1e308, 1e308], np.zeros((2, 1)), np.ones((2, 1, 1))), "they sum to inf"),
     (([1], [[0, 0]], [[[1.7e308, 1.7e308], [-1.7e308, 1.7e308]]]), "covariances[0] is not symmetric"),
 ])
 def test_a_mixture_of_numbers_at_the_end_of_the_range(arguments, sentence):

@@ -9,7 +9,6 @@ from scipy import sparse
 from gaussmix import GaussianMixture, Mixture
 from gaussmix._core.estep import TILE, Rows
 from gaussmix.blocks import FEWEST_TILES, LARGEST, MOST_ROWS, Blocks, as_table, as_weights, block_bounds, check_finite
-from gaussmix.given import start_of
 
 
 @pytest.mark.parametrize("n_rows", [1, 95, 96, 97, 575, 576, 577, 32735, 32736, 32737, 100_000, 1_000_003, 20_000_019])
