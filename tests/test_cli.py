@@ -155,6 +155,16 @@ def test_every_format_gives_the_same_model(tmp_path, command, formats, model, na
     assert gaussmix.load(tmp_path / "other.json").columns == (["eruptions", "waiting"] if named else None)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.longdouble, np.int32, np.uint8, np.bool_])
+def test_every_type_of_number_is_read_without_a_word(tmp_path, command, dtype):
+    X = (FAITHFUL > FAITHFUL.mean(axis=0)) if dtype is np.bool_ else FAITHFUL
+    np.save(tmp_path / "x.npy", X.astype(dtype))
+    status, out, err = command("fit", tmp_path / "x.npy", "--components", 1, "--output", tmp_path / "m.json")
+    assert (status, err) == (0, "") and "272 rows, 2 columns" in out
+    np.testing.assert_allclose(gaussmix.load(tmp_path / "m.json").mixture.means[0],
+                               X.astype(dtype).astype(np.float64).mean(axis=0), rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["a.npy", "bare.csv", "a.parquet", "odd.csv", "text.txt"])
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npy"])
 def test_predict_reads_and_writes_every_format(tmp_path, command, formats, model, name, suffix):
@@ -243,6 +253,9 @@ def bad_files():
     yield "npy: no rows", "x.npy", np.zeros((0, 2)), "shape (rows, columns), not (0, 2)"
     yield "npy: NaN", "x.npy", np.array([[1.0, 2], [np.nan, 3]]), "row 2, column 1: the value is missing (NaN)"
     yield "npy: infinite", "x.npy", np.array([[1.0, 2], [3, np.inf]]), "row 2, column 2: the value is infinite"
+    yield "npy: infinite float32", "x.npy", np.array([[1, 2], [3, np.inf]], np.float32), "row 2, column 2: the value is infinite"
+    yield "npy: NaN float16", "x.npy", np.array([[1, 2], [np.nan, 3]], np.float16), "row 2, column 1: the value is missing (NaN)"
+    yield "npy: too large", "x.npy", np.array([[1, 2], [3, 1e146]], np.longdouble), "row 2, column 2: the value 1e+146 is"
     yield "Parquet: damaged", "x.parquet", b"PAR1 and no more", "is not a Parquet file, or is damaged"
     yield "Parquet: words", "x.parquet", {"a": [1.0], "b": ["x"]}, "column 'b' does not hold numbers, but string"
     yield "Parquet: null", "x.parquet", {"a": [1.0, 2.0], "b": [1, None]}, "row 2, column 'b': the value is missing"

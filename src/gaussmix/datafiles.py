@@ -100,15 +100,16 @@ def _fault(value, largest):
         return "the value is missing (NaN)"
     if np.isinf(value):
         return "the value is infinite"
-    return None if abs(value) <= largest else f"the value {value:g} is too large; the largest is {largest:g}"
+    return None if abs(float(value)) <= largest else f"the value {value:g} is too large; the largest is {largest:g}"
 
 
 def _first_fault(values, largest):
     """Row and column of the first number that is NaN, infinite or too large, or None."""
     if values.dtype.kind in "iub":
         return None
+    limit = min(largest, float(np.finfo(values.dtype).max))  # no narrower type can hold a wider one's largest number
     for start, stop in block_bounds(*values.shape, 1):
-        bad = ~(np.abs(values[start:stop]) <= largest)
+        bad = ~(np.abs(values[start:stop]) <= limit)
         if bad.any():
             row, column = np.argwhere(bad)[0]
             return int(start + row), int(column)
