@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 import gaussmix
 from gaussmix import cli
+from terminal import needs_posix, on_a_terminal
 
 FAITHFUL_FILE = Path(__file__).parent / "data" / "faithful_with_header.csv"
 FAITHFUL = np.loadtxt(FAITHFUL_FILE, delimiter=",", skiprows=1)
@@ -461,9 +461,6 @@ def test_importing_is_light():
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
 
 
-needs_posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals and terminals")
-
-
 @needs_posix
 def test_a_reader_that_goes_away_is_no_error(model):
     with subprocess.Popen([sys.executable, "-m", "gaussmix", "sample", model, "-n", "300000"],
@@ -505,34 +502,13 @@ def test_ctrl_c(tmp_path):
 
 
 @needs_posix
-def test_a_progress_bar_on_a_terminal_only():
-    import pty
-    import termios
-
-    def errors(stderr):
-        return subprocess.Popen([sys.executable, "-m", "gaussmix", "fit", FAITHFUL_FILE, "--max-iter", "3"],
-                                stdout=subprocess.PIPE, stderr=stderr, text=True)
-
-    with errors(subprocess.PIPE) as process:
-        piped_out, piped_err = process.communicate(timeout=60)
-    assert [line[:17] for line in piped_err.splitlines()] in ([], ["gaussmix: warning"])
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, 80))
-    shown = []
-
-    def watch():
-        try:
-            while chunk := os.read(ours, 4096):
-                shown.append(chunk)
-        except OSError:  # the other side is closed
-            pass
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    with errors(theirs) as process:
-        os.close(theirs)
-        out = process.communicate(timeout=60)[0]
-    watcher.join(60)
-    os.close(ours)
-    assert b"Fitting" in b"".join(shown) and b"9" in b"".join(shown)
-    assert out == piped_out
+@pytest.mark.parametrize("rows, columns, wide", [(24, 72, 72), (0, 0, 80)])
+def test_a_progress_bar_on_a_terminal_only(rows, columns, wide):
+    fit = ["fit", FAITHFUL_FILE, "--max-iter", "3"]
+    piped = run(*fit)
+    assert [line[:17] for line in piped.stderr.splitlines()] == ["gaussmix: warning"]
+    shown, out = on_a_terminal(["-m", "gaussmix", *fit], rows, columns)
+    first = shown.removeprefix("\r").partition("\r")[0]
+    assert first.startswith("Fitting:   0%|") and "| 0/9 [" in first and wide - 2 <= len(first) <= wide
+    assert re.split(r"\r +\r", shown)[-1].replace("\r\n", "\n") == piped.stderr  # the bar has gone
+    assert out == piped.stdout

@@ -17,6 +17,7 @@ from gaussmix.datafiles import DataFileError, check_table_output, read_table, wr
 from gaussmix.engines import resolve_threads
 from gaussmix.modelfile import Model, load, save
 from gaussmix.outputs import check_output
+from gaussmix.progress import bar_size
 from gaussmix.selection import select
 from gaussmix.statistics import Kind
 from gaussmix.structures import STRUCTURES, structure_named
@@ -261,7 +262,7 @@ def _progress_bar(total):
     if tqdm is None:
         yield None
         return
-    with tqdm(total=total, desc="Fitting", unit="fit", leave=False, file=sys.stderr) as bar:
+    with tqdm(total=total, desc="Fitting", unit="fit", leave=False, file=sys.stderr, **bar_size(sys.stderr)) as bar:
         yield lambda candidate: bar.update()
 
 

@@ -1,12 +1,14 @@
 """What a long fit shows while it runs: scikit-learn's lines, a progress bar, and a callback that may stop it."""
 
 import math
+import os
+import shutil
 import sys
 import time
 
 from gaussmix.mixture import Mixture
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "bar_size"]
 
 
 class Progress:
@@ -37,7 +39,7 @@ class Progress:
         self.callback = callback
         self._max_iter = max_iter
         self.stopped = False
-        self._bar = _bar(max_iter) if bar else None
+        self._bar = _bar(max_iter) if bar and sys.stderr is not None else None
         self._last = -math.inf
 
     def begin(self, number, log_likelihood=-math.inf):
@@ -85,6 +87,33 @@ class Progress:
             self._bar.end()
 
 
+def bar_size(stream):
+    """
+    What a progress bar of tqdm's has to be told of its size.
+
+    Parameters
+    ----------
+    stream : text file object
+        Where it is shown.
+
+    Returns
+    -------
+    dict
+        `ncols` and `nrows` on a terminal that says that it has none, where tqdm would show nothing; else nothing, as tqdm
+        finds out by itself.
+    """
+    size = _terminal_size(stream)
+    return {} if size is None or 0 not in size else dict(zip(("ncols", "nrows"), shutil.get_terminal_size()))
+
+
+def _terminal_size(stream):
+    """Columns and rows, as a terminal tells them; None where there is no terminal."""
+    try:
+        return os.get_terminal_size(stream.fileno()) if stream.isatty() else None
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
 def _bar(max_iter):
     try:
         from tqdm.auto import tqdm
@@ -100,7 +129,8 @@ class _Bar:
         self._tqdm, self._max_iter, self._shown = tqdm, max_iter, None
 
     def begin(self, number):
-        self._shown = self._tqdm(total=min(self._max_iter, sys.maxsize), desc=f"EM, start {number}", unit="it", leave=True)
+        self._shown = self._tqdm(total=min(self._max_iter, sys.maxsize), desc=f"EM, start {number}", unit="it", leave=True,
+                                 **bar_size(sys.stderr))
 
     def advance(self, iteration, log_likelihood, change):
         self._shown.set_postfix_str(f"log-likelihood {log_likelihood:.6g}, change {change:.2g}", refresh=False)
@@ -116,19 +146,26 @@ class _Lines:
     """Without tqdm: one line on standard error for each start, written over about ten times a second."""
 
     def __init__(self, max_iter):
-        self._max_iter, self._number, self._next, self._text = max_iter, 0, 0.0, ""
+        self._max_iter, self._number, self._next, self._text, self._width = max_iter, 0, 0.0, "", 0
 
     def begin(self, number):
-        self._number, self._next, self._text = number, 0.0, ""
+        self._number, self._next, self._text, self._width = number, 0.0, "", 0
 
     def advance(self, iteration, log_likelihood, change):
-        self._text = (f"EM, start {self._number}: iteration {iteration} of {self._max_iter}, log-likelihood {log_likelihood:.6g}, "
-                      f"change {change:.2g}")
+        self._text = (f"EM, start {self._number}: iteration {iteration} of {self._max_iter}, "
+                      f"log-likelihood {log_likelihood:.6g}, change {change:.2g}")
         if time.perf_counter() >= self._next:
             self._next = time.perf_counter() + 0.1
-            print(f"\r{self._text:<100}", end="", file=sys.stderr, flush=True)
+            self._show("")
+
+    def _show(self, end):
+        """Write over what stands there, and not beyond a terminal's last column, where a second line would begin."""
+        size = _terminal_size(sys.stderr)
+        text = self._text if size is None else self._text[:(size.columns or 80) - 1]
+        print(f"\r{text:<{self._width}}", end=end, file=sys.stderr, flush=True)
+        self._width = len(text)
 
     def end(self):
         if self._text:
-            print(f"\r{self._text:<100}", file=sys.stderr, flush=True)
+            self._show("\n")
             self._text = ""

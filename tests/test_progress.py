@@ -1,0 +1,148 @@
+"""What a long fit shows: lines, bars and how wide they are."""
+
+import re
+import sys
+
+import pytest
+
+from gaussmix import GaussianMixture
+from gaussmix.progress import Progress, bar_size
+from terminal import needs_posix, on_a_terminal
+
+X = [[0.0], [1.0], [2.0], [5.0], [6.0], [7.5]]
+FIT = """
+import sys
+from gaussmix import GaussianMixture
+GaussianMixture(2, tol=1e-9, max_iter=500, n_init=2, random_state=0, progress=True).fit([[0.0], [1.0], [2.0], [5.0], [6.0]])
+"""
+WITHOUT_TQDM = "import sys; sys.modules['tqdm'] = sys.modules['tqdm.auto'] = None"
+
+
+class Clock:
+    """Time that passes only when told."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def perf_counter(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("gaussmix.progress.time", clock)
+    return clock
+
+
+@needs_posix
+@pytest.mark.parametrize("rows, columns, wide", [(24, 80, 80), (0, 0, 80), (24, 0, 80), (0, 80, 80), (24, 40, 40)])
+@pytest.mark.parametrize("before", ["", WITHOUT_TQDM])
+def test_every_terminal_is_shown_a_line_that_fits(rows, columns, wide, before):
+    shown, _ = on_a_terminal(["-c", before + FIT], rows, columns)
+    lines = [line for line in re.split("[\r\n]+", shown) if line]
+    assert max(map(len, lines)) <= wide
+    for number in range(2):
+        mine = [line for line in lines if line.startswith(f"EM, start {number}:")]
+        assert len(mine) >= 2 and len(mine[-1]) > min(wide, 60) - 3
+    assert shown.count("\n") == 2  # one line for each start stays
+
+
+def test_what_is_no_terminal_has_no_size(tmp_path):
+    with open(tmp_path / "x", "w") as file:
+        assert bar_size(file) == {}
+    assert bar_size(object()) == {} and bar_size(None) == {}
+
+
+def lines_of(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    return lambda: capsys.readouterr().err
+
+
+def test_lines_are_written_over_ten_times_a_second(monkeypatch, capsys, clock):
+    read = lines_of(monkeypatch, capsys)
+    progress = Progress(bar=True, max_iter=50)
+    progress.begin(0)
+    progress.listener(1, -10.0, None)
+    assert read() == "\rEM, start 0: iteration 1 of 50, log-likelihood -10, change inf"
+    clock.now += 0.09
+    progress.listener(2, -9.5, None)
+    assert read() == ""
+    clock.now += 0.02
+    progress.listener(3, -9.25, None)
+    assert read() == "\rEM, start 0: iteration 3 of 50, log-likelihood -9.25, change 0.25"
+    progress.listener(4, -9.0, None)
+    progress.end(None)  # the last is shown, and what a longer line left is blanked
+    last = "EM, start 0: iteration 4 of 50, log-likelihood -9, change 0.25"
+    assert read() == f"\r{last}   \n"
+    progress.close()
+    assert read() == ""
+    progress.begin(1)
+    progress.listener(1, -8.0, None)
+    progress.close()
+    line = "\rEM, start 1: iteration 1 of 50, log-likelihood -8, change inf"
+    assert read() == f"{line}{line}\n"
+
+
+def test_the_first_change_of_a_warm_start_is_known(monkeypatch, capsys):
+    read = lines_of(monkeypatch, capsys)
+    progress = Progress(bar=True)
+    progress.begin(0, -3.0)
+    progress.listener(1, -2.5, None)
+    assert read().endswith("change 0.5")
+
+
+class Fit:
+    def __init__(self, converged, history):
+        self.converged, self.history = converged, history
+
+
+def test_verbose_lines(capsys, clock):
+    progress = Progress(verbose=2, verbose_interval=2)
+    progress.begin(0)
+    for iteration, log_likelihood in enumerate((-5.0, -4.0, -3.5, -3.25), 1):
+        clock.now += iteration
+        progress.listener(iteration, log_likelihood, None)
+    clock.now += 0.5
+    progress.end(Fit(True, [-5.0, -4.0, -3.5, -3.25]))
+    assert capsys.readouterr().out.splitlines() == [
+        "Initialization 0", "  Iteration 2\t time lapse 3.00000s\t ll change 1.00000",
+        "  Iteration 4\t time lapse 7.00000s\t ll change 0.25000",
+        "Initialization converged. time lapse 10.50000s\t lower bound -3.25000."]
+    progress = Progress(verbose=1, verbose_interval=1)
+    progress.begin(3)
+    progress.listener(1, -5.0, None)
+    progress.end(Fit(False, [-5.0]))
+    progress.begin(4)
+    progress.end(None)
+    assert capsys.readouterr().out.splitlines() == ["Initialization 3", "  Iteration 1", "Initialization did not converge.",
+                                                    "Initialization 4", "Initialization did not converge."]
+    progress = Progress(verbose=2)
+    progress.begin(0)
+    progress.end(None)
+    progress.begin(1)
+    progress.end(Fit(True, []))
+    ends = capsys.readouterr().out.splitlines()[1::2]
+    assert len(ends) == 2 and all(end.endswith("lower bound -inf.") for end in ends)
+
+
+def test_nothing_is_said_of_a_fit_without_iterations(capsys):
+    progress = Progress(verbose=2, max_iter=0)
+    progress.begin(0)
+    progress.end(Fit(False, []))
+    assert capsys.readouterr().out == "Initialization 0\n"
+
+
+def test_nobody_listens_unasked():
+    assert Progress().listener is None
+    assert all(Progress(**options).listener is not None for options in ({"verbose": 1}, {"bar": True}, {"callback": print}))
+
+
+@pytest.mark.parametrize("without", [False, True])
+def test_without_standard_error_nothing_is_shown(monkeypatch, capsys, without):
+    if without:
+        lines_of(monkeypatch, capsys)
+    monkeypatch.setattr("sys.stderr", None)
+    GaussianMixture(2, random_state=0, progress=True).fit(X)
+    assert capsys.readouterr() == ("", "")
