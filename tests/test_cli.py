@@ -24,8 +24,9 @@ STRUCTURES = ("full", "tied", "diag", "spherical")
 
 def run(*arguments, **kwargs):
     """The command in a process of its own."""
-    return subprocess.run([sys.executable, "-m", "gaussmix", *map(str, arguments)], capture_output=True, text=True,
-                          timeout=120, **kwargs)
+    if not {"stdout", "stderr"} & set(kwargs):
+        kwargs["capture_output"] = True
+    return subprocess.run([sys.executable, "-m", "gaussmix", *map(str, arguments)], text=True, timeout=120, **kwargs)
 
 
 @pytest.fixture
@@ -320,6 +321,11 @@ def test_folders_and_pipes_are_no_data(tmp_path, command):
     (["fit"], "FILE"), (["fit", "f.csv", "--colour"], "--colour"), (["dance"], "dance"), ([], "COMMAND"),
     (["sample", "m.json"], "-n"), (["sample", "m.json", "-n", "0"], "-n"), (["sample", "m.json", "-n", "many"], "-n"),
     (["predict", "m.json"], "FILE"),
+    (["fit", "f.csv", "--threads", "9999999999"], "--threads: must be a whole number of at least 1 with at most 9 digits"),
+    (["sample", "m.json", "-n", "9" * 19], "-n: must be a whole number of at least 1 with at most 18 digits"),
+    (["sample", "m.json", "-n", "9" * 18], "m.json: No such file"),
+    (["fit", ""], "gaussmix: '': No such file or directory"), (["sample", "", "-n", "3"], "gaussmix: '': No such file or directory"),
+    (["fit", "f.csv", "--output", ""], "gaussmix: '': cannot be written"),
 ])
 def test_a_bad_option(command, arguments, said):
     assert said in one_line(command(*arguments))
@@ -378,13 +384,27 @@ def test_a_device_is_not_replaced(command, tmp_path):
     assert not os.path.isfile(os.devnull)
 
 
-def test_an_input_is_not_overwritten(command, tmp_path, model):
-    content = model.read_bytes()
-    assert "cannot be written: it is also read" in one_line(command("fit", FAITHFUL_FILE, "--output", FAITHFUL_FILE))
-    (tmp_path / "m.csv").symlink_to(model)
-    line = one_line(command("sample", model, "-n", 3, "--output", tmp_path / "m.csv"))
-    assert "cannot be written: it is also read" in line
-    assert model.read_bytes() == content
+@pytest.mark.parametrize("link", [None, os.symlink, os.link])
+@pytest.mark.parametrize("arguments, read", [
+    (["fit", "x.csv", "--components", "2"], "x.csv"), (["predict", "m.csv", "x.csv"], "x.csv"), (["predict", "m.csv", "x.csv"], "m.csv"),
+    (["sample", "m.csv", "-n", "3"], "m.csv")])
+def test_an_input_is_not_overwritten(command, tmp_path, model, monkeypatch, arguments, read, link):
+    monkeypatch.chdir(tmp_path)
+    Path("x.csv").write_bytes(FAITHFUL_FILE.read_bytes())
+    model.rename("m.csv")
+    output = read if link is None else "out.csv"
+    if link is not None:
+        link(read, output)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert one_line(command(*arguments, "--output", output)) == f"gaussmix: {output}: cannot be written: it is also read\n"
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_another_file_is_overwritten(command, tmp_path, model):
+    out = tmp_path / "out.csv"
+    out.write_text("before")
+    assert command("predict", model, FAITHFUL_FILE, "--output", out) == (0, "", "")
+    assert out.read_text() == command("predict", model, FAITHFUL_FILE)[1]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npy"])
@@ -455,6 +475,35 @@ def test_names_that_the_terminal_cannot_show_are_no_error(tmp_path):
     assert (result.returncode, result.stderr) == (0, "") and "l?nge" in result.stdout
 
 
+def test_rows_are_utf_8_wherever_they_go(tmp_path):
+    (tmp_path / "x.csv").write_text("länge,b\n1,2\n3,4\n5,7\n", encoding="utf-8")
+    assert run("fit", "x.csv", "--components", 1, "--output", "m", cwd=tmp_path).returncode == 0
+    result = run("sample", "m", "-n", 2, cwd=tmp_path, env=os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
+                 encoding="utf-8")
+    assert (result.returncode, result.stderr) == (0, "") and result.stdout.startswith("länge,b\n")
+
+
+@pytest.mark.parametrize("arguments", [["fit", FAITHFUL_FILE, "--output", "m"], ["predict", "model.json", FAITHFUL_FILE],
+                                       ["sample", "model.json", "-n", "3"]])
+def test_a_closed_standard_output(tmp_path, command, model, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdout", None)
+    assert one_line(command(*arguments)) == "gaussmix: standard output: is closed\n"
+    assert os.listdir() == ["model.json"]
+    if arguments[0] != "fit":
+        assert command(*arguments, "--output", "out.csv") == (0, "", "")
+        assert sorted(os.listdir()) == ["model.json", "out.csv"]
+
+
+def test_a_closed_standard_error(tmp_path, command, model, monkeypatch):
+    monkeypatch.setattr("sys.stderr", None)
+    expected = command("predict", model, FAITHFUL_FILE)
+    assert expected[0] == 0 and expected[1].count("\n") == 273
+    for arguments in (["fit", tmp_path / "nowhere"], ["fit"], ["fit", tmp_path, "--components", "many"]):
+        assert command(*arguments) == (2, "", "")  # and nothing that would be taken for data
+    assert command("fit", FAITHFUL_FILE, "--max-iter", 1, "--components", 3)[::2] == (0, "")
+
+
 def test_importing_is_light():
     code = ("import sys, gaussmix, gaussmix.cli\n"
             "print({'pyarrow', 'tqdm', 'pandas', 'sklearn', 'matplotlib', 'scipy.stats'} & set(sys.modules))")
@@ -479,25 +528,45 @@ def test_a_full_disk_behind_standard_output(model):
     assert (result.returncode, result.stderr) == (2, "gaussmix: standard output: No space left on device\n")
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_full_disks_behind_help_and_errors(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with open("/dev/full", "w") as full:
+        for arguments in (["--version"], ["fit", "--help"]):
+            result = run(*arguments, stdout=full, stderr=subprocess.PIPE, env=environment)
+            assert (result.returncode, result.stderr) == (2, "gaussmix: standard output: No space left on device\n")
+        assert run("fit", tmp_path / "nowhere", stderr=full, stdout=subprocess.PIPE).returncode == 2
+
+
+# Ctrl-C as from a terminal, also where the tests run in the background of a shell, which has processes ignore it.
+INTERRUPTIBLE = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from gaussmix.cli import main
+print("ready", flush=True)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def interrupted(*arguments, after=1.0, **kwargs):
+    """Status, output and errors of the command after Ctrl-C."""
+    process = subprocess.Popen([sys.executable, "-c", INTERRUPTIBLE, *map(str, arguments)], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True, **kwargs)
+    try:
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(after)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    return process.returncode, out, err
+
+
 @needs_posix
 def test_ctrl_c(tmp_path):
     np.save(tmp_path / "large.npy", np.random.default_rng(0).normal(size=(200_000, 4)))
-    code = ("import signal, sys; from gaussmix.cli import main; signal.signal(signal.SIGINT, signal.default_int_handler); "
-            "print('ready', flush=True); sys.exit(main(sys.argv[1:]))")  # a shell starts what runs in its background with SIGINT ignored
     options = "--components", "8", "--tol", "0", "--max-iter", "1000000", "--output", "m"
-    with subprocess.Popen([sys.executable, "-c", code, "fit", "large.npy", *options], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, cwd=tmp_path, text=True) as process:
-        late = threading.Timer(120, process.kill)
-        late.start()
-        try:
-            assert process.stdout.readline() == "ready\n"
-            time.sleep(1)
-            process.send_signal(signal.SIGINT)
-            out, err = process.communicate()
-        finally:
-            late.cancel()
-            process.kill()
-    assert (process.returncode, out, err) == (130, "", "gaussmix: interrupted\n")
+    assert interrupted("fit", "large.npy", *options, cwd=tmp_path) == (130, "", "gaussmix: interrupted\n")
     assert os.listdir(tmp_path) == ["large.npy"]
 
 

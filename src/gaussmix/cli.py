@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import errno
 import math
 import os
 import re
@@ -51,7 +52,7 @@ def main(argv=None):
             warnings.showwarning = lambda message, *_, **__: _tell(f"warning: {message}")
             options = _parser().parse_args(argv)
             options.run(options)
-            sys.stdout.flush()
+            _flush_standard_output()
         return 0
     except KeyboardInterrupt:
         _tell("interrupted")
@@ -62,21 +63,43 @@ def main(argv=None):
     except OSError as error:
         if error.filename is None:
             _leave_standard_output()
-        _tell(f"{error.filename or 'standard output'}: {error.strerror or error}")
+        name = "standard output" if error.filename is None else os.fsdecode(error.filename) or "''"
+        _tell(f"{name}: {error.strerror or error}")
     except MemoryError as error:
-        _tell(f"not enough memory. {error}".rstrip(". "))
+        _tell(f"not enough memory: {error}".rstrip(": "))
     except (ValueError, OverflowError) as error:
         _tell(error)
     return ERROR
 
 
-def _tell(message):
-    print("gaussmix:", " ".join(str(message).splitlines()), file=sys.stderr)
+def _tell(message, program="gaussmix"):
+    """One line on standard error, where somebody may hear it."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            print(f"{program}:", " ".join(str(message).splitlines()), file=sys.stderr)
+
+
+def _standard_output():
+    """Standard output, for text that is read again: in UTF-8, as files are."""
+    _check_standard_output()
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(encoding="utf-8")
+    return sys.stdout
+
+
+def _check_standard_output():
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "is closed")
+
+
+def _flush_standard_output():
+    if sys.stdout is not None:
+        sys.stdout.flush()
 
 
 def _leave_standard_output():
     """What is still to be flushed at exit goes nowhere."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(AttributeError, OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -84,8 +107,12 @@ def _leave_standard_output():
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
-        print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)
+        _tell(f"{message} (see {self.prog} --help)", self.prog)
         sys.exit(ERROR)
+
+    def exit(self, status=0, message=None):
+        _flush_standard_output()
+        super().exit(status, message)
 
 
 def _parser():
@@ -111,7 +138,7 @@ def _parser():
     fit.add_argument("--max-iter", type=_whole(1), default=100, metavar="N", help="iterations at most (default: 100)")
     fit.add_argument("--reg-covar", type=_not_negative, default=1e-6, metavar="R",
                      help="added to every variance (default: 1e-06)")
-    fit.add_argument("--threads", type=_whole(1), metavar="N", help=THREADS)
+    fit.add_argument("--threads", type=_whole(1, digits=9), metavar="N", help=THREADS)
     fit.add_argument("--output", metavar="MODEL", help="write the chosen model to this file (JSON)")
     fit.set_defaults(run=_fit)
 
@@ -120,7 +147,7 @@ def _parser():
     predict.add_argument("model", metavar="MODEL", help="written by gaussmix fit --output")
     predict.add_argument("file", metavar="FILE", help=f"{data}; its columns are matched with the model's by name, "
                                                       "where both have names")
-    predict.add_argument("--threads", type=_whole(1), metavar="N", help=THREADS)
+    predict.add_argument("--threads", type=_whole(1, digits=9), metavar="N", help=THREADS)
     predict.set_defaults(run=_predict)
 
     sample = commands.add_parser("sample", help="draw rows from a model", allow_abbrev=False,
@@ -157,10 +184,11 @@ def _names(text):
     return names
 
 
-def _whole(least):
+def _whole(least, digits=18):
     def convert(text):
-        if not re.fullmatch("[0-9]{1,18}", text) or int(text) < least:
-            raise argparse.ArgumentTypeError(f"must be a whole number of at least {least}, not {text!r}")
+        if not re.fullmatch(f"[0-9]{{1,{digits}}}", text) or int(text) < least:
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number of at least {least} with at most {digits} digits, not {text!r}")
         return int(text)
     return convert
 
@@ -184,6 +212,7 @@ def _check_not_input(output, *inputs):
 # Commands
 
 def _fit(options):
+    _check_standard_output()
     if options.output is not None:
         check_output(options.output)
         _check_not_input(options.output, options.file)
@@ -212,9 +241,7 @@ def _fit(options):
 
 
 def _predict(options):
-    if options.output is not None:
-        check_table_output(options.output)
-        _check_not_input(options.output, options.model, options.file)
+    _check_table_output(options.output, options.model, options.file)
     threads = resolve_threads(options.threads)
     model = load(options.model)
     table = read_table(options.file, model.columns)
@@ -229,17 +256,23 @@ def _predict(options):
 
 
 def _sample(options):
-    if options.output is not None:
-        check_table_output(options.output)
-        _check_not_input(options.output, options.model)
+    _check_table_output(options.output, options.model)
     model = load(options.model)
     rows = model.mixture.rvs(options.n, random_state=options.seed)
     _write(options.output, model.columns, [rows])
 
 
+def _check_table_output(output, *inputs):
+    if output is None:
+        _check_standard_output()
+    else:
+        check_table_output(output)
+        _check_not_input(output, *inputs)
+
+
 def _write(output, columns, arrays):
     if output is None:
-        write_csv(sys.stdout, columns, arrays)
+        write_csv(_standard_output(), columns, arrays)
     else:
         write_table(output, columns, arrays)
 
@@ -256,7 +289,7 @@ def _caught_warnings():
 def _progress_bar(total):
     """A bar on standard error where that is a terminal; yields what is to be called after each candidate, or None."""
     tqdm = None
-    if sys.stderr.isatty():
+    if sys.stderr is not None and sys.stderr.isatty():
         with contextlib.suppress(ImportError):
             from tqdm import tqdm
     if tqdm is None:
