@@ -1,11 +1,14 @@
 """The command line: what it prints, what it writes, and what it says of bad input."""
 
+import gzip
+import io
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -217,6 +220,127 @@ def test_rows_of_a_nameless_model_have_no_header_and_can_be_fitted(tmp_path, com
     assert "1,000 rows, 2 columns" in command("fit", tmp_path / "rows.csv", "--components", 2)[1]
 
 
+def text_table(delimiter=",", decimal=".", names=None, word=None):
+    """The faithful data as text, behind a column of words perhaps."""
+    header = [[*(["kind"] if word else []), *names]] if names else []
+    body = [[*([word] if word else []), *(repr(float(number)).replace(".", decimal) for number in row)] for row in FAITHFUL]
+    return "\n".join(delimiter.join(row) for row in header + body) + "\n"
+
+
+NAMES = ["eruptions", "waiting"]
+
+
+@pytest.mark.parametrize("layout, options", [
+    ({"delimiter": ";"}, []), ({"delimiter": "\t"}, []), ({"delimiter": ";", "decimal": ","}, ["--decimal-comma"]),
+    ({"delimiter": "\t", "decimal": ","}, ["--decimal-comma"]), ({"delimiter": "|"}, ["--delimiter", "|"]),
+    ({"delimiter": "\t"}, ["--delimiter", "tab"]), ({"delimiter": "\t"}, ["--delimiter", r"\t"]),
+    ({"delimiter": " "}, ["--delimiter", "space"]), ({"delimiter": ";"}, ["--delimiter", ";", "--header", "yes"]),
+    ({"word": "k"}, ["--columns", "eruptions, waiting"]), ({"word": "k"}, ["--columns", "2:3"]),
+    ({"names": None}, ["--header", "no"]), ({"names": None, "word": "k"}, ["--columns", "2,3"]),
+])
+def test_fit_and_predict_read_every_layout(tmp_path, command, model, layout, options):
+    data, other = tmp_path / "x.csv", tmp_path / "other.json"
+    data.write_text(text_table(**{"names": NAMES} | layout), encoding="utf-8")
+    assert command("fit", data, *options, "--components", 2, "--output", other)[::2] == (0, "")
+    assert gaussmix.load(other).mixture == gaussmix.load(model).mixture
+    assert command("predict", model, data, *options) == command("predict", model, FAITHFUL_FILE)
+
+
+def test_columns_of_a_file_without_names_are_called_by_their_numbers(tmp_path, command):
+    np.save(tmp_path / "x.npy", np.column_stack([FAITHFUL[:, 0], np.full(272, np.nan), FAITHFUL[:, 1]]))
+    status, out, err = command("fit", tmp_path / "x.npy", "--columns", "3,1", "--components", 1, "--output", tmp_path / "m.json")
+    assert (status, err) == (0, "") and out.count("column 3") == 3 and out.count("column 1") == 3 and "column 2" not in out
+    np.testing.assert_allclose(gaussmix.load(tmp_path / "m.json").mixture.means, [FAITHFUL[:, ::-1].mean(axis=0)])
+    expected = command("predict", tmp_path / "m.json", tmp_path / "x.npy", "--columns", "3,1")
+    np.save(tmp_path / "y.npy", FAITHFUL[:, ::-1])
+    assert command("predict", tmp_path / "m.json", tmp_path / "y.npy") == expected
+
+
+def test_predict_takes_the_columns_that_it_is_told(tmp_path, command, model):
+    data = tmp_path / "x.csv"
+    data.write_text("waiting,minutes,eruptions\n" + "".join(f"{b},{a},0\n" for a, b in FAITHFUL))
+    assert command("predict", model, data, "--columns", "minutes,1") == command("predict", model, FAITHFUL_FILE)
+
+
+def test_the_advice_about_a_column_of_words_can_be_followed(tmp_path, command, model):
+    data = tmp_path / "x.csv"
+    for names, said in ((NAMES, "column 1, 'kind', holds words, as 'k' in line 2"),
+                        (None, "column 1 holds words, as 'k' in line 1")):
+        data.write_text(text_table(names=names, word="k"))
+        assert one_line(command("fit", data)) == f"gaussmix: {data}: {said}; leave it out with --columns 2:3\n"
+        assert "272 rows, 2 columns" in command("fit", data, "--components", 2, "--columns", "2:3")[1]
+        assert command("predict", model, data, "--columns", "2:3") == command("predict", model, FAITHFUL_FILE)
+    assert one_line(command("predict", model, data)) == f"gaussmix: {data}: {said}; leave it out with --columns 2:3\n"
+
+
+def test_a_column_that_the_model_needs_cannot_be_left_out(tmp_path, command, model):
+    data = tmp_path / "x.csv"
+    data.write_text("eruptions,waiting\n3,long\n4,short\n")
+    assert one_line(command("predict", model, data)) == (
+        f"gaussmix: {data}: column 2, 'waiting', holds words, as 'long' in line 2\n")
+
+
+@pytest.mark.parametrize("numbers, text", [([1], "1"), ([1, 2, 3], "1:3"), ([1, 2, 4, 6, 7], "1:2,4,6:7"), ([4, 2, 3], "4,2:3")])
+def test_numbers_of_columns_in_short(numbers, text):
+    assert cli._ranges(numbers) == text
+
+
+class Standard:
+    """A standard input that holds these bytes."""
+
+    def __init__(self, content):
+        self.buffer = io.BytesIO(content)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_standard_input(tmp_path, command, model, monkeypatch, packed):
+    content = FAITHFUL_FILE.read_bytes()
+    content = gzip.compress(content) if packed else content
+    monkeypatch.setattr("sys.stdin", Standard(content))
+    status, out, err = command("fit", "-", "--components", 2, "--output", tmp_path / "m.json")
+    assert (status, err) == (0, "") and out.startswith("standard input: 272 rows, 2 columns\n")
+    assert gaussmix.load(tmp_path / "m.json").mixture == gaussmix.load(model).mixture
+    monkeypatch.setattr("sys.stdin", Standard(content))
+    assert command("predict", model, "-") == command("predict", model, FAITHFUL_FILE)
+
+
+@pytest.mark.parametrize("content, said", [
+    (b"", "is empty"), (b"a,b\n1,2\n1,x\n", "line 3, column 'b': 'x' is not a number"),
+    (b"\x93NUMPY", "line 1 is not UTF-8 text"), (b"\x1f\x8b", "is compressed by gzip and damaged"),
+    (b"1,2\n", "more components (2) than rows (1)"), (None, "is closed")])
+def test_a_bad_standard_input(command, monkeypatch, content, said):
+    monkeypatch.setattr("sys.stdin", None if content is None else Standard(content))
+    line = one_line(command("fit", "-", "--components", 2))
+    assert line.startswith("gaussmix: standard input: ") and said in line
+
+
+def test_standard_input_of_a_process(tmp_path, command, model):
+    (tmp_path / "-").write_text("not this one")
+    with open(FAITHFUL_FILE) as file:
+        result = run("predict", model, "-", stdin=file, cwd=tmp_path)
+    assert (result.returncode, result.stdout, result.stderr) == command("predict", model, FAITHFUL_FILE)
+
+
+def test_compressed_csv(tmp_path, command, model):
+    packed = tmp_path / "x.csv.gz"
+    packed.write_bytes(gzip.compress(FAITHFUL_FILE.read_bytes()))
+    assert "272 rows, 2 columns" in command("fit", packed, "--components", 2)[1]
+    assert command("predict", model, packed) == command("predict", model, FAITHFUL_FILE)
+    assert command("predict", model, packed, "--output", tmp_path / "out.csv.gz") == (0, "", "")
+    assert gzip.decompress((tmp_path / "out.csv.gz").read_bytes()).decode() == command("predict", model, FAITHFUL_FILE)[1]
+
+
+# What it writes
+
+def test_a_line_is_standard_output(tmp_path, command, model, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(os.listdir())
+    assert command("predict", model, FAITHFUL_FILE, "--output", "-") == command("predict", model, FAITHFUL_FILE)
+    assert command("sample", model, "-n", 3, "--seed", 1, "--output", "-") == command("sample", model, "-n", 3, "--seed", 1)
+    assert "--output: must be a file" in one_line(command("fit", FAITHFUL_FILE, "--output", "-"))
+    assert sorted(os.listdir()) == before
+
+
 # What it says of bad input
 
 def bad_files():
@@ -227,7 +351,10 @@ def bad_files():
     yield "word", "x.csv", header + "1,2\n3,four\n", "line 3, column 'b': 'four' is not a number"
     yield "word without header", "x.csv", "1,2\n3,four\n", "line 2, column 2: 'four' is not a number"
     yield "python's number", "x.csv", header + "1,2\n1_0,4\n", "line 3, column 'a': '1_0' is not a number"
-    yield "semicolons", "x.csv", "a;b\n1;2\n", "line 2, column 'a;b': '1;2' is not a number"
+    yield "words", "x.csv", "a,b\n1,x\n3,y\n", "column 2, 'b', holds words, as 'x' in line 2; leave it out with --columns 1\n"
+    yield "decimal commas", "x.csv", "a;b\n1,5;2\n", "line 2, column 'a': '1,5' is not a number; where its comma stands before"
+    yield "blanks", "x.csv", "a b\n1 2\n", "line 2, column 'a b': '1 2' is not a number; where several fields stand in one, say"
+    yield "names or data", "x.csv", "x,1\ny,2\n", "line 1 may hold names or data: say which with --header yes or --header no"
     yield "empty cell", "x.csv", header + "1,2\n,4\n", "line 3, column 'a': the value is missing"
     yield "empty cell in the first line", "x.csv", "1,\n3,4\n", "line 1, column 2: the value is missing"
     yield "NA", "x.csv", header + "1,NA\n", "line 2, column 'b': the value is missing (NA)"
@@ -258,7 +385,8 @@ def bad_files():
     yield "npy: NaN float16", "x.npy", np.array([[1, 2], [np.nan, 3]], np.float16), "row 2, column 1: the value is missing (NaN)"
     yield "npy: too large", "x.npy", np.array([[1, 2], [3, 1e146]], np.longdouble), "row 2, column 2: the value 1e+146 is"
     yield "Parquet: damaged", "x.parquet", b"PAR1 and no more", "is not a Parquet file, or is damaged"
-    yield "Parquet: words", "x.parquet", {"a": [1.0], "b": ["x"]}, "column 'b' does not hold numbers, but string"
+    yield "Parquet: words", "x.parquet", {"a": [1.0], "b": ["x"]}, ("column 2, 'b', does not hold numbers, but string; "
+                                                                                   "leave it out with --columns 1\n")
     yield "Parquet: null", "x.parquet", {"a": [1.0, 2.0], "b": [1, None]}, "row 2, column 'b': the value is missing"
     yield "Parquet: NaN", "x.parquet", {"a": [1.0, float("nan")]}, "row 2, column 'a': the value is missing (NaN)"
     yield "Parquet: no rows", "x.parquet", {"a": np.zeros(0)}, "holds no rows"
@@ -318,14 +446,22 @@ def test_folders_and_pipes_are_no_data(tmp_path, command):
     (["fit", "f.csv", "--threads", "0"], "--threads"), (["fit", "f.csv", "--tol", "nan"], "--tol"),
     (["fit", "f.csv", "--tol", "small"], "--tol"), (["fit", "f.csv", "--max-iter", "0"], "--max-iter"),
     (["fit", "f.csv", "--reg-covar", "-1"], "--reg-covar"), (["fit", "f.csv", "--columns", "a,,b"], "--columns"),
-    (["fit"], "FILE"), (["fit", "f.csv", "--colour"], "--colour"), (["dance"], "dance"), ([], "COMMAND"),
-    (["sample", "m.json"], "-n"), (["sample", "m.json", "-n", "0"], "-n"), (["sample", "m.json", "-n", "many"], "-n"),
-    (["predict", "m.json"], "FILE"),
+    (["fit", "f.csv", "--reg-covar", "inf"], "--reg-covar"),
+    (["fit", "f.csv", "--tol", "auto"], "--tol: must be a number of at least 0"),
+    (["fit", "f.csv", "--columns", "a,a"], "--columns"), (["predict", "m.json", "f.csv", "--columns", " "], "--columns"),
+    (["fit", "f.csv", "--columns", "a, "], "--columns"), (["fit", "f.csv", "--columns", ""], "--columns"),
+    *((["fit", "f.csv", "--delimiter", text], "--delimiter: must be tab, space or one character") for text in
+      ("", ";;", "comma", "5", "e", "+", "-", ".", '"', "\n", "\0", "\u00a6")),
+    (["predict", "m.json", "f.csv", "--header", "maybe"], "--header: invalid choice: 'maybe'"),
     (["fit", "f.csv", "--threads", "9999999999"], "--threads: must be a whole number of at least 1 with at most 9 digits"),
     (["sample", "m.json", "-n", "9" * 19], "-n: must be a whole number of at least 1 with at most 18 digits"),
     (["sample", "m.json", "-n", "9" * 18], "m.json: No such file"),
-    (["fit", ""], "gaussmix: '': No such file or directory"), (["sample", "", "-n", "3"], "gaussmix: '': No such file or directory"),
+    (["fit", ""], "gaussmix: '': No such file or directory"),
+    (["sample", "", "-n", "3"], "gaussmix: '': No such file or directory"),
     (["fit", "f.csv", "--output", ""], "gaussmix: '': cannot be written"),
+    (["fit"], "FILE"), (["fit", "f.csv", "--colour"], "--colour"), (["dance"], "dance"), ([], "COMMAND"),
+    (["sample", "m.json"], "-n"), (["sample", "m.json", "-n", "0"], "-n"), (["sample", "m.json", "-n", "many"], "-n"),
+    (["predict", "m.json"], "FILE"),
 ])
 def test_a_bad_option(command, arguments, said):
     assert said in one_line(command(*arguments))
@@ -334,7 +470,13 @@ def test_a_bad_option(command, arguments, said):
 def test_bad_columns(tmp_path, command, model, formats):
     assert "has no column 'z'; its columns are 'eruptions', 'waiting'" in one_line(
         command("fit", FAITHFUL_FILE, "--columns", "eruptions,z"))
-    assert "has no column names" in one_line(command("fit", formats / "bare.csv", "--columns", "a"))
+    assert "bare.csv: has no column 'a'; its columns are without names, numbered from 1 to 2" in one_line(
+        command("fit", formats / "bare.csv", "--columns", "a"))
+    assert "has no column '3'; its columns are 'eruptions', 'waiting'" in one_line(
+        command("fit", FAITHFUL_FILE, "--columns", "3"))
+    assert "column 2 is chosen twice" in one_line(command("fit", FAITHFUL_FILE, "--columns", "waiting,2"))
+    assert "faithful_with_header.csv: gives, by --columns, 1 column, but the model in" in one_line(
+        command("predict", model, FAITHFUL_FILE, "--columns", "1"))
     (tmp_path / "other.csv").write_text("waiting,x\n1,2\n")
     assert "other.csv: has no column 'eruptions'" in one_line(command("predict", model, tmp_path / "other.csv"))
     (tmp_path / "three.csv").write_text("1,2,3\n")
@@ -360,12 +502,13 @@ def test_a_damaged_model(tmp_path, command, model):
 
 @pytest.mark.parametrize("output, said", [
     ("missing/out.csv", "its folder does not exist"), (".", "it is a folder"), 
-    ("out.xlsx", "must end in .csv, .parquet or .npy")])
+    ("out.xlsx", "must end in .csv, .csv.gz, .parquet or .npy"),
+    ("out.npy.gz", "must end in .csv, .csv.gz, .parquet or .npy")])
 def test_a_bad_output(tmp_path, command, model, output, said):
     path = tmp_path / output
     before = sorted(tmp_path.iterdir())
     commands = [["predict", model, FAITHFUL_FILE], ["sample", model, "-n", 3], ["fit", FAITHFUL_FILE]]
-    for arguments in commands[:2 if "xlsx" in output else 3]:  # a model may have any name
+    for arguments in commands[:2 if "must end" in said else 3]:  # a model may have any name
         line = one_line(command(*arguments, "--output", path))
         assert line.startswith(f"gaussmix: {path}: ") and said in line
     assert sorted(tmp_path.iterdir()) == before
@@ -386,8 +529,10 @@ def test_a_device_is_not_replaced(command, tmp_path):
 
 @pytest.mark.parametrize("link", [None, os.symlink, os.link])
 @pytest.mark.parametrize("arguments, read", [
-    (["fit", "x.csv", "--components", "2"], "x.csv"), (["predict", "m.csv", "x.csv"], "x.csv"), (["predict", "m.csv", "x.csv"], "m.csv"),
-    (["sample", "m.csv", "-n", "3"], "m.csv")])
+    (["fit", "x.csv", "--components", "2"], "x.csv"), (["predict", "m.csv", "x.csv"], "x.csv"),
+    (["predict", "m.csv", "x.csv"], "m.csv"), (["sample", "m.csv", "-n", "3"], "m.csv"),
+    (["predict", "m.csv", "-"], "x.csv"), (["predict", "m.csv", "-"], "m.csv"),
+    (["fit", "-", "--components", "2"], "x.csv")])
 def test_an_input_is_not_overwritten(command, tmp_path, model, monkeypatch, arguments, read, link):
     monkeypatch.chdir(tmp_path)
     Path("x.csv").write_bytes(FAITHFUL_FILE.read_bytes())
@@ -396,7 +541,9 @@ def test_an_input_is_not_overwritten(command, tmp_path, model, monkeypatch, argu
     if link is not None:
         link(read, output)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    assert one_line(command(*arguments, "--output", output)) == f"gaussmix: {output}: cannot be written: it is also read\n"
+    with open("x.csv") as file:
+        monkeypatch.setattr("sys.stdin", file)
+        assert one_line(command(*arguments, "--output", output)) == f"gaussmix: {output}: cannot be written: it is also read\n"
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
@@ -407,7 +554,7 @@ def test_another_file_is_overwritten(command, tmp_path, model):
     assert out.read_text() == command("predict", model, FAITHFUL_FILE)[1]
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npy"])
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet", ".npy"])
 def test_a_write_that_fails_leaves_what_was_there(tmp_path, command, model, monkeypatch, suffix):
     out = tmp_path / f"out{suffix}"
     out.write_text("before")
@@ -435,6 +582,19 @@ def test_candidates_that_cannot_be_fitted_are_shown(tmp_path, command):
 
 
 # As a process
+
+@needs_posix
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_examples_of_the_documentation_run(tmp_path, number):
+    root = Path(__file__).parent.parent
+    blocks = re.findall(r"^```sh\n(.*?)^```$", (root / "docs" / "command-line.md").read_text(encoding="utf-8"), re.M | re.S)
+    assert len(blocks) == 2
+    (tmp_path / "examples").symlink_to(root / "examples")
+    program = f'gaussmix() {{ "{sys.executable}" -m gaussmix "$@"; }}\n'
+    result = subprocess.run(["sh", "-euc", program + blocks[number]], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (tmp_path / "labels.csv").read_text().count("\n") == 273
+
 
 def test_python_m_and_the_version():
     result = run("--version")
@@ -568,6 +728,11 @@ def test_ctrl_c(tmp_path):
     options = "--components", "8", "--tol", "0", "--max-iter", "1000000", "--output", "m"
     assert interrupted("fit", "large.npy", *options, cwd=tmp_path) == (130, "", "gaussmix: interrupted\n")
     assert os.listdir(tmp_path) == ["large.npy"]
+
+
+@needs_posix
+def test_ctrl_c_while_standard_input_is_awaited():
+    assert interrupted("fit", "-", stdin=subprocess.PIPE) == (130, "", "gaussmix: interrupted\n")
 
 
 @needs_posix

@@ -14,7 +14,8 @@ import numpy as np
 
 from gaussmix._version import __version__
 from gaussmix.blocks import LARGEST
-from gaussmix.datafiles import DataFileError, check_table_output, read_table, write_csv, write_table
+from gaussmix.datafiles import check_table_output, read_table, write_csv, write_table
+from gaussmix.delimited import Dialect
 from gaussmix.engines import resolve_threads
 from gaussmix.modelfile import Model, load, save
 from gaussmix.outputs import check_output
@@ -22,6 +23,7 @@ from gaussmix.progress import bar_size
 from gaussmix.selection import select
 from gaussmix.statistics import Kind
 from gaussmix.structures import STRUCTURES, structure_named
+from gaussmix.tables import STANDARD_STREAM, ColumnOfWords, DataFileError, by_name, by_name_or_number, every_column
 
 __all__ = ["main"]
 
@@ -119,12 +121,9 @@ def _parser():
     parser = _Parser(prog="gaussmix", description="Fit Gaussian mixtures to tables of numbers.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"gaussmix {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    data = "CSV (with a header or without), Parquet or .npy"
-
     fit = commands.add_parser("fit", help="fit a mixture to the rows of a file", allow_abbrev=False,
                               description="Fit mixtures to the rows of a file, and choose one by BIC.")
-    fit.add_argument("file", metavar="FILE", help=data)
-    fit.add_argument("--columns", type=_names, metavar="NAMES", help="only these columns, as in x,y")
+    _add_data(fit)
     fit.add_argument("--components", type=_components, default=range(1, 10), metavar="K",
                      help="how many: 3, or a range as in 1:9, of which BIC chooses (default: 1:9)")
     fit.add_argument("--covariance", type=_structures, default=["full"], metavar="NAMES",
@@ -139,14 +138,14 @@ def _parser():
     fit.add_argument("--reg-covar", type=_not_negative, default=1e-6, metavar="R",
                      help="added to every variance (default: 1e-06)")
     fit.add_argument("--threads", type=_whole(1, digits=9), metavar="N", help=THREADS)
-    fit.add_argument("--output", metavar="MODEL", help="write the chosen model to this file (JSON)")
+    fit.add_argument("--output", type=_model_file, metavar="MODEL", help="write the chosen model to this file (JSON)")
     fit.set_defaults(run=_fit)
 
     predict = commands.add_parser("predict", help="labels and responsibilities of the rows of a file", allow_abbrev=False,
-                                  description="Write the label and the responsibilities of every row of a file.")
+                                  description="Write the label and the responsibilities of every row of a file. Its columns are "
+                                              "matched with the model's by name, where both have names, or chosen by --columns.")
     predict.add_argument("model", metavar="MODEL", help="written by gaussmix fit --output")
-    predict.add_argument("file", metavar="FILE", help=f"{data}; its columns are matched with the model's by name, "
-                                                      "where both have names")
+    _add_data(predict)
     predict.add_argument("--threads", type=_whole(1, digits=9), metavar="N", help=THREADS)
     predict.set_defaults(run=_predict)
 
@@ -158,8 +157,27 @@ def _parser():
     sample.set_defaults(run=_sample)
 
     for command in (predict, sample):
-        command.add_argument("--output", metavar="OUT", help=".csv, .parquet or .npy (default: CSV on standard output)")
+        command.add_argument("--output", metavar="OUT",
+                             help=".csv, .csv.gz, .parquet or .npy (default: -, CSV on standard output)")
     return parser
+
+
+def _add_data(command):
+    """The file that a command reads, and how it is to be read."""
+    command.add_argument("file", metavar="FILE",
+                         help="CSV (with a header or without, compressed by gzip or not), Parquet or .npy; - is CSV on standard "
+                              "input")
+    command.add_argument("--columns", type=_columns, metavar="COLUMNS",
+                         help="only these, in this order: names, numbers counted from 1, or ranges of numbers, as in x,y or "
+                              "2:5,7; where a column's name is a number, the name wins")
+    command.add_argument("--delimiter", type=_delimiter, metavar="D",
+                         help="what stands between the fields of CSV: one character, tab or space (default: comma, semicolon or "
+                              "tab, whichever makes numbers of the fields)")
+    command.add_argument("--decimal-comma", action="store_const", const=",", default=".", dest="decimal",
+                         help="the numbers in CSV have a decimal comma, as in 3,14")
+    command.add_argument("--header", choices=("yes", "no"),
+                         help="whether the first line of CSV holds names (default: yes where it holds words, one of them above a "
+                              "number, or nothing but words)")
 
 
 def _components(text):
@@ -177,11 +195,18 @@ def _structures(text):
         raise argparse.ArgumentTypeError(str(error).removeprefix("covariance_type ")) from None
 
 
-def _names(text):
-    names = text.split(",")
-    if len(set(names)) < len(names) or "" in names:
-        raise argparse.ArgumentTypeError(f"must be different names with commas between, not {text!r}")
-    return names
+def _columns(text):
+    wanted = text.split(",")
+    if len(set(wanted)) < len(wanted) or not all(map(str.strip, wanted)):
+        raise argparse.ArgumentTypeError(f"must be different names or numbers with commas between, not {text!r}")
+    return wanted
+
+
+def _delimiter(text):
+    delimiter = {"tab": "\t", r"\t": "\t", "space": " "}.get(text, text)
+    if len(delimiter) != 1 or not delimiter.isascii() or delimiter.isalnum() or delimiter in '"+-.\r\n\0':
+        raise argparse.ArgumentTypeError(f"must be tab, space or one character that no number holds, as in ';', not {text!r}")
+    return delimiter
 
 
 def _whole(least, digits=18):
@@ -203,10 +228,25 @@ def _not_negative(text):
     return value
 
 
+def _model_file(text):
+    if text == STANDARD_STREAM:
+        raise argparse.ArgumentTypeError("must be a file, as the report goes to standard output")
+    return text
+
+
 def _check_not_input(output, *inputs):
+    """Raise where an output is one of the files that are read."""
     for path in inputs:
-        if os.path.exists(output) and os.path.exists(path) and os.path.samefile(output, path):
+        if os.path.exists(output) and _is_same_file(output, path):
             raise DataFileError(f"{output}: cannot be written: it is also read")
+
+
+def _is_same_file(output, path):
+    if path != STANDARD_STREAM:
+        return os.path.exists(path) and os.path.samefile(output, path)
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # no standard input, or none of the operating system's
+        return os.path.samestat(os.stat(output), os.fstat(sys.stdin.fileno()))
+    return False
 
 
 # Commands
@@ -217,9 +257,7 @@ def _fit(options):
         check_output(options.output)
         _check_not_input(options.output, options.file)
     threads = resolve_threads(options.threads)
-    table = read_table(options.file, options.columns, largest=LARGEST)
-    if options.columns is not None and table.columns is None:
-        raise DataFileError(f"{options.file}: has no column names, so --columns cannot choose")
+    table = _read(options, every_column, largest=LARGEST)
     counts, names = options.components, options.covariance
     with _caught_warnings() as caught, _progress_bar(len(counts) * len(names)) as progress:
         try:
@@ -227,13 +265,13 @@ def _fit(options):
                 table.values, counts, names, n_init=options.n_init, random_state=options.seed, n_threads=threads,
                 tol=options.tol, reg_covar=options.reg_covar, max_iter=options.max_iter, progress=progress)
         except ValueError as error:
-            raise DataFileError(f"{options.file}: {error}") from None
+            raise DataFileError(f"{_called(options.file)}: {error}") from None
     for warning in caught:
         _tell(f"warning: {warning.message}")
     model = Model(selection.best.mixture_, selection.chosen.covariance_type, table.columns)
     if options.output is not None:
         save(options.output, model)
-    report = _report(options.file, table, selection, model)
+    report = _report(_called(options.file), table, selection, model)
     if options.output is not None:
         report += f"\n\nModel written to {options.output}"
     encoding = sys.stdout.encoding or "utf-8"
@@ -244,11 +282,12 @@ def _predict(options):
     _check_table_output(options.output, options.model, options.file)
     threads = resolve_threads(options.threads)
     model = load(options.model)
-    table = read_table(options.file, model.columns)
     mixture = model.mixture
+    table = _read(options, every_column if model.columns is None else by_name(model.columns), mixture.n_features)
     if table.values.shape[1] != mixture.n_features:
-        raise DataFileError(f"{options.file}: has {table.values.shape[1]} columns, but the model in {options.model} is of "
-                            f"{mixture.n_features}")
+        chosen = "has" if options.columns is None else "gives, by --columns,"
+        raise DataFileError(f"{_called(options.file)}: {chosen} {_counted(table.values.shape[1], 'column')}, but the model in "
+                            f"{options.model} is of {mixture.n_features}")
     labels = mixture.classify(table.values, n_threads=threads)
     responsibilities = mixture.responsibilities(table.values, n_threads=threads)
     columns = ["label", *(f"responsibility_{k}" for k in range(mixture.n_components))]
@@ -262,8 +301,35 @@ def _sample(options):
     _write(options.output, model.columns, [rows])
 
 
+def _read(options, choose, needed=1, largest=sys.float_info.max):
+    """The table that a command is to read: the columns of --columns, or those of `choose`; `needed` are needed at least."""
+    dialect = Dialect(options.delimiter, options.decimal, None if options.header is None else options.header == "yes")
+    if options.columns is not None:
+        choose = by_name_or_number(options.columns)
+    try:
+        return read_table(options.file, choose, largest, dialect)
+    except ColumnOfWords as error:
+        advice = f"; leave it out with --columns {_ranges(error.others)}" if len(error.others) >= needed else ""
+        raise DataFileError(f"{error}{advice}") from None
+
+
+def _ranges(numbers):
+    """Numbers as --columns takes them, as in 1:3,5."""
+    ranges = []
+    for number in numbers:
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ",".join(f"{low}" if low == high else f"{low}:{high}" for low, high in ranges)
+
+
+def _called(path):
+    return "standard input" if path == STANDARD_STREAM else path
+
+
 def _check_table_output(output, *inputs):
-    if output is None:
+    if output in (None, STANDARD_STREAM):
         _check_standard_output()
     else:
         check_table_output(output)
@@ -271,7 +337,7 @@ def _check_table_output(output, *inputs):
 
 
 def _write(output, columns, arrays):
-    if output is None:
+    if output in (None, STANDARD_STREAM):
         write_csv(_standard_output(), columns, arrays)
     else:
         write_table(output, columns, arrays)
@@ -304,7 +370,7 @@ def _progress_bar(total):
 def _report(path, table, selection, model):
     """The candidates, and the chosen model."""
     n_rows, n_columns = table.values.shape
-    names = [_shown(name) for name in table.columns or [f"column {index + 1}" for index in range(n_columns)]]
+    names = [_shown(name) for name in table.columns or [f"column {number}" for number in table.numbers]]
     best, chosen = selection.best, selection.chosen
     ended = f"converged in {best.n_iter_}" if best.converged_ else f"stopped after {best.n_iter_}"
     several = len(selection.candidates) > 1

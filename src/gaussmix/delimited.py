@@ -1,0 +1,331 @@
+"""CSV and its relatives: tables in text, whose delimiter and header are told or found, read with errors that say which line."""
+
+import csv
+import gzip
+import io
+import re
+import sys
+import zlib
+from array import array
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from gaussmix.tables import (
+    STANDARD_STREAM, ColumnOfWords, DataFileError, Table, chosen_columns, fault, first_fault, label, shown)
+
+__all__ = ["Dialect", "read_delimited"]
+
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
+MISSING = {"", "na", "n/a", "#n/a", "nan", "-nan", "null", "none"}
+FOUND = (";", "\t", ",")  # the delimiters that are looked for; where two fit equally well the earlier one
+SPELLED = {";": "';'", "\t": "tab", " ": "space", "|": "'|'", ",": "','"}  # as --delimiter takes them
+SAMPLED_ROWS, SAMPLED_CELLS = 100, 10_000  # by which the layout is found
+COMMA_HINT = "; where its comma stands before decimals, say --decimal-comma"
+GZIP = b"\x1f\x8b"  # never the beginning of text in UTF-8
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """
+    What a user says of how a text holds its table.
+
+    Attributes
+    ----------
+    delimiter : str or None
+        What stands between fields; None means that it is found.
+    decimal : {".", ","}
+        What stands before the decimals.
+    header : bool or None
+        Whether the first line holds names; None means that it is found.
+    """
+
+    delimiter: str | None = None
+    decimal: str = "."
+    header: bool | None = None
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """
+    How a text holds its table.
+
+    Attributes
+    ----------
+    delimiter, decimal : str
+    names : list of str or None
+    width : int
+        The number of columns.
+    first_line : int
+        The first line that is not blank, from 1.
+    skipped : int
+        How many lines lie before the first row of numbers.
+    """
+
+    delimiter: str
+    decimal: str
+    names: list[str] | None
+    width: int
+    first_line: int
+    skipped: int
+
+
+def read_delimited(path, choose, largest, dialect):
+    """
+    Read a table from text in UTF-8, compressed by gzip or not.
+
+    Parameters
+    ----------
+    path : str
+        "-" is standard input.
+    choose : Choice
+        Which columns.
+    largest : float
+        Numbers beyond it are errors.
+    dialect : Dialect
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    OSError
+        Where the file cannot be read.
+    DataFileError
+        Naming the file, line and column.
+    """
+    source = _standard_input() if path == STANDARD_STREAM else _Source(path, lambda: open(path, "rb"))
+    try:
+        return _read(source, choose, largest, dialect)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataFileError(f"{source.name}: is compressed by gzip and damaged: {error}") from None
+
+
+def _read(source, choose, largest, dialect):
+    layout = _found_layout(source, dialect)
+    chosen = chosen_columns(source.name, layout.names, layout.width, choose, f": line {layout.first_line}")
+    values = _read_fast(source, layout, chosen)
+    if values is None or first_fault(values, largest) is not None:
+        _refuse_words(source, layout, chosen)
+        values = _read_cells(source, layout, chosen, largest)
+    if not len(values):
+        raise DataFileError(f"{source.name}: holds no rows below its header")
+    names = None if layout.names is None else [layout.names[position] for position in chosen]
+    return Table(values, names, [position + 1 for position in chosen])
+
+
+# Where the text comes from
+
+@dataclass(frozen=True)
+class _Source:
+    """Text that can be read several times: what messages call it, and what opens its bytes as they lie."""
+
+    name: str
+    raw: Callable
+
+    @contextmanager
+    def open(self):
+        """Its bytes, unpacked where they are compressed."""
+        with self.raw() as file:
+            packed = file.read(len(GZIP)) == GZIP
+            file.seek(0)
+            if not packed:
+                yield file
+                return
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                yield unpacked
+
+
+def _standard_input():
+    name = "standard input"
+    if sys.stdin is None:
+        raise DataFileError(f"{name}: is closed")
+    try:
+        content = sys.stdin.buffer.read()
+    except OSError as error:
+        raise DataFileError(f"{name}: {error.strerror or error}") from None
+    return _Source(name, lambda: io.BytesIO(content))
+
+
+def _rows(source, delimiter):
+    """First and last line, from 1, and fields of every row that is not blank."""
+    last = 0
+    try:
+        with source.open() as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+            reader = csv.reader(text, delimiter=delimiter)
+            for fields in reader:
+                if fields:
+                    yield last + 1, reader.line_num, [field.strip() for field in fields]
+                last = reader.line_num
+    except csv.Error as error:
+        raise DataFileError(f"{source.name}: line {last + 1}: {error}") from None
+    except UnicodeDecodeError:
+        raise DataFileError(f"{source.name}: line {_undecodable_line(source)} is not UTF-8 text") from None
+
+
+def _undecodable_line(source):
+    with source.open() as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+
+
+# How it is laid out
+
+def _found_layout(source, dialect):
+    delimiter = dialect.delimiter or _found_delimiter(source, dialect.decimal)
+    sample = _sample(source, delimiter)
+    if not sample:
+        raise DataFileError(f"{source.name}: is empty")
+    line, last, first = sample[0]
+    header = _found_header(source, sample) if dialect.header is None else dialect.header
+    return _Layout(delimiter, dialect.decimal, first if header else None, len(first), line, last if header else 0)
+
+
+def _sample(source, delimiter):
+    """The first rows: two, and more while they are not too many cells; up to one that cannot be read, which may not be needed."""
+    sample, cells = [], 0
+    try:
+        for row in islice(_rows(source, delimiter), SAMPLED_ROWS):
+            sample.append(row)
+            cells += len(row[2])
+            if cells > SAMPLED_CELLS and len(sample) > 1:
+                break
+    except DataFileError:
+        if not sample:
+            raise
+    return sample
+
+
+def _found_delimiter(source, decimal):
+    """The delimiter that makes numbers of the most cells, where it stands in the first line."""
+    def share(delimiter):
+        try:
+            rows = [fields for _, _, fields in _sample(source, delimiter)]
+        except DataFileError:
+            return -1
+        if not rows or (len(rows[0]) == 1 and decimal == "."):
+            return -1
+        numbers = sum(_like_a_number(field) for fields in rows if len(fields) == len(rows[0]) for field in fields)
+        return numbers / sum(map(len, rows))
+
+    shares = {delimiter: share(delimiter) for delimiter in FOUND}
+    best = max(FOUND, key=shares.get)
+    return best if shares[best] >= 0 else ","
+
+
+def _found_header(source, sample):
+    """Whether the first row holds names, that is words of which one at least stands above a number, or nothing but words."""
+    (line, _, first), *rows = sample
+    words = [column for column, field in enumerate(first) if not _like_a_number(field)]
+    if any(_is_number(fields[column]) for column in words for _, _, fields in rows if column < len(fields)):
+        return True
+    if any(fields[column] == first[column] for column in words for _, _, fields in rows if column < len(fields)):
+        return False  # a word that comes again below, as the name of a kind does
+    if rows and words and any(map(_is_number, first)):
+        raise DataFileError(f"{source.name}: line {line} may hold names or data: say which with --header yes or --header no")
+    return bool(words)
+
+
+def _is_number(text):
+    """Whether a field is a number, with a decimal point or comma."""
+    return bool(NUMBER.fullmatch(text.replace(",", ".")))
+
+
+def _like_a_number(text):
+    """Whether a field is a number, or stands for one that is missing or infinite."""
+    return _is_number(text) or text.lower() in MISSING or bool(INFINITE.fullmatch(text))
+
+
+# Reading
+
+def _read_fast(source, layout, chosen):
+    """The chosen columns as pyarrow reads them, or None where it finds anything that is not a number."""
+    try:
+        from pyarrow import csv as arrow
+    except ImportError:
+        raise DataFileError(f"{source.name}: reading this kind of file needs pyarrow: pip install 'gaussmix[cli]'") from None
+    names = [str(index) for index in range(layout.width)]
+    wanted = [names[index] for index in chosen]
+    try:
+        with source.open() as file:
+            table = arrow.read_csv(
+                file, read_options=arrow.ReadOptions(column_names=names, skip_rows=layout.skipped),
+                parse_options=arrow.ParseOptions(delimiter=layout.delimiter),
+                convert_options=arrow.ConvertOptions(
+                    column_types=dict.fromkeys(names, "float64"), include_columns=wanted, null_values=[""],
+                    decimal_point=layout.decimal))
+    except ValueError:  # ArrowInvalid
+        return None
+    values = np.empty(table.shape)
+    for index, column in enumerate(table.columns):
+        if column.null_count:
+            return None
+        values[:, index] = column.to_numpy()
+    return values
+
+
+def _refuse_words(source, layout, chosen):
+    """Raise where a chosen column begins with words, and not every chosen one does."""
+    rows = [(line, fields) for line, last, fields in _sample(source, layout.delimiter)
+            if last > layout.skipped and len(fields) == layout.width]
+    words = {}
+    for column in chosen:
+        cells = [(line, fields[column]) for line, fields in rows if fields[column]]
+        if cells and not any(_like_a_number(cell) or _hint(cell, layout) for _, cell in cells):
+            words[column] = cells[0]
+    others = [column + 1 for column in chosen if column not in words]
+    if words and others:
+        column, (line, word) = next(iter(words.items()))
+        name = "" if layout.names is None else f", {shown(layout.names[column])},"
+        raise ColumnOfWords(f"{source.name}: column {column + 1}{name} holds words, as {shown(word)} in line {line}", others)
+
+
+def _read_cells(source, layout, chosen, largest):
+    """The same cell by cell: it names the first that is not a number, and reads the odd file that pyarrow does not."""
+    numbers = array("d")
+    for line, last, fields in _rows(source, layout.delimiter):
+        if last <= layout.skipped:
+            continue
+        if len(fields) != layout.width:
+            found = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
+            hint = COMMA_HINT if layout.delimiter == "," and layout.width == 1 and _is_number(",".join(fields)) else ""
+            raise DataFileError(
+                f"{source.name}: line {line} has {found}, but line {layout.first_line} has {layout.width}{hint}")
+        for column in chosen:
+            wrong, value = _parsed(fields[column], layout, largest)
+            if wrong:
+                raise DataFileError(f"{source.name}: line {line}, column {label(layout.names, column)}: {wrong}")
+            numbers.append(value)
+    return np.array(numbers).reshape(-1, len(chosen))
+
+
+def _parsed(text, layout, largest):
+    """What is wrong with a cell, or None, and its number."""
+    if text.lower() in MISSING:
+        return f"the value is missing{f' ({text})' if text else ''}", None
+    if INFINITE.fullmatch(text):
+        return f"the value is infinite ({text})", None
+    number = text if layout.decimal == "." else text.replace(".", "?").replace(",", ".")
+    if not NUMBER.fullmatch(number):
+        return f"{shown(text)} is not a number{_hint(text, layout)}", None
+    return fault(float(number), largest), float(number)
+
+
+def _hint(text, layout):
+    """What to say on the command line where a cell looks like a number, or several, of another layout."""
+    if layout.decimal == "." and _like_a_number(text):
+        return COMMA_HINT
+    if layout.decimal == "," and _like_a_number(text):
+        return "; leave --decimal-comma out where numbers have a decimal point"
+    for mark, name in SPELLED.items():
+        if mark != layout.delimiter and mark in text and all(map(_like_a_number, text.split(mark))):
+            return f"; where several fields stand in one, say --delimiter {name}"
+    return ""
