@@ -129,6 +129,46 @@ def test_numbers_of_a_column_are_aligned(numbers, shown):
     assert [text.replace("-0.000", "0.000") for text in got] == shown
 
 
+# What fit is asked for
+
+@pytest.mark.parametrize("text, counts", [("3", [3]), ("1,2,5", [1, 2, 5]), ("2:4", [2, 3, 4]), ("5,1:2,4", [5, 1, 2, 4]),
+                                          ("4:4", [4])])
+def test_numbers_of_components(command, text, counts):
+    out = command("fit", FAITHFUL_FILE, "--components", text, "--max-iter", 1000)[1]
+    assert [int(row[0]) for row in table_rows(out)] == counts
+
+
+def test_components_are_one_to_nine_by_default(command):
+    assert [int(row[0]) for row in table_rows(command("fit", FAITHFUL_FILE)[1])] == list(range(1, 10))
+
+
+@pytest.mark.parametrize("option, value", [("auto", "auto"), ("0.25", 0.25), ("0", 0)])
+def test_reg_covar(tmp_path, command, option, value):
+    data, path = tmp_path / "x.csv", tmp_path / "m.json"
+    data.write_text("a,b\n" + "".join(f"{a},{b * 1e4}\n" for a, b in FAITHFUL))
+    assert command("fit", data, "--components", 2, "--reg-covar", option, "--output", path)[0] == 0
+    X = FAITHFUL * [1, 1e4]
+    for other in ("auto", 0.25, 0, 1e-6):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            same = gaussmix.load(path).mixture == gaussmix.GaussianMixture(2, reg_covar=other, random_state=0).fit(X).mixture_
+        assert same == (other == value)
+
+
+def test_options_reach_the_fit(tmp_path, command):
+    for option, value, name in (("--tol", 1e-9, "tol"), ("--max-iter", 3, "max_iter"), ("--n-init", 4, "n_init"),
+                                ("--seed", 7, "random_state")):
+        path = tmp_path / f"{name}.json"
+        options = {"max_iter": 2, "tol": 0, "random_state": 0} | {name: value}
+        given = [text for key, flag in (("max_iter", "--max-iter"), ("tol", "--tol"), ("random_state", "--seed"))
+                 for text in (flag, options[key])]
+        assert command("fit", FAITHFUL_FILE, "--components", 5, *given, option, value, "--output", path)[0] == 0
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            expected = gaussmix.GaussianMixture(5, **options).fit(FAITHFUL).mixture_
+        assert gaussmix.load(path).mixture == expected
+
+
 # What it reads
 
 @pytest.fixture(scope="module")
@@ -437,7 +477,11 @@ def test_folders_and_pipes_are_no_data(tmp_path, command):
 
 @pytest.mark.parametrize("arguments, said", [
     (["fit", "f.csv", "--components", "9:1"],
-     "--components: must be a number as in 3, or a range from low to high as in 1:9, not '9:1'"),
+     "--components: must be a number as in 3, numbers as in 1,2,5, or a range from low to high as in 1:9, not '9:1'"),
+    (["fit", "f.csv", "--components", "1,2,"], "--components"),
+    (["fit", "f.csv", "--components", "1:999999999"], "at most 10,000"),
+    (["fit", "f.csv", "--components", "1:10001"], "at most 10,000"),
+    (["fit", "f.csv", "--components", "1:3,2"], "--components: must be different numbers, not '1:3,2'"),
     (["fit", "f.csv", "--components", "0"], "--components"), (["fit", "f.csv", "--components", "two"], "--components"),
     (["fit", "f.csv", "--components", "1:"], "--components"), (["fit", "f.csv", "--components", "-3"], "--components"),
     (["fit", "f.csv", "--covariance", "round"], "--covariance: must be one of 'full' ('VVV')"),
@@ -446,6 +490,7 @@ def test_folders_and_pipes_are_no_data(tmp_path, command):
     (["fit", "f.csv", "--threads", "0"], "--threads"), (["fit", "f.csv", "--tol", "nan"], "--tol"),
     (["fit", "f.csv", "--tol", "small"], "--tol"), (["fit", "f.csv", "--max-iter", "0"], "--max-iter"),
     (["fit", "f.csv", "--reg-covar", "-1"], "--reg-covar"), (["fit", "f.csv", "--columns", "a,,b"], "--columns"),
+    (["fit", "f.csv", "--reg-covar", "automatic"], "--reg-covar: must be auto or a number of at least 0, not 'automatic'"),
     (["fit", "f.csv", "--reg-covar", "inf"], "--reg-covar"),
     (["fit", "f.csv", "--tol", "auto"], "--tol: must be a number of at least 0"),
     (["fit", "f.csv", "--columns", "a,a"], "--columns"), (["predict", "m.json", "f.csv", "--columns", " "], "--columns"),

@@ -30,6 +30,7 @@ __all__ = ["main"]
 ERROR, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 MOST_MATRIX_COLUMNS = 12  # wider covariances are shown by their diagonals only
 LONGEST_NAME = 20
+MOST_CANDIDATES = 10_000
 THREADS = "how many threads; the result is the same (default: all CPUs)"
 
 
@@ -125,7 +126,7 @@ def _parser():
                               description="Fit mixtures to the rows of a file, and choose one by BIC.")
     _add_data(fit)
     fit.add_argument("--components", type=_components, default=range(1, 10), metavar="K",
-                     help="how many: 3, or a range as in 1:9, of which BIC chooses (default: 1:9)")
+                     help="how many: 3; or several, as in 1:9 or 1,2,5, of which BIC chooses (default: 1:9)")
     fit.add_argument("--covariance", type=_structures, default=["full"], metavar="NAMES",
                      help=f"{', '.join(f'{s.name} ({s.alias})' for s in STRUCTURES)}; or several, as in full,diag, "
                           "of which BIC chooses (default: full)")
@@ -135,8 +136,9 @@ def _parser():
     fit.add_argument("--tol", type=_not_negative, default=1e-3, metavar="T",
                      help="stop when the mean log-likelihood changes by less (default: 0.001)")
     fit.add_argument("--max-iter", type=_whole(1), default=100, metavar="N", help="iterations at most (default: 100)")
-    fit.add_argument("--reg-covar", type=_not_negative, default=1e-6, metavar="R",
-                     help="added to every variance (default: 1e-06)")
+    fit.add_argument("--reg-covar", type=_regularization, default=1e-6, metavar="R",
+                     help="added to every variance: a number, or auto, a millionth of each column's own variance "
+                          "(default: 1e-06)")
     fit.add_argument("--threads", type=_whole(1, digits=9), metavar="N", help=THREADS)
     fit.add_argument("--output", type=_model_file, metavar="MODEL", help="write the chosen model to this file (JSON)")
     fit.set_defaults(run=_fit)
@@ -181,11 +183,19 @@ def _add_data(command):
 
 
 def _components(text):
-    match = re.fullmatch(r"([0-9]{1,9})(?::([0-9]{1,9}))?", text)
-    low, high = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
-    if not 1 <= low <= high:
-        raise argparse.ArgumentTypeError(f"must be a number as in 3, or a range from low to high as in 1:9, not {text!r}")
-    return range(low, high + 1)
+    counts = []
+    for part in text.split(","):
+        match = re.fullmatch(r"([0-9]{1,9})(?::([0-9]{1,9}))?", part)
+        low, high = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+        if not 1 <= low <= high:
+            raise argparse.ArgumentTypeError(
+                f"must be a number as in 3, numbers as in 1,2,5, or a range from low to high as in 1:9, not {text!r}")
+        counts += range(low, min(high, low + MOST_CANDIDATES) + 1)
+    if len(counts) > MOST_CANDIDATES:
+        raise argparse.ArgumentTypeError(f"must be at most {MOST_CANDIDATES:,} numbers, not {text!r}")
+    if len(set(counts)) < len(counts):
+        raise argparse.ArgumentTypeError(f"must be different numbers, not {text!r}")
+    return counts
 
 
 def _structures(text):
@@ -218,14 +228,18 @@ def _whole(least, digits=18):
     return convert
 
 
-def _not_negative(text):
+def _not_negative(text, wanted="a number of at least 0"):
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a number of at least 0, not {text!r}")
+        raise argparse.ArgumentTypeError(f"must be {wanted}, not {text!r}")
     return value
+
+
+def _regularization(text):
+    return text if text == "auto" else _not_negative(text, "auto or a number of at least 0")
 
 
 def _model_file(text):
