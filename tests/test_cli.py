@@ -381,6 +381,19 @@ def test_a_line_is_standard_output(tmp_path, command, model, monkeypatch):
     assert sorted(os.listdir()) == before
 
 
+@pytest.mark.parametrize("name", ["m.pkl", "m.PICKLE", "m.joblib", "m.npz", "m.csv", "m.json.gz", "m.h5"])
+def test_a_model_under_the_name_of_another_format_deserves_a_word(tmp_path, command, name):
+    status, out, err = command("fit", FAITHFUL_FILE, "--components", 1, "--output", tmp_path / name)
+    assert status == 0 and out.endswith(f"Model written to {tmp_path / name}\n")
+    assert err == f"gaussmix: note: {tmp_path / name} holds JSON, whatever its name says; gaussmix reads it under any name\n"
+    assert command("predict", tmp_path / name, FAITHFUL_FILE)[::2] == (0, "")
+
+
+@pytest.mark.parametrize("name", ["m.json", "m.JSON", "m", "model-1.2", "m.gmm", "pkl"])
+def test_a_model_under_any_other_name_does_not(tmp_path, command, name):
+    assert command("fit", FAITHFUL_FILE, "--components", 1, "--output", tmp_path / name)[::2] == (0, "")
+
+
 # What it says of bad input
 
 def bad_files():

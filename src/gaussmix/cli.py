@@ -31,6 +31,8 @@ ERROR, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 MOST_MATRIX_COLUMNS = 12  # wider covariances are shown by their diagonals only
 LONGEST_NAME = 20
 MOST_CANDIDATES = 10_000
+FOREIGN = {".pkl", ".pickle", ".joblib", ".npy", ".npz", ".csv", ".gz", ".parquet", ".h5", ".hdf5", ".mat", ".rds", ".onnx",
+           ".pt", ".yaml", ".yml", ".toml", ".xml"}  # what such a name promises is not JSON
 THREADS = "how many threads; the result is the same (default: all CPUs)"
 
 
@@ -285,6 +287,8 @@ def _fit(options):
     model = Model(selection.best.mixture_, selection.chosen.covariance_type, table.columns)
     if options.output is not None:
         save(options.output, model)
+        if os.path.splitext(options.output)[1].lower() in FOREIGN:
+            _tell(f"note: {options.output} holds JSON, whatever its name says; gaussmix reads it under any name")
     report = _report(_called(options.file), table, selection, model)
     if options.output is not None:
         report += f"\n\nModel written to {options.output}"
