@@ -182,6 +182,7 @@ def formats(tmp_path_factory):
     table = pa.table({"waiting": FAITHFUL[:, 1], "species": ["x"] * 272, "eruptions": FAITHFUL[:, 0]})
     pq.write_table(table, folder / "a.parquet")
     body = FAITHFUL_FILE.read_text().splitlines()
+    (folder / "cr.csv").write_bytes(b"\r".join(line.encode() for line in body) + b"\r")
     (folder / "odd.csv").write_bytes(b"\xef\xbb\xbf\r\n" + "\r\n\r\n".join(
         ['"eruptions" , waiting', *('"' + line.replace(",", '" , ') for line in body[1:])]).encode())
     (folder / "text.txt").write_text("\n".join(f"{'name' if i == 0 else 'word'},{line}" for i, line in enumerate(body)))
@@ -189,13 +190,13 @@ def formats(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name, options", [
-    ("a.npy", []), ("bare.csv", []), ("a.parquet", ["--columns", "eruptions,waiting"]), ("odd.csv", []),
+    ("a.npy", []), ("bare.csv", []), ("a.parquet", ["--columns", "eruptions,waiting"]), ("odd.csv", []), ("cr.csv", []),
     ("text.txt", ["--columns", "eruptions,waiting"])])
 def test_every_format_gives_the_same_model(tmp_path, command, formats, model, name, options):
     status, out, err = command("fit", formats / name, *options, "--components", 2, "--output", tmp_path / "other.json")
     assert (status, err) == (0, "")
     assert gaussmix.load(tmp_path / "other.json").mixture == gaussmix.load(model).mixture
-    named = options or name == "odd.csv"
+    named = options or name in ("odd.csv", "cr.csv")
     assert gaussmix.load(tmp_path / "other.json").columns == (["eruptions", "waiting"] if named else None)
 
 
@@ -424,6 +425,18 @@ def bad_files():
     yield "nameless column", "x.csv", ",a\n0,1\n", "line 1: column 1 has no name"
     yield "a name twice", "x.csv", "a,a\n0,1\n", "line 1: two columns have the name 'a'"
     yield "not UTF-8", "x.csv", b"a,b\n1,2\n3,\xe9\n", "line 3 is not UTF-8 text"
+    yield "UTF-16", "x.csv", "a,b\n1,2\n".encode("utf-16"), "line 1 is not UTF-8 text"
+    yield "nothing but zeros", "x.csv", bytes(5000), "holds no rows below its header"
+    yield "a zero", "x.csv", b"a,b\n1,2\n3\0,4\n", "line 3, column 'a': '3\\x00' is not a number"
+    yield "only a byte order mark", "x.csv", b"\xef\xbb\xbf", "is empty"
+    yield "a cell without end", "x.csv", header + "9" * 200_000 + ",2\n1,2\n", "line 2: field larger than field limit"
+    yield "a name without end", "x.csv", "a" * 200_000 + ",b\n1,2\n", "line 1: field larger than field limit"
+    yield "a long name", "x.csv", "a" * 50 + ",b\nx,2\n", f"column 1, '{'a' * 37}...', holds words, as 'x' in line 2"
+    yield "a long word", "x.csv", header + "1,2\n" + "x" * 50 + ",2\n", f"line 3, column 'a': '{'x' * 37}...' is not a number"
+    yield "a damaged gzip file", "x.csv.gz", b"\x1f\x8b\x08\x00", "is compressed by gzip and damaged"
+    yield "npy: CSV", "x.npy", "a,b\n1,2\n", "is not a .npy file of numbers, or is damaged: the magic string is not correct"
+    yield "npy: an unfinished header", "x.npy", b"\x93NUMPY\x01\x00\x10\x00{'descr': '<f8',\n", "is not a .npy file of numbers"
+    yield "Parquet: CSV", "x.parquet", "a,b\n1,2\n", "is not a Parquet file, or is damaged"
     yield "fewer rows than components", "x.csv", header + "1,2\n3,4\n", "more components (3) than rows (2)"
     yield "singular", "x.csv", header + "1,2\n" * 9, "component"
     yield "npy: empty", "x.npy", b"", "is empty"
