@@ -104,3 +104,51 @@ def test_the_readme_example_runs():
     printed = run_python(block, cwd=ROOT, env={**os.environ, "PYTHONWARNINGS": "error"})
     assert "nan" not in printed
     assert len(printed.splitlines()) > 10
+
+
+HOME = "https://github.com/gaussmix/gaussmix"
+
+
+def links_of(text):
+    """The targets of a Markdown text's links and pictures, outside of code."""
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+    return re.findall(r"\]\(\s*<?([^)\s>]+)", text) + re.findall(r"^\[[^]]+\]:\s*<?([^\s>]+)", text, re.M) + re.findall(
+        r"""(?:href|src)=["']([^"']+)""", text)
+
+
+def exists(target, folder):
+    """Whether a file, and in it the heading that a link names, is in the repository."""
+    path, _, anchor = target.partition("#")
+    file = folder / path
+    if anchor:
+        titles = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.M)
+        return anchor in {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+    return file.exists()
+
+
+def test_links_of_the_readme_hold_wherever_it_is_shown():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = links_of(text)
+    assert len(links) >= 6
+    defined = re.findall(r"^\[([^]]+)\]: ", text, re.M)
+    assert set(re.findall(r"\[([^]\s]+\.md)\](?![:(])", text)) == set(defined)
+    for link in links:
+        assert re.match("https?://", link), link
+        if link.startswith(HOME + "/"):
+            kind, branch, target = link.removeprefix(HOME + "/").split("/", 2)
+            assert (kind, branch) == ("blob", "main") and exists(target, ROOT), link
+
+
+@pytest.mark.parametrize("page", [*sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"],
+                         ids=lambda page: page.name)
+def test_links_of_the_documentation_lead_somewhere(page):
+    for link in links_of(page.read_text(encoding="utf-8")):
+        assert re.match("https?://", link) or exists(link, page.parent), link
+
+
+def test_the_package_says_where_it_lives():
+    urls = dict(line.split(", ", 1) for line in importlib.metadata.metadata("gaussmix").get_all("Project-URL"))
+    assert urls == {"Homepage": HOME, "Repository": HOME, "Issues": f"{HOME}/issues", "Documentation": f"{HOME}/tree/main/docs",
+                    "Changelog": f"{HOME}/blob/main/CHANGELOG.md"}
+    for name in ("Documentation", "Changelog"):
+        assert (ROOT / urls[name].removeprefix(HOME + "/").split("/", 2)[2]).exists()
