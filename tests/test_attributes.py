@@ -135,6 +135,18 @@ def test_covariances_changed_after_a_fit_count(covariance_type):
     assert fitted.mixture_ is expected
 
 
+def test_float32_attributes_may_be_rounded():
+    """Weights sum to one and covariances are symmetric only to its rounding, in scikit-learn's too."""
+    skew = np.array([[1.0, 0.5], [0.5 + 1e-6, 1.0]], np.float32)
+    model = by_hand(weights_=np.array([0.3, 0.7], np.float32) * np.float32(1 + 1e-6), covariances_=np.array([skew, skew]))
+    assert_allclose(model.score_samples(X), by_hand(weights_=[0.3, 0.7], covariances_=[[[1, 0.5], [0.5, 1]]] * 2).score_samples(X),
+                    atol=1e-4)
+    with pytest.raises(ValueError, match="weights_ must sum to one"):
+        by_hand(weights_=np.array([0.3, 0.7]) * (1 + 1e-5)).mixture_
+    with pytest.raises(ValueError, match=r"covariances_\[0\] is not symmetric"):
+        by_hand(covariances_=np.array([skew, skew], np.float64) + np.array([[0, 1e-5], [0, 0]])).mixture_
+
+
 def test_warm_start_goes_on_from_attributes_set_by_hand():
     start = {"weights_init": [0.25, 0.75], "means_init": [[0.0, 0.0], [1.0, 3.0]], "precisions_init": [np.eye(2) / 2] * 2}
     with warnings.catch_warnings():

@@ -79,6 +79,10 @@ PARAMETERS = [  # the parameters, what the sentence says
     ({"init_params": np.zeros(3, int)}, "shape (20,)"), ({"init_params": np.full(20, 2)}, "from 0 to 1"),
     ({"init_params": np.full((20, 2), 0.4)}, "row 0 sum to 0.8"), ({"init_params": np.full((20, 2), np.nan)}, "row 0"),
     ({"init_params": np.zeros(20, int)}, "component 1 of the start has no rows"),
+    ({"init_params": np.arange(20) % 2 - 1}, "labels must be from 0 to 1, not from -1 to 0"),
+    ({"init_params": np.where(np.arange(20)[:, None] == 3, 0.4, 0.5) * np.ones((20, 2))}, "those of row 3 sum to 0.8"),
+    ({"weights_init": [0.5, 0.500001]}, "weights_init must sum to one, but they sum to 1.000001"),
+    ({"weights_init": np.array([0.5, 0.50001], np.float32)}, "weights_init must sum to one"),
     ({"weights_init": [0.5, 0.6]}, "weights_init must sum to one"), ({"weights_init": [-0.5, 1.5]}, "weights_init[0] is -0.5"),
     ({"weights_init": [1.0]}, "weights_init' should have the shape of (2,), but got (1,)"),
     ({"weights_init": [np.nan, 1.0]}, "weights_init[0] is not"), ({"weights_init": "ab"}, "weights_init"),
@@ -195,6 +199,7 @@ def test_sample_weight_of_the_criteria(method, sample_weight, sentence):
     (np.ones((4, 3)), ValueError, "X has 3 features, but GaussianMixture is expecting 2 features as input"),
     (with_value(np.nan), ValueError, "NaN at row 3, column 1"), (X[0], ValueError, "Expected 2D array"),
     (X[:0], ValueError, "0 sample(s)"), (masked(), TypeError, "masked"), (sparse(), TypeError, "toarray"),
+    (with_value(np.inf), ValueError, "infinity at row 3, column 1"), (with_value(-np.inf), ValueError, "infinity at row 3, column 1"),
 ])
 def test_data_of_a_fitted_model(method, data, kind, sentence):
     with pytest.raises(kind, match=re.escape(sentence)):

@@ -8,7 +8,9 @@ from scipy import sparse
 
 from gaussmix import GaussianMixture, Mixture
 from gaussmix._core.estep import TILE, Rows
+from gaussmix._core.parameters import Parameters
 from gaussmix.blocks import FEWEST_TILES, LARGEST, MOST_ROWS, Blocks, as_table, as_weights, block_bounds, check_finite
+from gaussmix.statistics import Kind
 
 
 @pytest.mark.parametrize("n_rows", [1, 95, 96, 97, 575, 576, 577, 32735, 32736, 32737, 100_000, 1_000_003, 20_000_019])
@@ -197,6 +199,43 @@ def test_float32_whose_squares_are_not_float32(unit):
     np.testing.assert_allclose(model.mixture_.means / unit, fit(single, reg_covar=0).mixture_.means, rtol=1e-3)
 
 
+def test_float32_with_a_constant_column_stays_float32():
+    X = reference_data().astype(np.float32)
+    X[:, 1] = 7.25
+    assert Blocks(X, 2).size == 4
+
+
+@pytest.mark.parametrize("place", [0, 299_999])
+@pytest.mark.parametrize("value, size", [(2.0**39, 4), (2.0**41, 8), (-2.0**39, 4), (-2.0**41, 8)])
+def test_float32_is_worked_on_as_float64_where_a_number_is_large(value, size, place):
+    X = np.ones((300_000, 2), np.float32)
+    X[:, 1] = np.arange(300_000) % 7
+    X[place, 1] = value
+    assert len(Blocks(X, 2)) > 1 and Blocks(X, 2).size == size
+
+
+@pytest.mark.parametrize("exponent, size", [(-39, 4), (-41, 8)])
+def test_float32_is_worked_on_as_float64_where_a_feature_varies_little(exponent, size):
+    X = np.zeros((300, 2), np.float32)
+    X[1, 0], X[:, 1] = 2.0**exponent, np.arange(300)
+    assert Blocks(X, 2).size == size
+
+
+@pytest.mark.parametrize("where, size", [("means", 2.0**44), ("means", 2.0**46), ("factors", 2.0**44), ("factors", 2.0**46)])
+def test_float32_is_worked_on_as_float64_under_parameters_that_are_too_large(where, size):
+    parameters = Parameters(Kind.DIAG, 1, 2)
+    parameters.weights[...], parameters.covariances[...] = 1, 1
+    if where == "means":
+        parameters.means[0, 1] = -size
+    else:
+        parameters.covariances[0, 1] = size**-2
+    assert parameters.factorize() == -1
+    blocks = Blocks(reference_data().astype(np.float32)[:, :2], 1)
+    assert blocks.size == 4
+    blocks.widen_for(parameters)
+    assert (blocks.size, blocks.rows(0) is not None) == (4 if size < 2.0**45 else 8, True)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_no_rows_have_no_densities(dtype):
     m = Mixture([0.5, 0.5], np.zeros((2, 3)), [np.eye(3)] * 2)
@@ -263,6 +302,7 @@ def test_tables_that_cannot_be_used(library, column):
 
 def test_numbers_are_no_names_and_do_not_mix_with_names():
     pandas = pytest.importorskip("pandas")
+    assert as_table(pandas.DataFrame(np.zeros((2, 2)), columns=pandas.Index([1, 2.5], dtype=object)))[1] is None  # as scikit-learn's
     assert as_table(pandas.DataFrame(np.zeros((2, 2))))[1] is None
     assert as_table(np.zeros((2, 2)))[1] is None
     with pytest.raises(TypeError, match="string names"):  # as scikit-learn's

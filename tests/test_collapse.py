@@ -11,6 +11,7 @@ from scipy import linalg
 
 from direct import core_parameters
 from gaussmix import CollapseWarning, ConvergenceWarning, GaussianMixture
+from gaussmix._core.parameters import Parameters
 from gaussmix.collapse import spurious_components
 from gaussmix.initialization import STARTS
 from gaussmix.statistics import Kind
@@ -265,6 +266,81 @@ def test_one_component_never_warns(covariance_type, X):
         GaussianMixture(1, covariance_type=covariance_type).fit(X)
 
 
+def test_a_feature_held_up_by_its_own_unit_s_regularization_is_named():
+    """Under reg_covar="auto", where 30 rows are equal in the feature of the larger unit."""
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(size=(200, 2)), np.c_[np.full(30, 8.0), rng.normal(8, 1, 30)]]) * [1e4, 1.0]
+    gm = GaussianMixture(2, covariance_type="diag", reg_covar="auto", random_state=0)
+    messages, _ = warned(gm, X)
+    assert len(messages) == 1 and "sits on 30 rows and is kept from being singular by reg_covar alone" in messages[0]
+
+
+def mixture_parameters(weights, means, covariances, kind=Kind.FULL):
+    parameters = Parameters(kind, *np.shape(means))
+    parameters.weights[...], parameters.means[...], parameters.covariances[...] = weights, means, covariances
+    assert parameters.factorize() == -1
+    return parameters
+
+
+def found(parameters, n_rows, reg_covar, epsilon=0.0):
+    return [(one.component, one.held) for one in spurious_components(parameters, n_rows, reg_covar, epsilon)]
+
+
+def test_held_up_means_half_of_the_narrowest_variance():
+    """A component of 500 rows in a plane, of whose thickness `reg_covar` made a part."""
+    for part, expected in ((0.55, [(1, True)]), (0.45, [])):
+        flat = np.diag([1.0, 1.0, 1e-6 / part])
+        assert found(mixture_parameters([0.5, 0.5], np.zeros((2, 3)), [np.eye(3), flat]), 1000, 1e-6) == expected
+        turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]  # whichever way the plane lies
+        assert found(mixture_parameters([0.5, 0.5], np.zeros((2, 3)), [np.eye(3), turn @ flat @ turn.T]), 1000, 1e-6) == expected
+        diagonal = mixture_parameters([0.5, 0.5], np.zeros((2, 3)), [np.ones(3), np.diag(flat)], Kind.DIAG)
+        assert found(diagonal, 1000, 1e-6) == expected
+        assert found(diagonal, 1000, 0.0, epsilon=part) == expected  # or rounding made it
+
+
+def test_the_narrow_direction_of_many_features_is_seen():
+    """The bound by which most components are passed over is one of the precision's norm, not of its largest entry."""
+    ones = np.ones(20) / np.sqrt(20)
+    flat = np.eye(20) - (1 - 1.8e-6) * np.outer(ones, ones)
+    assert found(mixture_parameters([0.5, 0.5], np.zeros((2, 20)), [np.eye(20), flat]), 10_000, 1e-6) == [(1, True)]
+
+
+def test_held_up_is_no_fault_where_the_data_are_not_a_hundred_times_wider():
+    for wider, expected in ((110, [(0, True), (1, True)]), (90, [])):
+        both = [1.0, 1.8e-6]  # the same thickness everywhere; what is between the components makes the data wider
+        apart = np.sqrt((wider - 1) * 1.8e-6)
+        for weight in (0.5, 0.2):
+            means = np.array([[5.0, 0.0], [5.0, apart / np.sqrt(weight * (1 - weight))]]) + [0.0, 1e3]
+            parameters = mixture_parameters([weight, 1 - weight], means, [both, both], Kind.DIAG)
+            assert found(parameters, 1000, 1e-6) == expected, (wider, weight)
+
+
+def test_the_direction_counts_in_which_it_is_narrow_and_that_in_each_feature_s_unit():
+    """What was added to a wide feature holds up no other; a plane between two units is one."""
+    healthy = mixture_parameters([0.5, 0.5], np.zeros((2, 2)), [[1e8, 1.0], [1e4, 1e-3]], Kind.DIAG)
+    assert found(healthy, 1000, np.array([100.0, 1e-6])) == []
+    plane = np.array([[1.0, 1 - 1.5e-6], [1 - 1.5e-6, 1.0]]) * np.outer([1e4, 1.0], [1e4, 1.0])
+    parameters = mixture_parameters([0.5, 0.5], np.zeros((2, 2)), [np.diag([1e8, 1.0]), plane])
+    assert found(parameters, 1000, 1e-6 * np.array([1e8, 1.0])) == [(1, True)]
+
+
+def test_few_rows_are_fewer_than_twice_what_a_covariance_needs():
+    narrow = 1e-3
+    for rows, full, diag in ((3.9, True, True), (4.1, True, False), (7.9, True, False), (8.1, False, False)):
+        weights = [1 - rows / 1000, rows / 1000]
+        for kind, few in ((Kind.FULL, full), (Kind.DIAG, diag)):
+            covariances = [np.eye(3), np.diag([1.0, 1.0, narrow])] if kind == Kind.FULL else [np.ones(3), [1.0, 1.0, narrow]]
+            parameters = mixture_parameters(weights, np.zeros((2, 3)), covariances, kind)
+            assert found(parameters, 1000, 0.0) == [(1, False)] * few, (rows, kind)
+
+
+def test_narrow_means_a_hundredth_of_the_average_component():
+    """Not of the data, which lie far apart here."""
+    for variance, expected in ((0.8e-2, [(1, False)]), (1.2e-2, [])):
+        parameters = mixture_parameters([0.997, 0.003], [[0.0, 0.0], [1e3, 1e3]], [[1.0, 1.0], [1.0, variance]], Kind.DIAG)
+        assert found(parameters, 1000, 0.0) == expected
+
+
 def test_without_reg_covar_a_later_collapse_keeps_the_last_valid_parameters():
     X = np.concatenate([two_clusters(), np.repeat([[6.0, 6.0, 6.0]], 30, axis=0)])
     start = {"weights_init": np.full(3, 1 / 3), "means_init": [[0, 0, 0], [12, 12, 12], [6, 6, 6]], "precisions_init": np.ones(3)}
@@ -288,6 +364,10 @@ def test_integer_weights_count_as_repeated_rows_and_small_weights_as_rows():
         assert f"sits on {rows} rows" in messages[0]
     repeated, _ = warned(GaussianMixture(2, init_params=np.r_[start, 1], reg_covar=0), np.concatenate([X, X[-1:]]))
     assert repeated == messages
+    absent = np.concatenate([X, rng.normal(size=(10_000, 2))])  # rows without weight are none
+    messages, _ = warned(GaussianMixture(2, init_params=np.r_[start, np.zeros(10_000, int)], reg_covar=0), absent,
+                         sample_weight=np.r_[np.full(203, 1 / 203), np.zeros(10_000)])
+    assert "sits on 3 rows" in messages[0]
 
 
 @pytest.mark.parametrize("weight", [2.0**19, 2.0**20, 2.0**21, 1e12])
@@ -312,6 +392,9 @@ def test_a_large_reg_covar_warns_and_names_the_feature():
         warnings.simplefilter("error")
         GaussianMixture(2, random_state=0, reg_covar=0.999e-3 * variance).fit(X)
         GaussianMixture(2, random_state=0, reg_covar="auto").fit(X * 1e-6)
+    constant = np.column_stack([np.full(200, 7.3), X])  # it has no variance that could be blurred
+    with pytest.warns(UserWarning, match=rf"feature 2, {variance:.3g}".replace("+", r"\+")):
+        GaussianMixture(2, random_state=0, reg_covar=1.001e-3 * variance).fit(constant)
     pd = pytest.importorskip("pandas")
     with pytest.warns(UserWarning, match="feature 'mass'"):
         GaussianMixture(2, random_state=0).fit(pd.DataFrame(X * 1e-2, columns=["length", "mass", "age"]))
@@ -352,6 +435,18 @@ def test_auto_makes_the_fit_independent_of_each_feature_s_unit(covariance_type):
     assert_allclose(scaled.means_, plain.means_ * units, rtol=1e-6)
     both = units**2 if covariance_type == "diag" else np.outer(units, units)
     assert_allclose(scaled.covariances_ / both, plain.covariances_, rtol=1e-5, atol=1e-10)
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_auto_adds_to_a_constant_feature_a_millionth_of_the_mean_variance(covariance_type):
+    X = np.column_stack([reference("iris"), np.full(150, 7.3)])
+    gm = GaussianMixture(1, covariance_type=covariance_type, reg_covar="auto").fit(X)
+    mean = reference("iris").var(axis=0).mean()
+    if covariance_type == "spherical":
+        assert_allclose(gm.covariances_[0], X.var(axis=0).mean() + 1e-6 * (4 * mean + mean) / 5, rtol=1e-12)
+    else:
+        found = gm.covariances_[0] if covariance_type == "diag" else np.diag(np.squeeze(gm.covariances_))
+        assert_allclose(found[4], 1e-6 * mean, rtol=1e-9)
 
 
 @pytest.mark.parametrize("covariance_type", TYPES)

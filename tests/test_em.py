@@ -12,7 +12,14 @@ from gaussmix import CollapseWarning, ConvergenceWarning, GaussianMixture
 from gaussmix._core.em import Moments
 from gaussmix._core.mstep import MStep
 from gaussmix._core.parameters import Parameters
+from gaussmix.blocks import Blocks
+from gaussmix.collapse import Spurious
+from gaussmix.em import Fit, Passes, allotted_start, chosen_start
+from gaussmix.engines import Threads
+from gaussmix.estimator import _rank
+from gaussmix.initialization import Chosen, given_labels
 from gaussmix.statistics import Kind, Statistics
+from gaussmix.structures import structure_named
 
 
 @pytest.fixture(params=STRUCTURES)
@@ -218,6 +225,103 @@ def test_an_empty_component_of_a_start_is_named():
         GaussianMixture(4, init_params=np.array([0, 1, 3, 0, 1, 3, 0, 1, 3, 0])).fit(X)
     with pytest.raises(ValueError, match="component 1 .*no rows"):
         GaussianMixture(2, init_params=np.arange(10) % 2).fit(X, sample_weight=1 - np.arange(10) % 2)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_components_that_share_rows_are_the_same(kind):
+    """Two of five components have no rows, and each gets half of those of the largest then: the sums of half the rows."""
+    rng = np.random.default_rng(0)
+    X, labels = rng.normal(size=(120, 3)), np.repeat([0, 2, 4], [20, 60, 40]).astype(np.int32)
+    with Threads(1) as threads:
+        passes = Passes(Blocks(X, 5), kind, 5, threads)
+        parameters = allotted_start(passes, given_labels(labels), MStep(np.zeros(3)), share=True)
+    # 1 gets half of component 2's sixty rows, then 3 half of component 4's forty.
+    np.testing.assert_allclose(parameters.weights, np.array([20, 30, 30, 20, 20]) / 120, rtol=1e-14)
+    owners = [0, 2, 2, 4, 4]
+    np.testing.assert_allclose(parameters.means, [X[labels == k].mean(axis=0) for k in owners], rtol=1e-12, atol=1e-14)
+    scatter = np.array([np.cov(X[labels == k].T, bias=True) for k in owners])
+    expected = {Kind.FULL: scatter, Kind.DIAG: np.einsum("kii->ki", scatter),
+                Kind.TIED: np.average(scatter, axis=0, weights=parameters.weights)[None]}[kind]
+    np.testing.assert_allclose(parameters.covariances, expected, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("reg_covar", [0.0, 1e-3, np.array([1e-4, 5.0])])
+def test_a_start_on_rows_has_the_variance_that_it_says(structure, reg_covar):
+    """A ten thousand millionth of the spread and `reg_covar`; what goes by the features' units alone, where it does."""
+    X = np.random.default_rng(0).normal(size=(50, 2))
+    with Threads(1) as threads:
+        found = chosen_start(Passes(Blocks(X, 3), structure_named(structure).kind, 3, threads), Chosen(X[:3], 7.0),
+                             structure_named(structure), reg_covar)
+    variances = np.broadcast_to(7e-10 + reg_covar if np.ndim(reg_covar) == 0 else reg_covar, 2)
+    if structure == "spherical":
+        variances = np.full(2, variances.mean())
+    for covariance in found.covariances:
+        np.testing.assert_allclose(covariance, variances if structure in ("diag", "spherical") else np.diag(variances), rtol=1e-14)
+    np.testing.assert_array_equal(found.means, X[:3])
+    np.testing.assert_allclose(found.weights, 1 / 3)
+
+
+def test_a_singular_first_step_from_given_parameters_is_a_collapse():
+    """From rows that k-means++ or chance chose it is a singular start, but not where precisions were given."""
+    X = np.random.default_rng(1).normal(size=(6, 2))
+    narrow = [np.eye(2) * 1e6] * 5
+    for options in ({"means_init": X[:5], "weights_init": np.full(5, 1 / 5), "precisions_init": narrow},
+                    {"init_params": "k-means++", "precisions_init": narrow}):
+        with pytest.warns(CollapseWarning, match="collapsed in iteration 1:"):
+            model = GaussianMixture(5, reg_covar=0, random_state=0, **options).fit(X)
+        np.testing.assert_allclose(model.covariances_, np.linalg.inv(narrow), rtol=1e-12)
+    for options in ({"init_params": "k-means++"}, {"init_params": "k-means++", "means_init": X[:5]}):
+        with pytest.raises(ValueError, match="of the start is singular"):
+            GaussianMixture(5, reg_covar=0, random_state=0, **options).fit(X)
+
+
+def test_a_later_collapse_from_chosen_rows_is_a_collapse():
+    """Only the first M step is part of such a start."""
+    collapsed = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        X = np.r_[rng.normal(size=(60, 2)), np.repeat([[4.0, 4.0]], 4, axis=0), [[3.6, 4.0]]]
+        model = GaussianMixture(3, init_params="k-means++", random_state=seed, reg_covar=0, max_iter=1000)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                model.fit(X)
+            except ValueError as error:
+                assert "of the start is singular" in str(error)
+                continue
+        if any("collapsed in iteration" in str(warning.message) for warning in caught):
+            assert model.n_iter_ > 1
+            collapsed += 1
+    assert collapsed
+
+
+def test_outcomes_rank_proper_before_spurious_before_collapsed():
+    def fit(log_likelihood, collapsed=None):
+        return Fit(None, [log_likelihood], True, collapsed)
+
+    accident = [Spurious(0, 3.0, 1e-6, True)]
+    outcomes = [(fit(9.0, collapsed=1), accident), (fit(8.0, collapsed=1), []), (fit(6.0), accident), (fit(7.0), accident),
+                (fit(1.0), []), (fit(2.0), [])]
+    ranks = [_rank(*outcome) for outcome in outcomes]
+    assert sorted(range(6), key=lambda i: ranks[i]) == [0, 1, 2, 3, 4, 5]
+
+
+def test_weights_of_float32_serve_as_a_start():
+    """Which sum to one to their own rounding."""
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    thirds = np.full(3, 1 / 3, np.float32)
+    assert abs(thirds.astype(float).sum() - 1) > 1e-8
+    np.testing.assert_allclose(GaussianMixture(3, weights_init=thirds, max_iter=0, random_state=0).fit(X).weights_, 1 / 3, rtol=1e-7)
+
+
+def test_a_given_mean_is_that_number_and_no_more():
+    """Means have a second part, the rounding of the first; where one is given, what the start's mean had is gone."""
+    X = 1e8 + np.random.default_rng(0).normal(size=(40, 1)) * 1e-2
+    labels, means = np.arange(40) % 2, np.array([[1e8], [1e8 + 2.0**-6]])
+    model = quiet(GaussianMixture(2, init_params=labels, means_init=means, max_iter=1, reg_covar=0), X)
+    variances = np.array([np.mean((X[labels == k] - X[labels == k].mean(axis=0)) ** 2) for k in (0, 1)])
+    expected = log_density(X - 1e8, [0.5, 0.5], means - 1e8, variances[:, None, None]).mean()
+    np.testing.assert_allclose(model.lower_bound_, expected, rtol=1e-9)
 
 
 def collapsing():

@@ -189,6 +189,15 @@ def test_summary_says_whose_log_likelihood_it_shows():
     assert "E step" not in line and found["BIC"] == pytest.approx(gm.bic(X), abs=1e-4)
 
 
+def test_summary_says_whether_the_fit_converged():
+    X = planted()
+    gm = GaussianMixture(2, random_state=0).fit(X)
+    assert gm.summary().splitlines()[0].endswith(f"full covariances: converged after {gm.n_iter_} iterations")
+    with pytest.warns(ConvergenceWarning):
+        gm.set_params(max_iter=1).fit(X)
+    assert gm.summary().splitlines()[0].endswith("full covariances: not converged after 1 iterations")
+
+
 def test_summary_shows_no_criterion_of_another_mixture():
     """Attributes that were changed since the fit, and weights without the rows that they are of."""
     X = planted()

@@ -10,12 +10,13 @@ from scipy import stats
 from sklearn.cluster import KMeans
 
 import gaussmix
+from gaussmix._core.estep import TILE
 from gaussmix._core.kmeans import Lloyd, Seeding
 from direct import draw, random_mixture
 from gaussmix import GaussianMixture
 from gaussmix.blocks import Blocks
 from gaussmix.engines import Threads
-from gaussmix.initialization import STARTS, Distances, k_means, k_means_plus_plus
+from gaussmix.initialization import STARTS, Distances, _drawn, k_means, k_means_plus_plus
 from gaussmix.random_state import as_generator
 
 
@@ -168,6 +169,29 @@ def test_empty_clusters_are_given_rows(weighted):
     assert (np.bincount(labels, weights, minlength=4) > 0).all()
 
 
+@pytest.mark.parametrize("weights, nearest", [([1.0, 1000.0, 1.0], [0, 0, 1]), ([1.0, 1000.0, 0.0], [1, 0, 0])])
+def test_an_empty_cluster_gets_the_farthest_row_that_has_weight(weights, nearest):
+    """How much weight does not matter: 10 is farthest from the only centre that has rows, and 0 where 10 has no weight."""
+    labels, found, _, _ = lloyd(np.array([[0.0], [1.0], [10.0]]), np.array([[0.9], [100.0]]), np.array(weights))
+    np.testing.assert_array_equal(labels[:2], nearest[:2])
+    assert found[1, 0] == (10.0 if weights[2] else 0.0)
+
+
+def test_the_farthest_rows_are_those_from_where_the_centres_were():
+    """As scikit-learn's, which are found here: two of three clusters are empty at first."""
+    for seed in range(20):
+        X = np.random.default_rng(seed).normal(size=(60, 2)) * [1, 3]
+        centres = np.array([X[0], [1e3, 1e3], [-1e3, 1e3]])
+        far = X[np.argsort(((X - X[0]) ** 2).sum(axis=1))[-2:]]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            peer = KMeans(3, init=centres, n_init=1, tol=0, max_iter=1).fit(X)
+        for row in far:
+            assert np.isclose(peer.cluster_centers_[1:], row, atol=1e-12).all(axis=1).any()
+        labels, _, _, _ = lloyd(X, centres, tol=0, max_iter=2)  # the second pass labels by those rows
+        np.testing.assert_array_equal(labels, ((X[:, None] - np.array([X.mean(axis=0), *far])) ** 2).sum(axis=2).argmin(axis=1))
+
+
 def test_duplicates_end_lloyd_soon():
     """With fewer distinct rows than centres some cluster stays empty whatever is done."""
     X = np.repeat([[0.0, 0.0], [1.0, 1.0]], 50, axis=0)
@@ -287,6 +311,75 @@ def test_equal_rows_that_are_chosen_share_what_is_nearest():
         np.testing.assert_allclose(model.weights_[(model.means_.round(9) == value).all(axis=1)], 1 / 3 / copies, rtol=1e-12)
 
 
+@pytest.mark.parametrize("start", ON_ROWS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_spread_of_chosen_rows_is_the_variance_around_them(start, weighted):
+    rng = np.random.default_rng(2)
+    X = rng.normal(size=(50, 3))
+    weights = rng.integers(0, 4, 50).astype(float) if weighted else np.ones(50)
+    with Threads(1) as threads:
+        chosen = STARTS[start](Blocks(X, 4, weights if weighted else None), 4, np.random.default_rng(0), threads)
+        squares = ((X[:, None] - chosen.means) ** 2).sum(axis=2).min(axis=1)
+        assert chosen.spread == pytest.approx(weights @ squares / weights.sum() / 3, rel=1e-12)
+        # ... or the squared distance of the nearest two that differ, where that is less.
+        few = np.array([[0.0], [0.0], [1.0], [1e6], [1e6 + 2], [1e7]])
+        chosen = STARTS[start](Blocks(few, 5), 5, np.random.default_rng(0), threads)
+    apart = (chosen.means - chosen.means.T) ** 2
+    squares = ((few[:, None] - chosen.means) ** 2).sum(axis=2).min(axis=1)
+    assert chosen.spread == pytest.approx(min(squares.mean(), apart[apart > 0].min()), rel=1e-9)
+
+
+def test_fewer_different_rows_of_weight_than_components():
+    """The others are drawn once more, by weight."""
+    X, weights = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([1.0, 3.0, 0.0, 0.0])
+    drawn = []
+    with Threads(1) as threads:
+        for seed in range(400):
+            drawn += STARTS["random_from_data"](Blocks(X, 3, weights), 3, np.random.default_rng(seed), threads).means[2:].tolist()
+    count = np.bincount(np.ravel(drawn).astype(int), minlength=4)
+    assert count[2:].sum() == 0 and stats.binomtest(int(count[0]), 400, 0.25).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("masses, uniform, expected", [
+    ([0.0, 1.0, 1.0], 0.0, 1), ([1.0, 0.0, 1.0], 0.5, 2), ([1.0, 1.0, 0.0], 1 - 2.0**-53, 1), ([5e-324, 0.0], 0.9, 0),
+    ([1.0, 2.0, 1.0], 0.25, 1), ([1.0, 2.0, 1.0], 0.75, 2),
+])
+def test_a_row_is_drawn_where_the_mass_first_exceeds_the_number(masses, uniform, expected):
+    """And so never one without mass."""
+    assert _drawn(np.array(masses), uniform) == expected
+
+
+def test_weights_below_one_change_no_responsibility():
+    """A row of weight one half is no average of half a draw."""
+    X = np.random.default_rng(0).normal(size=(300, 2))
+    halves, ones = (np.concatenate([gamma for _, gamma in allotted("random", X, 3, weights=np.full(300, weight))])
+                    for weight in (0.5, 1.0))
+    np.testing.assert_array_equal(halves, ones)
+    assert (halves >= 0).all()
+
+
+@pytest.mark.parametrize("n_blocks", [1, 11])
+def test_k_means_plus_plus_chooses_the_best_candidate(n_blocks, monkeypatch):
+    """Of four candidates by the inertia that each leaves, whether compiled or over blocks."""
+    if n_blocks > 1:
+        monkeypatch.setattr("gaussmix.blocks.MOST_ROWS", TILE)
+        monkeypatch.setattr("gaussmix.blocks.FEWEST_TILES", 1)
+    X = np.random.default_rng(1).normal(size=(2000, 2))
+    inertia = []
+    for seed in range(40):
+        rows = chosen(X, 8, seed)
+        inertia.append(((X[:, None] - X[rows]) ** 2).sum(axis=2).min(axis=1).sum())
+    plain = []
+    for seed in range(40):  # k-means++ without candidates, by its definition
+        rng = np.random.default_rng(seed)
+        closest, rows = np.ones(2000), []
+        for _ in range(8):
+            rows.append(rng.choice(2000, p=closest / closest.sum()))
+            closest = np.minimum(closest if len(rows) > 1 else np.inf, ((X - X[rows[-1]]) ** 2).sum(axis=1))
+        plain.append(closest.sum())
+    assert np.mean(inertia) < 0.9 * np.mean(plain)
+
+
 @pytest.mark.parametrize("repeated", [False, True])
 def test_random_rows_are_drawn_by_weight_without_repetition(repeated):
     """Two of four different rows, in order: P(i, j) = w_i w_j / (1 − w_i), whether w are weights or numbers of repeats."""
@@ -336,6 +429,7 @@ def test_generators():
 
 LABELS = np.array([0, 1, 0, 1])
 BAD_STARTS = [
+    (np.array([[1, 0], [1, 0], [0.5, 0.49], [0.0, 1.0]]), "row 2 sum to 0.99"),
     (LABELS + 1, "labels must be from 0 to 1, not from 1 to 2"), (LABELS - 1, "labels must be from 0 to 1"),
     (LABELS + 2**32, "labels must be from 0 to 1"), (LABELS[:3], "shape"), (LABELS.astype(float), "whole-number labels"),
     (np.ones((4, 2)), "row 0 sum to 2"), (np.array([[1, 0], [1, 0], [0.5, 0.4], [0, 1]]), "row 2 sum to 0.9"),

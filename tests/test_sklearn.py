@@ -19,6 +19,7 @@ from sklearn.preprocessing import StandardScaler  # noqa: E402
 
 import gaussmix  # noqa: E402
 from gaussmix import GaussianMixture  # noqa: E402
+from gaussmix.exceptions import in_use  # noqa: E402
 
 Theirs = sklearn.mixture.GaussianMixture
 TYPES = ["full", "tied", "diag", "spherical"]
@@ -162,6 +163,18 @@ def test_warm_start_goes_on_where_it_stopped():
     assert_allclose(ours.means_, long.means_, rtol=1e-12)
 
 
+def test_warm_start_makes_one_start(capsys):
+    """Whatever n_init, as theirs."""
+    X, _ = planted()
+    for kind in (GaussianMixture, Theirs):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TheirConvergenceWarning)
+            model = kind(3, max_iter=2, n_init=3, tol=1e-9, warm_start=True, random_state=0).fit(X)
+            capsys.readouterr()
+            model.set_params(verbose=1).fit(X)
+        assert capsys.readouterr().out.count("Initialization 0") == 1 and "Initialization 1" not in capsys.readouterr().out
+
+
 def test_warm_start_converges_in_its_first_iteration_when_it_was_already_there():
     X, _ = planted()
     ours, theirs = (kind(3, tol=1e-5, max_iter=500, warm_start=True, **given_start("full")).fit(X).fit(X)
@@ -185,6 +198,16 @@ def test_not_fitted_is_their_error_and_ours(method):
     for kind in (TheirNotFittedError, gaussmix.NotFittedError, ValueError, AttributeError):
         with pytest.raises(kind, match="is not fitted yet"):
             getattr(GaussianMixture(), method)(*([] if method == "sample" else [[[0.0]]]))
+
+
+def test_warnings_and_errors_are_of_their_classes_whatever_their_own():
+    for kind in (gaussmix.ConvergenceWarning, gaussmix.CollapseWarning, gaussmix.SpuriousOptimumWarning):
+        assert issubclass(in_use(kind), kind) and issubclass(in_use(kind), TheirConvergenceWarning)
+    assert issubclass(gaussmix.SpuriousOptimumWarning, gaussmix.CollapseWarning)
+    assert issubclass(gaussmix.CollapseWarning, gaussmix.ConvergenceWarning)
+    assert issubclass(in_use(gaussmix.InvalidParameterError), sklearn.utils._param_validation.InvalidParameterError)
+    again = pickle.loads(pickle.dumps(in_use(gaussmix.CollapseWarning)("one", "two")))
+    assert isinstance(again, TheirConvergenceWarning) and isinstance(again, gaussmix.CollapseWarning) and again.args == ("one", "two")
 
 
 def test_errors_and_warnings_survive_a_process_boundary():
@@ -296,8 +319,9 @@ def test_to_scikit_learn_and_back(covariance_type, dtype):
     assert back.get_params() == ours.get_params()
     assert_allclose(theirs.predict_proba(X), ours.predict_proba(X), atol=1e-12 if dtype == np.float64 else 1e-3)
     assert_allclose(back.predict_proba(X), ours.predict_proba(X), rtol=1e-9 if dtype == np.float64 else 1e-3, atol=1e-5)
-    theirs.means_[0] = 0  # a copy, not the same array
+    theirs.means_[0], theirs.lower_bounds_[0] = 0, 0  # copies, not the same arrays
     assert_array_equal(back.means_, ours.means_)
+    assert ours.means_[0].all() and ours.lower_bounds_[0]
 
 
 def test_unfitted_and_foreign_models_to_and_from_scikit_learn():
@@ -384,6 +408,11 @@ def test_feature_names_are_checked_as_theirs():
             model.predict(X[["b", "a", "c"]])
         with pytest.raises(ValueError, match="unseen at fit time:\n- d"):
             model.predict(X.rename(columns={"a": "d"}))
+        for more in (5, 6):
+            wide = pd.DataFrame(np.ones((3, more)), columns=[f"more{i}" for i in range(more)])
+            with pytest.raises(ValueError, match="unseen at fit time") as caught:
+                model.predict(wide)
+            assert str(caught.value).count("- ...\n") == (more == 6) and "- a\n- b\n- c\n" in str(caught.value)
         with pytest.warns(UserWarning, match="X has feature names"):
             model.fit(X.to_numpy()).predict(X)
         assert not hasattr(model, "feature_names_in_")
@@ -421,6 +450,11 @@ def test_metadata_routing_passes_sample_weight():
         assert clone(gm).get_metadata_routing().fit.requests == {"sample_weight": True}
         alone = GaussianMixture(2, random_state=0).fit(StandardScaler().fit_transform(X), sample_weight=weights)
         assert_array_equal(pipeline[-1].means_, alone.means_)
+        gm.get_metadata_routing().fit.add_request(param="sample_weight", alias=False)  # of a copy
+        assert gm.get_metadata_routing().fit.requests == {"sample_weight": True}
+        for answer in (False, None, "w", True):
+            assert gm.set_fit_request(sample_weight=answer).get_metadata_routing().fit.requests == {"sample_weight": answer}
+        assert gm.set_fit_request().get_metadata_routing().fit.requests == {"sample_weight": True}  # unchanged
         gm.set_score_request(sample_weight="w")
         scores = cross_val_score(gm, X, cv=2, params={"sample_weight": weights, "w": weights})
         half = len(X) // 2
@@ -430,6 +464,7 @@ def test_metadata_routing_passes_sample_weight():
 
 def test_representations():
     X, _ = planted()
+    assert repr(GaussianMixture(int("1"), tol=float("0.001"), covariance_type="".join("full"))) == "GaussianMixture()"  # equal is enough
     gm = GaussianMixture(3, tol=0.5, means_init=np.zeros((3, 3)))
     assert repr(gm).startswith("GaussianMixture(n_components=3, tol=0.5, means_init=array(")
     with sklearn.config_context(display="diagram"):
@@ -610,6 +645,8 @@ def test_subclasses_have_the_parameters_that_theirs_have():
     assert (added.base.n_clusters, added.base.tol, added.n_components) == (9, 0.25, 4)
     added.set_params(base__n_clusters=2, base=KMeans(5))  # the new one's, whatever the order
     assert added.base.n_clusters == 2
+    assert ours[0](base=KMeans, level=1).get_params()["base"] is KMeans  # a class has no parameters yet
+    assert repr(ours[1](table=3)) == repr(theirs[1](table=3)) == "Renamed(table=3)"
     for kind in (ours[3], theirs[3]):
         with pytest.raises(RuntimeError, match="no varargs"):
             kind(2).get_params()

@@ -109,3 +109,16 @@ def test_the_scale_of_the_weights_changes_no_parameter(covariance_type):
     one = GaussianMixture(3, **gm).fit(X, sample_weight=times)
     assert_same_fit(one, GaussianMixture(3, **gm).fit(X, sample_weight=times / times.sum()))
     assert one.bic(X, sample_weight=times) != pytest.approx(one.bic(X, sample_weight=times / times.sum()))
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("exponent", [30, -30, 900, -900])
+def test_weights_times_a_power_of_two_give_the_same_bits(covariance_type, exponent):
+    """However far: rescaled by a power of two, or not at all, they change nothing but exponents."""
+    X, times = planted()
+    for dtype in (np.float64, np.float32):
+        gm = {"covariance_type": covariance_type, **start(X, covariance_type)}
+        one = GaussianMixture(3, **gm).fit(X.astype(dtype), sample_weight=times)
+        other = GaussianMixture(3, **gm).fit(X.astype(dtype), sample_weight=np.ldexp(times.astype(float), exponent))
+        for name in NAMES:
+            assert_array_equal(getattr(other, name), getattr(one, name), err_msg=name)

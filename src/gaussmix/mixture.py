@@ -401,7 +401,7 @@ def component_log_densities(parameters, X, n_threads=None):
     densities = np.empty((len(X), parameters.n_components), np.float32 if X.dtype == np.float32 else np.float64)
     for k in range(parameters.n_components):
         alone = Parameters(parameters.kind, 1, parameters.n_features)
-        alone.weights[...], alone.means[...], alone.means_rest[...] = 1.0, parameters.means[k], parameters.means_rest[k]
+        alone.weights[...], alone.means[...] = 1.0, parameters.means[k]
         alone.covariances[...] = parameters.covariances[0 if parameters.kind == Kind.TIED else k]
         alone.factorize()
         densities[:, k] = evaluate(alone, X, "logpdf", n_threads)
