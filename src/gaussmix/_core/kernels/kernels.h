@@ -1,10 +1,11 @@
 /* The innermost loops: what is done to one tile of rows, for one number type and one instruction set.
  *
- * A tile is up to GM_TILE rows. The E step wants samples along the vector lanes, so a tile is first transposed into panels: panel g
- * holds x[d][lane] for every feature d, for as many samples as one register tile takes, and the tile's panels follow each
- * other. The last panel is filled up with copies of the last row, which take part with weight zero.
+ * A tile is up to GM_TILE rows. The E step has one sample in each lane of a vector, so that a tile is first transposed into panels of
+ * three vectors: panel g holds x[d][sample] for every feature d of its samples, and the panels follow each other. The last panel is
+ * filled up with copies of the last row, which take part with weight zero. docs/core.md draws this, and lists in which order kernels
+ * are called and what each one sets.
  *
- * `void *` stands for float * or double *: there is a table for each; sums are double always.
+ * `void *` stands for float * or double *, of which each has a table of its own; sums are always double.
  */
 #ifndef GAUSSMIX_KERNELS_H
 #define GAUSSMIX_KERNELS_H
@@ -27,18 +28,18 @@ typedef struct {
     ptrdiff_t stride;
     void *panels;       /* D × GM_TILE: the tile, transposed */
     void *scratch;      /* (D + GM_WIDEST_PANEL) × GM_TILE: residuals, padded to whole panels */
-    void *gamma;        /* K × GM_TILE: first log2 π_k N, then γ_nk up to the factor `scale` */
-    void *top;          /* GM_TILE: the largest log2 π_k N of each sample */
-    void *bound;        /* GM_TILE: the largest of the bounds of each sample's log2 π_k N */
+    void *gamma;        /* K × GM_TILE: first log2 π_k N(x_n), after `normalize` what gives w_n γ_nk when multiplied by `scale` */
+    void *top;          /* GM_TILE: the largest log2 π_k N(x_n) of each sample */
+    void *bound;        /* GM_TILE: the largest of the bounds of each sample's log2 π_k N(x_n) */
     void *likeliest;    /* GM_TILE integers as wide as a real: the component whose bound that is */
     uint64_t *likely;   /* K: a bit for each panel in which the component is some sample's likeliest */
-    double spared;      /* what the bounds spared: the sum of D² − i² over samples and components for which i of D rows were enough */
-    void *scale;        /* GM_TILE: what makes gamma w_n γ_nk */
+    double spared;      /* what bounds spared: D² − i² for each sample and component of which i of the D rows were computed, summed */
+    void *scale;        /* GM_TILE: w_n over the sum of gamma over components */
     void *log_p;        /* GM_TILE: ln p(x_n) */
     double least;       /* gamma up to this counts as zero */
-    void *weights;      /* GM_TILE: w_n, zero for the samples that fill up */
-    int sum_only;       /* all weights are one, and nobody wants log_p but for its sum */
-    /* Rows that wait for an update of second moments, 2 · GM_TILE places for each component. */
+    void *weights;      /* GM_TILE: w_n, zero for the samples that fill up; the caller sets them */
+    int sum_only;       /* the caller's promise: all weights are one, no sample fills up, and of log_p only the sum is wanted */
+    /* Rows that wait until second moments are worth updating, 2 · GM_TILE places for each component. */
     const char **pending_row;
     void *pending_root; /* √(w_n γ_nk) */
     int *pending_count; /* K */
@@ -60,10 +61,11 @@ typedef struct {
 
     /* Row k of gamma: log2 π_k N(x | μ_k, Σ_k) = constant − |factor (x − mean) + offset|²; factor lower triangular D × D. */
     gm_density density_full;
-    /* The same for many features and components, of which each sample is near to few. A square of the first rows of the whitened
-     * residual bounds the density from above (bound_full, for all k); with it each sample's likeliest component is found
-     * (find_likely) and finished (density_likely, for all k); then the others are (density_rest), as far as it takes to see that
-     * none of a panel's densities counts. Of those the bound is left in gamma: what counts has the same bits as otherwise. */
+    /* The same in four steps, for many features and for components of which each sample is near to few only. The square of the first
+     * rows of the whitened residual bounds the density from above (bound_full, for all k). By these bounds each sample's likeliest
+     * component is found (find_likely), and its density computed (density_likely, for all k). The others are then computed
+     * (density_rest, for all k) until it is certain that no density of a panel counts; gamma is left with the bound of
+     * such, and what counts has the bits that density_full gives. */
     gm_density bound_full;
     void (*find_likely)(gm_workspace *w);
     gm_density density_likely;
@@ -71,12 +73,12 @@ typedef struct {
     /* density_full with a diagonal factor of D numbers. */
     gm_density density_diag;
 
-    /* From log-densities to responsibilities (5) and, unless sum_only, log_p, which is natural; returns Σ_n w_n ln p(x_n) (6).
-     * *far_rows tells whether densities of some samples have left the range of their number type: those are left out, for the
-     * caller to treat. */
+    /* From log-densities to responsibilities (5) and, unless sum_only, log_p, in nats; returns Σ_n w_n ln p(x_n) (6). *far_rows tells
+     * whether there are samples of which all densities have left the range of their number type: these are left out, and the caller
+     * computes them. */
     double (*normalize)(gm_workspace *w, int *far_rows);
 
-    /* Add component k's moments of the tile. Those of few samples may wait in the workspace until `flush`. */
+    /* Add component k's moments of the tile. Where few samples count, these may wait in the workspace until `flush`. */
     void (*moments_full)(gm_workspace *w, ptrdiff_t k, const gm_sums *sums);
     void (*moments_diag)(gm_workspace *w, ptrdiff_t k, const gm_sums *sums);
     void (*flush)(gm_workspace *w, ptrdiff_t k, const gm_sums *sums);
@@ -96,7 +98,8 @@ typedef struct {
     void (*logs)(void *numbers, ptrdiff_t count);
 } gm_kernels;
 
-/* A log-density at or below this belongs to a row so far out that squares overflow. */
+/* A log-density at or below this belongs to a row so far out that squares overflow, or are about to: four times as much is still a
+ * number. */
 #define GM_FAR_DOUBLE (-1e300)
 #define GM_FAR_SINGLE (-1e37)
 

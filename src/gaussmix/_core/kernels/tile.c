@@ -11,15 +11,17 @@
  * 3 GM_ROWS multiply-adds, so that loads never hold the arithmetic back, and the sums, the vectors and a broadcast fit
  * the registers: 4 × 3 + 3 + 1 = 16 with AVX2, 8 × 3 + 3 + 1 = 28 of 32 with AVX-512.
  *
- * E step, samples along the lanes: the sums are GM_ROWS rows of L⁻¹ (x − μ) for PANEL samples; only the lower triangle of
- * L⁻¹ is visited. A panel's residuals stay in the first-level cache while L⁻¹ streams by, once for PANEL samples. Where
- * densities may be left out, the rows are taken in two runs: a head for every component, then the rest where it matters.
+ * E step, one sample in each lane: the sums are GM_ROWS rows of L⁻¹ (x − μ) for PANEL samples; only the lower triangle of
+ * L⁻¹ is visited. A panel's residuals stay in the first-level cache while L⁻¹ is read from the second, once for PANEL samples.
+ * Where densities may be left out, the rows of L⁻¹ are taken in two runs: the first few for every component, then the others
+ * where they matter.
  *
- * M step, up to TINY features: samples along the lanes too, each sum one pair of features, all of them in registers at once
- * and their lanes added up at the end of the tile. Up to WIDE features the same in bands of BAND rows of the triangle, a corner
- * at the diagonal and BAND × 4 rectangles left of it. From there on features along the lanes: the sums are a GM_ROWS × PANEL
- * piece of Σ √γ (x − m) √γ (x − m)ᵀ, and only pieces that touch the lower triangle are visited. So too, for any number of
- * features, where few of a component's responsibilities are not zero: its rows are gathered, and the dead ones cost nothing.
+ * M step, up to TINY features (moments_tiny): again one sample in each lane. Each sum belongs to a pair of features; all of them
+ * are in registers at once, and their lanes are added up at the end of the tile. Below WIDE features (moments_bands): the same
+ * for BAND rows of the triangle at a time, first the corner at the diagonal, then BAND × 4 rectangles left of it. From WIDE
+ * features on (moments_dense): one feature in each lane. The sums are a GM_ROWS × PANEL piece of Σ √γ (x − m) √γ (x − m)ᵀ, and only
+ * pieces that touch the lower triangle are visited. Where few of a component's responsibilities in a tile are not zero, whatever
+ * the number of features above TINY (moments_sparse): those rows wait until they fill a tile, and are then added up like dense ones.
  */
 #include "kernels.h"
 
@@ -34,10 +36,10 @@ enum {
     R = GM_ROWS,
     PANEL = COLUMNS * W,
     PANELS = GM_TILE / PANEL,
-    TINY = 4, /* features: 10 second moments, 4 first and the weight fill the registers of AVX2 */
-    CACHED = 1 << 18, /* bytes of factors that stay in the second-level cache beside a tile */
-    AHEAD = 1 << 15, /* bytes of a factor up to which the next one is asked for while one is in use */
-    BAND = 3, /* features: 6 second moments, 3 first, and what they are made from fill them without overflowing */
+    TINY = 4, /* features: 10 second moments, 4 first ones and the weight fill the 16 registers of AVX2 */
+    CACHED = 1 << 18, /* bytes: so much of all factors stays in the second-level cache beside a tile */
+    AHEAD = 1 << 15, /* bytes: a factor up to this size is asked for while the one before is in use */
+    BAND = 3, /* features: 6 second moments, 3 first ones and their operands still fit 16 registers */
     /* Features from which lanes are theirs, by `python -m benchmarks kernels`: a register tile of eight rows makes more of each load,
      * and more lanes are dearer to add up. */
     WIDE = R > 4 ? 29 : 100,
@@ -47,10 +49,10 @@ enum {
 _Static_assert(PANEL <= GM_WIDEST_PANEL && PANEL % R == 0 && GM_TILE % PANEL == 0 && GM_TILE % 4 == 0, "register tile");
 _Static_assert(PANELS <= 64 && R <= 8, "bounds: a bit for each panel, and no more rows than features where they are used");
 
-/* Responsibilities below this, before they are divided by their sum, count as zero: what they would add to any sum is below
- * rounding even over 1e8 rows (float: 1e4 tiles whose own rounding is 1e-7). */
+/* Responsibilities up to this, before they are divided by their sum, count as zero. What is lost is less than rounding: 1e8 rows of
+ * 1e-24 add 1e-16 to a component's weight, and 1e6 rows of 1e-14 add 1e-8 where the sums of a float tile are rounded to 1e-7. */
 #define DEAD ((real)(DOUBLE ? 1e-24 : 1e-14))
-/* Bits below the largest of a row, from which it is certain that a log-density counts as zero. */
+/* A log-density that is so many bits below the largest of its row certainly counts as zero. */
 #define SURELY_DEAD (DOUBLE ? 81.0 : 48.0)
 #define FAR ((real)(DOUBLE ? GM_FAR_DOUBLE : GM_FAR_SINGLE))
 
@@ -58,7 +60,7 @@ _Static_assert(PANELS <= 64 && R <= 8, "bounds: a bit for each panel, and no mor
 
 #define REALS(p) ((real *)(p))
 
-/* So many samples, and the copies of the last that fill up its panel. */
+/* How many samples there are with the copies of the last one that fill up its panel. */
 INLINE int padded(int rows) { return (rows + PANEL - 1) / PANEL * PANEL; }
 
 INLINE void load_rows(const ptrdiff_t D, real *panels, const char *x, ptrdiff_t stride, int rows)
@@ -73,7 +75,7 @@ INLINE void load_rows(const ptrdiff_t D, real *panels, const char *x, ptrdiff_t 
     }
 }
 
-/* `of` with D as a constant to the compiler for few features, by far the most used; the last argument list follows it. */
+/* of(D, …): for up to eight features, by far the most used, with D a constant, which lets the compiler unroll loops over features. */
 #define FOR_FEATURES(D, of, ...) \
     switch (D) { \
     case 1: of(1, __VA_ARGS__); break; \
@@ -98,7 +100,7 @@ static void load(gm_workspace *w, const char *x, ptrdiff_t stride, int rows)
     FOR_FEATURES(w->D, load_rows, w->panels, x, stride, rows)
 }
 
-/* constant − square, kept above −∞ (also where the square is NaN, ∞ − ∞), and the running maximum. */
+/* Store constant − square, which is kept finite where the square is infinite or, as ∞ − ∞, NaN; and raise `top`. */
 INLINE void put_log_densities(gm_workspace *w, ptrdiff_t k, int n, const vec *square, double constant)
 {
     real *gamma = REALS(w->gamma) + k * GM_TILE + n, *top = REALS(w->top) + n;
@@ -111,8 +113,9 @@ INLINE void put_log_densities(gm_workspace *w, ptrdiff_t k, int n, const vec *sq
         put(top + c * W, larger(value[c], at(top + c * W)));
 }
 
-/* Rows i0 … i0 + rows − 1 of the whitened residual, squared and added; i0 columns, then a triangle. The residuals of the triangle's
- * features are taken on the way, and left in r for the rows behind. */
+/* Add the squares of rows i0 … i0 + rows − 1 of the whitened residual: first the i0 columns before them, whose residuals are in r
+ * already, then the triangle at the diagonal. The residuals of the triangle's features are taken on the way, and left in r for
+ * the rows that follow. */
 INLINE void add_whitened(const int rows, const real *factor, ptrdiff_t D, ptrdiff_t i0, const real *panel, const real *mean, real *r,
                          const real *offset, vec *square)
 {
@@ -138,12 +141,13 @@ INLINE void add_whitened(const int rows, const real *factor, ptrdiff_t D, ptrdif
             UNROLL for (int c = 0; c < COLUMNS; c++)
                 y[q][c] += l[q * D + i0 + j] * x[c];
     }
-    UNROLL for (int q = 0; q < rows; q += 2) /* in pairs, that one sum need not wait for so many others */
+    UNROLL for (int q = 0; q < rows; q += 2) /* in pairs: additions to one sum wait for each other */
         UNROLL for (int c = 0; c < COLUMNS; c++)
             square[c] += q + 1 < rows ? y[q][c] * y[q][c] + y[(q + 1) % R][c] * y[(q + 1) % R][c] : y[q][c] * y[q][c];
 }
 
-/* The first D % R rows; returns how many. The short piece comes first, where there are no columns before it. */
+/* The first D % R rows, so that R rows remain for every piece behind them; returns how many. Here a short piece costs least, as it
+ * has no columns before it. */
 INLINE ptrdiff_t add_short(const real *factor, ptrdiff_t D, const real *panel, const real *mean, real *r, const real *offset,
                            vec *square)
 {
@@ -169,7 +173,7 @@ INLINE void density_full_of(const ptrdiff_t D, gm_workspace *w, ptrdiff_t k, con
         vec square[COLUMNS];
         UNROLL for (int c = 0; c < COLUMNS; c++)
             square[c] = splat(0);
-        for (ptrdiff_t i = 0; streams && i < part; i += 64) /* of the next component's factor, which may be where none is */
+        for (ptrdiff_t i = 0; streams && i < part; i += 64) /* the next component's factor; behind the last there may be nothing */
             PREFETCH((const void *)((uintptr_t)factor + (uintptr_t)(size + g * part + i)));
         for (ptrdiff_t i = add_short(factor, D, x, mean, r, offset, square); i + R <= D; i += R)
             add_whitened(R, factor, D, i, x, mean, r, offset, square);
@@ -182,7 +186,7 @@ static void density_full(gm_workspace *w, ptrdiff_t k, const void *mean, const v
     FOR_FEATURES(w->D, density_full_of, w, k, mean, factor, offset, constant)
 }
 
-/* How many rows of a whitened residual bound its square from below: some eight, after which a piece ends. */
+/* How many rows of the whitened residual make a bound: the first pieces that have eight rows or more together. */
 INLINE ptrdiff_t head(ptrdiff_t D) { return D % R + (7 - D % R) / R * R + R; }
 
 static void bound_full(gm_workspace *w, ptrdiff_t k, const void *mean, const void *factor, const void *offset, double constant)
@@ -255,7 +259,7 @@ INLINE void finish(const int ends_early, gm_workspace *w, ptrdiff_t k, const rea
             dead = ends_early && all_dead(square, limit);
         }
         w->spared += PANEL * (double)(D - i) * (double)(D + i);
-        put_log_densities(w, k, g * PANEL, square, constant); /* of dead ones the bound, which does not count either */
+        put_log_densities(w, k, g * PANEL, square, constant); /* where dead, a bound that does not count either */
     }
 }
 
@@ -274,7 +278,7 @@ INLINE void density_diag_of(const ptrdiff_t D, gm_workspace *w, ptrdiff_t k, con
 {
     for (int g = 0; g * PANEL < w->padded; g++) {
         const real *x = REALS(w->panels) + g * D * PANEL;
-        vec square[2][COLUMNS]; /* of even and odd features, that one sum need not wait for the other */
+        vec square[2][COLUMNS]; /* even and odd features apart: additions to one sum wait for each other */
         UNROLL for (int c = 0; c < COLUMNS; c++)
             square[0][c] = square[1][c] = splat(0);
         for (ptrdiff_t d = 0; d < D; d += 2)
@@ -297,7 +301,7 @@ static void density_diag(gm_workspace *w, ptrdiff_t k, const void *mean, const v
     FOR_FEATURES(w->D, density_diag_of, w, k, mean, factor, offset, constant)
 }
 
-/* Σ a b, in sums that need not wait for each other. */
+/* Σ a b, in eight sums, as additions to one would wait for each other. */
 INLINE double dot(int count, const real *a, const real *b)
 {
     double part[8] = {0};
@@ -391,7 +395,7 @@ INLINE void moments_tiny(const int D, gm_workspace *w, ptrdiff_t k, const gm_sum
     }
 }
 
-/* Add vectors to a row of second moments. What falls above the diagonal is nobody's, but must not run over the row's end. */
+/* Add vectors to a row of second moments. What falls above the diagonal is never read, but must not run over the row's end. */
 INLINE void add_line(const int vectors, const vec *line, double *row, ptrdiff_t end)
 {
     real numbers[PANEL];
@@ -406,8 +410,8 @@ INLINE void add_line(const int vectors, const vec *line, double *row, ptrdiff_t 
 }
 
 /* A piece of second moments: samples 0 … count − 1, features i0 … i0 + R − 1 against `vectors` vectors from j0 on.
- * `rows` holds √γ (x − m) in panels of PANEL features, one panel after the other, each GM_TILE samples long. A single vector
- * would leave the arithmetic units waiting for their last sums, so that its samples are added in two ways. */
+ * `rows` holds √γ (x − m) in panels of PANEL features, one panel after the other, each GM_TILE samples long. With a single vector
+ * there are so few sums that the arithmetic units would wait for each of them, so that even and odd samples are added apart. */
 INLINE void add_piece(const int vectors, const real *rows, int count, ptrdiff_t i0, ptrdiff_t j0, ptrdiff_t D, double *second)
 {
     const int ways = vectors == 1 ? 2 : 1;
@@ -417,7 +421,7 @@ INLINE void add_piece(const int vectors, const real *rows, int count, ptrdiff_t 
         UNROLL for (int q = 0; q < R; q++)
             UNROLL for (int c = 0; c < vectors; c++)
                 sum[h][q][c] = splat(0);
-    UNROLL for (int q = 0; q < R; q++) /* of these sums, which are seldom in a cache, while the samples are added */
+    UNROLL for (int q = 0; q < R; q++) /* ask for the second moments, seldom in a cache, before the samples are added */
         UNROLL for (int i = 0; i <= vectors * W * (int)sizeof(double) / 64; i++)
             PREFETCH((const void *)((uintptr_t)second + (uintptr_t)(((i0 + q) * D + j0) * (ptrdiff_t)sizeof(double) + i * 64)));
     int n = 0;
@@ -442,8 +446,8 @@ INLINE void add_piece(const int vectors, const real *rows, int count, ptrdiff_t 
         }
 }
 
-/* Gather √γ (x − m) of `count` rows into a panel: `vectors` vectors, of whose last only `end` numbers are features (what
- * stands beyond takes part in sums that are never stored). First moments on the way. */
+/* Gather √γ (x − m) of `count` rows into a panel of `vectors` vectors, and add up first moments on the way. Of the last vector only
+ * `end` numbers are features; the others take part in sums that are never stored. */
 INLINE void gather(const int vectors, int end, const char *const *row, const real *root, int count, const real *m,
                    ptrdiff_t j0, real *panel, double *first)
 {
@@ -493,7 +497,7 @@ static void add_rows(gm_workspace *w, const char *const *row, const real *root, 
             }
 }
 
-/* w_n γ_nk of a tile, where it counts, and their sum; returns how many there are. */
+/* w_n γ_nk of a tile's samples, zero where it does not count; adds them to the weight, and returns how many count. */
 INLINE int live_shares(const gm_workspace *w, ptrdiff_t k, real *share, const gm_sums *s)
 {
     const real *gamma = REALS(w->gamma) + k * GM_TILE, *scale = REALS(w->scale);
@@ -534,7 +538,7 @@ static void moments_sparse(gm_workspace *w, ptrdiff_t k, const real *share, cons
     const char **row = w->pending_row + k * 2 * GM_TILE;
     real *root = REALS(w->pending_root) + k * 2 * GM_TILE;
     int end = count;
-    for (int n = 0; n < w->rows; n++) { /* without a branch that would be guessed wrong */
+    for (int n = 0; n < w->rows; n++) { /* without a branch, which would be predicted wrongly half of the time */
         row[end] = w->x + n * w->stride;
         root[end] = share[n];
         end += share[n] > 0;
@@ -557,8 +561,8 @@ static void moments_dense(gm_workspace *w, const real *share, const gm_sums *s)
     add_rows(w, row, roots, w->rows, s);
 }
 
-/* Features i0 … i0 + rows − 1 with samples along the lanes: their first moments, the second ones among themselves, and their
- * residuals r and γ r in `r` and `p` for features before and behind them. */
+/* Features i0 … i0 + rows − 1 with one sample in each lane: adds their first moments and the second ones among themselves. Their
+ * residuals are left in `r`, for the bands behind (if there are any), and γ times these in `p`, for the features before. */
 INLINE void add_corner(const int rows, const int before, const int behind, const gm_workspace *w, const real *share, const real *m,
                        ptrdiff_t i0, real *r, real *p, const gm_sums *s)
 {
@@ -628,7 +632,7 @@ static void moments_bands(gm_workspace *w, const real *share, const gm_sums *s)
     default: add_corner(3, 0, 1, w, share, m, 0, r, p, s);
     }
     for (; i0 < D; i0 += BAND) {
-        for (ptrdiff_t i = 0; i < BAND * D * (ptrdiff_t)sizeof(double); i += 64) /* of the next band's sums, as in add_piece */
+        for (ptrdiff_t i = 0; i < BAND * D * (ptrdiff_t)sizeof(double); i += 64) /* the next band's sums, as in add_piece */
             PREFETCH((const void *)((uintptr_t)s->second + (uintptr_t)((i0 + BAND) * D * (ptrdiff_t)sizeof(double) + i)));
         if (i0 + BAND < D)
             add_corner(BAND, 1, 1, w, share, m, i0, r, p, s);
@@ -769,7 +773,7 @@ static void distances(gm_workspace *w, const void *points)
 {
     const ptrdiff_t K = w->K;
     ptrdiff_t k = 0;
-    for (; K - k >= 5 || K - k == 3; k += 3) /* one point alone would leave the arithmetic units waiting */
+    for (; K - k >= 5 || K - k == 3; k += 3) /* so that no point is left alone, whose few sums the arithmetic units would wait for */
         add_distances(3, w, k, points);
     for (; K - k >= 2; k += 2)
         add_distances(2, w, k, points);

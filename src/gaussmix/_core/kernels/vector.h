@@ -27,8 +27,8 @@ typedef GM_BITS word; /* an unsigned integer as wide as a real */
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
-/* Lets the compiler forget what it knows of the memory at p. What was stored there is loaded again, as operand of an operation, and
- * not kept in registers that the sums are to have. */
+/* Makes the compiler forget what it knows of the memory at p. What was stored there is then loaded again, as the operand of an
+ * operation, and does not occupy registers that the sums need. */
 #define FORGET(p) __asm__("" : "+r"(p))
 
 #define PREFETCH(p) __builtin_prefetch(p, 0, 2)
