@@ -9,12 +9,13 @@ from scipy import sparse
 from gaussmix import GaussianMixture, Mixture
 from gaussmix._core.estep import TILE, Rows
 from gaussmix._core.parameters import Parameters
-from gaussmix.blocks import FEWEST_TILES, LARGEST, MOST_ROWS, Blocks, as_table, as_weights, block_bounds, check_finite
+from gaussmix.blocks import (FEWEST_TILES, FEWEST_TILES_OF_MANY, LARGEST, MOST_ROWS, Blocks, as_table, as_weights, block_bounds,
+                             check_finite)
 from gaussmix.statistics import Kind
 
 
 @pytest.mark.parametrize("n_rows", [1, 95, 96, 97, 575, 576, 577, 32735, 32736, 32737, 100_000, 1_000_003, 20_000_019])
-@pytest.mark.parametrize("shape", [(1, 1), (2, 8), (32, 32), (39, 256), (512, 8), (1000, 1000)])
+@pytest.mark.parametrize("shape", [(1, 1), (2, 8), (2, 64), (32, 32), (39, 256), (512, 8), (1000, 1000)])
 def test_bounds_cover_all_rows_once(n_rows, shape):
     bounds = block_bounds(n_rows, *shape)
     starts, stops = np.array(bounds).T
@@ -26,6 +27,7 @@ def test_bounds_cover_all_rows_once(n_rows, shape):
     assert (np.diff(lengths) <= 0).all() and len(set(short[:-1])) <= 1 and short.sum() <= n_rows / 4 + lengths[0]
     assert len(bounds) < 8 or 4 * short[0] <= max(lengths[0], 4 * 24 * TILE)
     assert lengths.max() <= MOST_ROWS and (len(bounds) == 1 or lengths[0] >= FEWEST_TILES * TILE / 2)
+    assert lengths.max() * shape[1] <= max(2**20 + TILE * shape[1], FEWEST_TILES_OF_MANY * TILE * shape[1])
 
 
 @pytest.mark.parametrize("start", ["kmeans", "k-means++", "random_from_data"])  # "random" draws for each block
@@ -187,6 +189,24 @@ def test_float32_stays_float32():
         assert getattr(model, name).dtype == np.float32
     assert model.score_samples(X).dtype == model.predict_proba(X).dtype == np.float32
     assert Blocks(X, 2).size == 4
+
+
+@pytest.mark.parametrize("column, size", [
+    (0.0, 4), (7.0, 4), (2.0**39, 4), (-2.0**39, 4),  # constant: no squares of residuals, whatever the number is
+    (2.0**41, 8), (-2.0**41, 8),  # squares of such numbers leave the range of float32
+])
+def test_a_constant_column_does_not_decide_the_number_type_but_a_large_one_does(column, size):
+    X = reference_data().astype(np.float32)
+    X[:, 1] = column
+    assert Blocks(X, 2).size == size
+    X[::2, 1] = 0
+    assert Blocks(X, 2).size == size
+
+
+def test_a_feature_too_narrow_for_float32_is_worked_on_in_float64():
+    X = reference_data().astype(np.float32)
+    X[:, 1] *= np.float32(2.0**-50)
+    assert Blocks(X, 2).size == 8
 
 
 @pytest.mark.parametrize("unit", [1e-30, 1e30])

@@ -86,6 +86,87 @@ def test_progress_bar_shows_iteration_log_likelihood_and_change(capsys):
     assert "log-likelihood -" in shown and "change" in shown
 
 
+class Bar:
+    """In place of tqdm's: what it was told."""
+
+    def __init__(self, **options):
+        self.options, self.n, self.texts, self.open = options, 0, [], True
+        Bar.shown.append(self)
+
+    def set_postfix_str(self, text, refresh):
+        self.texts.append(text)
+
+    def update(self, count):
+        assert self.open
+        self.n += count
+
+    def close(self):
+        self.open = False
+
+
+@pytest.fixture
+def bars(monkeypatch):
+    tqdm = pytest.importorskip("tqdm.auto")
+    Bar.shown = []
+    monkeypatch.setattr(tqdm, "tqdm", Bar)
+    return Bar.shown
+
+
+def test_each_start_has_a_bar_that_counts_its_iterations(bars):
+    gm = GaussianMixture(2, random_state=0, n_init=3, progress=True).fit(planted())
+    assert len(bars) == 3 and not any(bar.open for bar in bars)
+    assert all(bar.n == len(bar.texts) and bar.options["total"] == 100 for bar in bars)
+    best = next(bar for bar in bars if bar.n == gm.n_iter_)
+    before = -math.inf
+    for text, log_likelihood in zip(best.texts, gm.history_):
+        assert text == f"log-likelihood {log_likelihood:.6g}, change {log_likelihood - before:.2g}"
+        before = log_likelihood
+
+
+@pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt])
+def test_the_bar_is_closed_after_an_error(bars, error):
+    def fail(*_):
+        raise error
+
+    with pytest.raises(error):
+        GaussianMixture(2, random_state=0, progress=True, callback=fail).fit(planted())
+    assert len(bars) == 1 and not bars[0].open
+
+
+def test_a_start_that_is_refused_ends_its_bar_too(bars):
+    with pytest.raises(ValueError, match="singular"):
+        GaussianMixture(2, random_state=0, progress=True, reg_covar=0, n_init=2).fit(np.zeros((10, 2)))
+    assert [bar.n for bar in bars] == [0, 0] and not any(bar.open for bar in bars)
+
+
+def test_without_tqdm_each_start_ends_with_a_line_of_its_own(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    n_iter = []
+
+    def listen(iteration, *_):
+        n_iter.append(iteration)
+
+    GaussianMixture(2, random_state=0, n_init=3, progress=True, callback=listen).fit(planted())
+    lasts = [n for n, following in zip(n_iter, [*n_iter[1:], 1]) if following == 1]
+    lines = capsys.readouterr().err.split("\n")
+    assert [line.split("\r")[-1].split(",")[1].strip() for line in lines[:-1]] == [
+        f"start {number}: iteration {last} of 100" for number, last in enumerate(lasts)]
+    with pytest.raises(ValueError, match="singular"):  # of the second start, which has no iteration, nothing is left to show
+        GaussianMixture(2, random_state=0, n_init=2, progress=True, reg_covar=0).fit(np.zeros((10, 2)))
+    assert capsys.readouterr().err == ""
+
+
+def test_progress_of_a_warm_start_goes_on_from_the_last_fit(bars):
+    X = planted()
+    with pytest.warns(ConvergenceWarning):
+        gm = GaussianMixture(2, random_state=0, max_iter=2, tol=1e-9, warm_start=True).fit(X)
+    before = gm.lower_bound_
+    with pytest.warns(ConvergenceWarning):
+        gm.set_params(progress=True).fit(X)
+    assert bars[0].texts[0].endswith(f"change {gm.history_[0] - before:.2g}")
+
+
 def test_progress_without_tqdm(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)

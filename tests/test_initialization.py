@@ -425,6 +425,25 @@ def test_generators():
     legacy = np.random.RandomState(1)
     assert as_generator(legacy).random() != as_generator(legacy).random()
     assert as_generator(np.random.RandomState(1)).random() == as_generator(np.random.RandomState(1)).random()
+    assert as_generator(np.random.RandomState(1)).random() != as_generator(np.random.RandomState(2)).random()
+    assert as_generator(0).random() == np.random.default_rng(0).random()
+    assert as_generator(None).random() != as_generator(None).random()
+    for several in ([1, 2], (3,), np.array([1, 2]), range(2)):  # seeds to NumPy, but none of scikit-learn's
+        with pytest.raises(ValueError, match="random_state must be None"):
+            as_generator(several)
+
+
+def test_numpys_global_generator_is_used_and_moves_on():
+    before = np.random.get_state()
+    try:
+        np.random.seed(5)
+        first, second = as_generator(np.random).random(), as_generator(np.random).random()
+        np.random.seed(5)
+        assert as_generator(np.random).random() == first != second
+        np.random.seed(6)
+        assert as_generator(np.random).random() != first
+    finally:
+        np.random.set_state(before)
 
 
 LABELS = np.array([0, 1, 0, 1])

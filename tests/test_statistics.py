@@ -79,6 +79,24 @@ def test_terms_about_different_points_add(kind, X):
     close((b + a).translated(whole.reference), whole)
 
 
+def test_terms_of_which_one_component_is_about_another_point_add(kind, X):
+    """A reference point that differs in one number is another one, and the rest are as they were."""
+    whole, _ = passed(kind, X)
+    reference = whole.reference.copy()
+    reference[1, 2] += 0.5
+    close(passed(kind, X[:200])[0] + passed(kind, X[200:], reference=reference)[0], whole)
+
+
+def test_a_copy_is_about_the_same_points_and_its_own(kind, X):
+    statistics, _ = passed(kind, X)
+    copied = statistics.copy()
+    close(copied, statistics, rtol=0)
+    copied.reference[...] += 1
+    copied.accumulate(copied)
+    np.testing.assert_array_equal(statistics.reference, passed(kind, X)[0].reference)
+    close(statistics, passed(kind, X)[0], rtol=0)
+
+
 def test_translation_keeps_the_digits_of_few_bits_far_out(kind):
     """Between two far points a small step apart, nothing of the distance to the origin enters."""
     X = np.round(np.random.default_rng(4).normal(size=(96, 2)) * 16) / 16

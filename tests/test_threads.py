@@ -1,10 +1,12 @@
 """Threads: the same bits, no GIL held, a quick end on Ctrl-C, nothing left behind."""
 
+import contextlib
 import signal
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -16,7 +18,7 @@ from gaussmix._core.estep import Pass, Rows, Workspace
 from gaussmix._core.kmeans import Centres
 from gaussmix._core.parameters import Kind
 from gaussmix.blocks import Blocks
-from gaussmix.engines import Threads, resolve_threads
+from gaussmix.engines import Threads, available_cpus, resolve_threads
 from gaussmix.initialization import STARTS
 from gaussmix.statistics import Statistics
 
@@ -207,6 +209,77 @@ def test_results_are_added_in_order_and_few_are_alive():
         for _ in range(3):
             threads.each(50, compute, add)
     assert order == 3 * list(range(50)) and most <= 8 and alive == 0
+
+
+def test_no_block_is_taken_while_two_for_each_worker_wait_for_their_turn():
+    """Where block 0 does not end, the other three of four workers stop after block 7."""
+    taken, too_many = [], threading.Event()
+
+    def compute(worker, block):
+        taken.append(block)
+        if len(taken) > 8:
+            too_many.set()
+        if block == 0:
+            assert not too_many.wait(0.3)
+
+    with Threads(4) as threads:
+        threads.each(50, compute, lambda block, result: None)
+    assert sorted(taken) == list(range(50))
+
+
+def test_an_error_in_another_thread_is_raised_by_the_caller():
+    helping = threading.Event()
+
+    def compute(worker, block):
+        if worker > 0:
+            helping.set()
+            raise ZeroDivisionError(f"of worker {worker}")
+        helping.wait()
+
+    with Threads(2) as threads, pytest.raises(ZeroDivisionError, match="of worker 1"):
+        threads.each(10, compute, lambda block, result: None)
+
+
+def test_workers_that_wait_for_their_turn_end_after_an_error():
+    """The others are two blocks ahead and wait for block 0, which never comes."""
+    ahead = threading.Barrier(2)
+
+    def compute(worker, block):
+        if block == 0:
+            ahead.wait(60)
+            time.sleep(0.05)  # for the other worker to begin to wait
+            raise ZeroDivisionError("of block 0")
+        if block == 3:
+            ahead.wait(60)
+
+    with Threads(2) as threads, pytest.raises(ZeroDivisionError, match="of block 0"):
+        threads.each(50, compute, lambda block, result: None)
+
+
+def test_helpers_that_were_started_rest_where_no_cpu_is_left_for_them():
+    workers, most = set(), available_cpus() + 1
+    with Threads(most) as threads, contextlib.ExitStack() as others:
+        threads.each(100 * most, lambda worker, block: time.sleep(1e-4), lambda block, result: None)  # all are started
+        for _ in range(most - 1):
+            others.enter_context(Threads(1))
+        threads.each(100, lambda worker, block: workers.add(worker), lambda block, result: None)
+    assert workers == {0}
+
+
+def test_a_pass_that_has_ended_is_not_kept_alive():
+    class Held:
+        def __call__(self, worker, block):
+            return self
+
+    with Threads(3) as threads:
+        held = Held()
+        threads.each(10, held, lambda block, result: None)
+        gone, held = weakref.ref(held), None
+        for _ in range(1000):  # the other threads let go of it a moment later
+            if gone() is None:
+                break
+            time.sleep(0.01)
+        assert gone() is None
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
