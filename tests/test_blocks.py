@@ -191,24 +191,6 @@ def test_float32_stays_float32():
     assert Blocks(X, 2).size == 4
 
 
-@pytest.mark.parametrize("column, size", [
-    (0.0, 4), (7.0, 4), (2.0**39, 4), (-2.0**39, 4),  # constant: no squares of residuals, whatever the number is
-    (2.0**41, 8), (-2.0**41, 8),  # squares of such numbers leave the range of float32
-])
-def test_a_constant_column_does_not_decide_the_number_type_but_a_large_one_does(column, size):
-    X = reference_data().astype(np.float32)
-    X[:, 1] = column
-    assert Blocks(X, 2).size == size
-    X[::2, 1] = 0
-    assert Blocks(X, 2).size == size
-
-
-def test_a_feature_too_narrow_for_float32_is_worked_on_in_float64():
-    X = reference_data().astype(np.float32)
-    X[:, 1] *= np.float32(2.0**-50)
-    assert Blocks(X, 2).size == 8
-
-
 @pytest.mark.parametrize("unit", [1e-30, 1e30])
 def test_float32_whose_squares_are_not_float32(unit):
     X = (reference_data() * unit).astype(np.float32)

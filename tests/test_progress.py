@@ -1,8 +1,10 @@
 """What a long fit shows: lines, bars and how wide they are."""
 
+import math
 import re
 import sys
 
+import numpy as np
 import pytest
 
 from gaussmix import GaussianMixture
@@ -146,3 +148,56 @@ def test_without_standard_error_nothing_is_shown(monkeypatch, capsys, without):
     monkeypatch.setattr("sys.stderr", None)
     GaussianMixture(2, random_state=0, progress=True).fit(X)
     assert capsys.readouterr() == ("", "")
+
+
+class Bar:
+    """In place of tqdm's: what it was told."""
+
+    def __init__(self, **options):
+        self.options, self.n, self.texts, self.open = options, 0, [], True
+        Bar.shown.append(self)
+
+    def set_postfix_str(self, text, refresh):
+        self.texts.append(text)
+
+    def update(self, count):
+        assert self.open
+        self.n += count
+
+    def close(self):
+        self.open = False
+
+
+@pytest.fixture
+def bars(monkeypatch):
+    tqdm = pytest.importorskip("tqdm.auto")
+    Bar.shown = []
+    monkeypatch.setattr(tqdm, "tqdm", Bar)
+    return Bar.shown
+
+
+def test_each_start_has_a_bar_that_counts_its_iterations(bars):
+    gm = GaussianMixture(2, random_state=0, n_init=3, tol=1e-6, progress=True).fit(X)
+    assert len(bars) == 3 and not any(bar.open for bar in bars)
+    assert all(bar.n == len(bar.texts) and bar.options["total"] == 100 for bar in bars)
+    best = next(bar for bar in bars if bar.n == gm.n_iter_)
+    before = -math.inf
+    for text, log_likelihood in zip(best.texts, gm.history_):
+        assert text == f"log-likelihood {log_likelihood:.6g}, change {log_likelihood - before:.2g}"
+        before = log_likelihood
+
+
+@pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt])
+def test_the_bar_is_closed_after_an_error(bars, error):
+    def fail(*_):
+        raise error
+
+    with pytest.raises(error):
+        GaussianMixture(2, random_state=0, progress=True, callback=fail).fit(X)
+    assert len(bars) == 1 and not bars[0].open
+
+
+def test_a_start_that_is_refused_ends_its_bar_too(bars):
+    with pytest.raises(ValueError, match="singular"):
+        GaussianMixture(2, random_state=0, progress=True, reg_covar=0, n_init=2).fit(np.zeros((10, 2)))
+    assert [bar.n for bar in bars] == [0, 0] and not any(bar.open for bar in bars)
