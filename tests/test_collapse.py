@@ -483,3 +483,21 @@ def test_the_ratio_is_the_smallest_generalized_eigenvalue(n_features):
     found, = spurious_components(core_parameters(Kind.FULL, weights, means, covariances), 1000.0, 0.0, 0.0)
     assert found.component == 2 and not found.held
     assert found.ratio == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("narrow, wide", [(1e-6, 1e280), (1e-140, 1e140), (1e-280, 1.0)])
+@pytest.mark.parametrize("n_features", [1, 3])
+def test_how_narrow_a_component_is_needs_no_number_beyond_double_precision(n_features, narrow, wide):
+    """Where the quotient of two variances is a number, its square is none."""
+    parameters = mixture_parameters([0.5, 0.5], np.zeros((2, n_features)), [narrow * np.eye(n_features), wide * np.eye(n_features)])
+    held, = spurious_components(parameters, 1000.0, narrow, 0.0)
+    assert (held.component, held.held) == (0, True) and held.ratio == pytest.approx(2 * narrow / wide, rel=1e-5)
+    few, = spurious_components(parameters, 3.0, 0.0, 0.0)
+    assert (few.component, few.held) == (0, False) and few.ratio == pytest.approx(2 * narrow / wide, rel=1e-5)
+    assert f"{0.5 * wide / narrow:.2g} times narrower" in str(few)
+
+
+def test_weights_whose_quotients_are_no_numbers_end_in_a_warning():
+    X = np.random.default_rng(0).normal(size=(7, 1))
+    with pytest.warns(CollapseWarning):
+        GaussianMixture(2, reg_covar=0, max_iter=1, random_state=0).fit(X, sample_weight=[1, 8e-291, 4e-298, 3e-295, 1e-299, 3e-290, 4e-293])

@@ -1,5 +1,6 @@
 """Spurious optima: components that fit the accidents of a few rows. docs/collapse.md gives the reasons."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -146,10 +147,10 @@ def _narrowest(covariance, reference):
         return 1.0, np.zeros(len(scale))
     y, largest = np.random.default_rng(0).standard_normal(len(scale)), 0.0
     for _ in range(MOST_POWERS):
-        y /= np.sqrt((y**2).sum())
+        y /= math.hypot(*y)  # whose squares neither overflow nor underflow
         v = np.einsum("ji,j->i", inverse, y)
         y = np.einsum("ij,j->i", inverse, np.einsum("ij,j->i", reference, v))
-        before, largest = largest, float(np.sqrt((y**2).sum()))
+        before, largest = largest, math.hypot(*y)
         if abs(largest - before) <= CLOSE * largest:
             break
     return 1 / largest, v / scale
