@@ -15,6 +15,16 @@ import os
 
 import numpy as np
 
+cdef extern from *:
+    """
+    #ifdef __SANITIZE_ADDRESS__
+    #include <sanitizer/asan_interface.h>
+    #else
+    #define ASAN_POISON_MEMORY_REGION(start, size) ((void)(start), (void)(size))
+    #endif
+    """
+    void ASAN_POISON_MEMORY_REGION(const void *start, size_t size)  # no one may read or write there
+
 cdef extern from "kernels/dispatch.h" nogil:
     const char *gm_isa(int)
     const gm_kernels *gm_kernels_of(const char *, size_t)
@@ -170,10 +180,13 @@ cdef class Workspace:
 
     cdef void *zeros(self, Py_ssize_t count, size_t size) except NULL:
         """Memory that is freed with the workspace. It starts with a cache line, so that no vector lies across two."""
-        cdef char *memory = <char *> allocate(checked_size(count, size) // CACHE_LINE + 2, CACHE_LINE)
+        cdef Py_ssize_t wanted = checked_size(count, size), lines = wanted // CACHE_LINE + 2
+        cdef char *memory = <char *> allocate(lines, CACHE_LINE)
+        cdef char *first = memory + (CACHE_LINE - <size_t> memory % CACHE_LINE)
         self.memory[self.n_arrays] = memory
         self.n_arrays += 1
-        return memory + (CACHE_LINE - <size_t> memory % CACHE_LINE)
+        ASAN_POISON_MEMORY_REGION(first + wanted, lines * CACHE_LINE - (first + wanted - memory))
+        return first
 
     @property
     def spared(self):
