@@ -368,6 +368,8 @@ class GaussianMixture(Estimator):
             number = isinstance(value, (int, np.integer) if whole else (int, float, np.integer, np.floating))
             if name == "n_components" and isinstance(value, bool):  # of the others True is 1, as in scikit-learn
                 number = False
+            if isinstance(value, np.timedelta64):  # a whole number to NumPy
+                number = False
             if not number or not least <= value or not (whole or _is_finite(value)):
                 wanted = f"{name} must be a {'whole ' if whole else 'finite '}number of at least {least}"
                 raise in_use(InvalidParameterError)(f"{wanted}{' or auto' if name == 'reg_covar' else ''}, not {shown(value)}")
