@@ -2,8 +2,9 @@
 How time is measured.
 
 An iteration: each library fits with 1 and with 1 + m iterations from the same given parameters; the difference of
-the best times, over the difference of the iterations that it reports to have run, is its time for one iteration. Whatever stands outside the iterations
-(checking the input, converting it, starting threads, scikit-learn's last E step) is in both, for every library alike, and falls out.
+the best times, over the difference of the iterations that it reports to have run, is its time for one iteration. Whatever stands outside
+the iterations (checking the input, converting it, starting threads, scikit-learn's last E step) is in both, for every library alike, and
+falls out.
 m is the same for all libraries and depends on the shape only (`Shape.iterations`).
 
 A call (a prediction, a whole fit): the best wall-clock time, everything included.

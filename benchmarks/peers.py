@@ -5,9 +5,9 @@ The libraries, each behind the same few methods.
 the log-likelihood (6) that the last iteration's E step found, and how many iterations were run.
 
 What is particular about oneDAL's `em_gmm`: it has no `reg_covar` (a covariance is regularised only after its Cholesky
-factorisation failed); it reports the log-likelihood before the last M step, as the others do; its accuracyThreshold cannot be negative, and it
-stops when the log-likelihood has not risen by more, so that with 0 it stops early where rounding lowers it (in float32 soon). Iterations are therefore
-counted as it reports them. It offers full and diagonal covariances.
+factorisation failed); it reports the log-likelihood before the last M step, as the others do; its accuracyThreshold cannot be negative, and
+it stops when the log-likelihood has not risen by more, so that with 0 it stops early where rounding lowers it (in float32 soon).
+Iterations are therefore counted as it reports them. It offers full and diagonal covariances.
 """
 
 import importlib.util

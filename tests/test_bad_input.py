@@ -262,7 +262,8 @@ def test_a_whole_number_beyond_double_in_a_table_names_its_row_and_column():
 
 @pytest.mark.parametrize("count, sentence", [
     (np.inf, "n_samples must be a finite number of rows"), (np.float32("inf"), "n_samples must be a finite"), (np.nan, "at least one sample"),
-    (10**400, "(401 characters) rows of 2 numbers"), (1e30, "rows of 2 numbers: draw fewer"), (2**62, "no array can have 4611686018427387904 rows"),
+    (10**400, "(401 characters) rows of 2 numbers"), (1e30, "rows of 2 numbers: draw fewer"),
+    (2**62, "no array can have 4611686018427387904 rows"),
 ])
 def test_how_many_to_sample(count, sentence):
     with pytest.raises(ValueError, match=re.escape(sentence)) as caught:

@@ -193,7 +193,7 @@ def formats(tmp_path_factory):
     ("a.npy", []), ("bare.csv", []), ("a.parquet", ["--columns", "eruptions,waiting"]), ("odd.csv", []), ("cr.csv", []),
     ("text.txt", ["--columns", "eruptions,waiting"])])
 def test_every_format_gives_the_same_model(tmp_path, command, formats, model, name, options):
-    status, out, err = command("fit", formats / name, *options, "--components", 2, "--output", tmp_path / "other.json")
+    status, _, err = command("fit", formats / name, *options, "--components", 2, "--output", tmp_path / "other.json")
     assert (status, err) == (0, "")
     assert gaussmix.load(tmp_path / "other.json").mixture == gaussmix.load(model).mixture
     named = options or name in ("odd.csv", "cr.csv")
@@ -572,7 +572,7 @@ def test_a_damaged_model(tmp_path, command, model):
 
 
 @pytest.mark.parametrize("output, said", [
-    ("missing/out.csv", "its folder does not exist"), (".", "it is a folder"), 
+    ("missing/out.csv", "its folder does not exist"), (".", "it is a folder"),
     ("out.xlsx", "must end in .csv, .csv.gz, .parquet or .npy"),
     ("out.npy.gz", "must end in .csv, .csv.gz, .parquet or .npy")])
 def test_a_bad_output(tmp_path, command, model, output, said):

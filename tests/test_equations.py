@@ -139,8 +139,8 @@ def test_far_rows_have_responsibilities_that_sum_to_one(mixture, structure, dist
     rng = np.random.default_rng(9)
     X = distance * rng.choice([-1.0, 1.0], size=(20, mixture[1].shape[1]))
     X[10:] = rows_of(mixture, 10)  # among ordinary rows
-    log_p, gamma, _ = evaluated(KINDS[structure], core_parameters(KINDS[structure], *mixture), X)
-    for gamma in (gamma, Mixture(*mixture).responsibilities(X)):
+    log_p, ours, _ = evaluated(KINDS[structure], core_parameters(KINDS[structure], *mixture), X)
+    for gamma in (ours, Mixture(*mixture).responsibilities(X)):
         assert (gamma >= 0).all()
         np.testing.assert_allclose(gamma.sum(axis=1), 1, rtol=1e-15 * (4 + len(mixture[0])))
     with np.errstate(over="ignore", invalid="ignore"):

@@ -195,7 +195,7 @@ def test_the_farthest_rows_are_those_from_where_the_centres_were():
 def test_duplicates_end_lloyd_soon():
     """With fewer distinct rows than centres some cluster stays empty whatever is done."""
     X = np.repeat([[0.0, 0.0], [1.0, 1.0]], 50, axis=0)
-    labels, found, inertia, n_iter = lloyd(X, np.array([[0.0, 0], [0, 0], [1, 1]]))
+    _, found, inertia, n_iter = lloyd(X, np.array([[0.0, 0], [0, 0], [1, 1]]))
     assert np.isfinite(found).all() and inertia == 0
     assert n_iter < 10
 

@@ -181,7 +181,8 @@ for call in (parameters.factorize, lambda: step.regularize(parameters)):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the address space")
 def test_no_memory_for_a_factorization_is_no_singular_covariance():
     run = subprocess.run([sys.executable, "-c", NO_MEMORY], capture_output=True, text=True, timeout=60,
-                         env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0", "MALLOC_TOP_PAD_": "0", "OPENBLAS_NUM_THREADS": "1"})
+                         env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0", "MALLOC_TOP_PAD_": "0",
+                              "OPENBLAS_NUM_THREADS": "1"})
     assert run.returncode == 0, run.stderr
     assert run.stdout == 2 * "no memory to invert a matrix of order 2000\n"
 

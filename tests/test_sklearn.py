@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-sklearn = pytest.importorskip("sklearn")
+pytest.importorskip("sklearn")
 
-import sklearn.mixture  # noqa: E402
-from sklearn.base import clone, is_clusterer  # noqa: E402
-from sklearn.exceptions import ConvergenceWarning as TheirConvergenceWarning  # noqa: E402
-from sklearn.exceptions import NotFittedError as TheirNotFittedError  # noqa: E402
-from sklearn.model_selection import GridSearchCV, cross_val_score  # noqa: E402
-from sklearn.pipeline import make_pipeline  # noqa: E402
-from sklearn.preprocessing import StandardScaler  # noqa: E402
+import sklearn.mixture
+from sklearn.base import clone, is_clusterer
+from sklearn.exceptions import ConvergenceWarning as TheirConvergenceWarning
+from sklearn.exceptions import NotFittedError as TheirNotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-import gaussmix  # noqa: E402
-from gaussmix import GaussianMixture  # noqa: E402
-from gaussmix.exceptions import in_use  # noqa: E402
+import gaussmix
+from gaussmix import GaussianMixture
+from gaussmix.exceptions import in_use
 
 Theirs = sklearn.mixture.GaussianMixture
 TYPES = ["full", "tied", "diag", "spherical"]

@@ -5,10 +5,9 @@ The loop runs with the GIL released. Where the rows are a single block, which is
 it needs Python, so that many small fits in as many threads wait for each other seldom; several blocks are mapped by the engine.
 """
 from libc.math cimport fabs
-from gaussmix._core.estep cimport Pass, Rows, Workspace, start_of
+from gaussmix._core.estep cimport start_of
 from gaussmix._core.mstep cimport MStep, displacement, shift
 from gaussmix._core.parameters cimport Parameters
-from gaussmix._core.statistics cimport Statistics
 
 import numpy as np
 
@@ -44,8 +43,8 @@ cdef class Moments:
         """The M step, with second moments taken again where a mean went far."""
         cdef Py_ssize_t singular = step.maximize_all(self.statistics, p)
         cdef double far
-        cdef int retake
-        for retake in range(MOST_RETAKES):
+        cdef int _again
+        for _again in range(MOST_RETAKES):
             if singular >= 0 and not self.statistics.s0[singular] > 0:
                 break
             far = displacement(self.statistics, p) if singular < 0 else shift(self.statistics)

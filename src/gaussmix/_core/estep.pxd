@@ -107,4 +107,3 @@ cdef class Pass:
     cdef double far_row(self, Parameters p, Rows x, Py_ssize_t n, int lane, Workspace work) noexcept nogil
     cdef int expect_rows(self, Rows x, const double *w, Statistics statistics, Workspace work) except -1 nogil
     cdef double far_square(self, Parameters p, const void *row, Py_ssize_t k, double t) noexcept nogil
-

@@ -85,10 +85,10 @@ def exp2_and_log(numbers):
     if numbers.dtype != np.float32 and numbers.dtype != np.float64:
         raise TypeError("the numbers must be float32 or float64, not %s" % numbers.dtype)
     exps, logs = -abs(numbers.reshape(-1)), abs(numbers.reshape(-1))
-    cdef unsigned char[::1] e = exps.view("u1"), l = logs.view("u1")
+    cdef unsigned char[::1] of_exps = exps.view("u1"), of_logs = logs.view("u1")
     if len(exps):
-        kernels_for(numbers.itemsize).exps(&e[0], len(exps))
-        kernels_for(numbers.itemsize).logs(&l[0], len(logs))
+        kernels_for(numbers.itemsize).exps(&of_exps[0], len(exps))
+        kernels_for(numbers.itemsize).logs(&of_logs[0], len(logs))
     return exps, logs
 
 

@@ -6,7 +6,7 @@ A kernel leaves −½ |x − c|², the logarithm of an unnormalized unit normal,
 from libc.math cimport NAN
 from libc.stdint cimport int32_t
 from libc.string cimport memcpy, memset
-from gaussmix._core.estep cimport Rows, Workspace, fetch, gm_kernels, kernels_for, start_of, store, tiles, GM_TILE
+from gaussmix._core.estep cimport Rows, Workspace, fetch, kernels_for, start_of, store, tiles, GM_TILE
 from gaussmix._core.memory cimport check_alignment, first_number, zeros
 
 import numpy as np

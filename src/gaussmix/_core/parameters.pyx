@@ -13,7 +13,7 @@ from libc.float cimport DBL_EPSILON, DBL_MIN
 from libc.math cimport fabs, log, sqrt, M_PI, INFINITY
 from libc.string cimport memcpy
 from gaussmix._core.linalg cimport cholesky, invert_lower, half_log_determinant
-from gaussmix._core.memory cimport checked_size, first_number, read_only, zeros
+from gaussmix._core.memory cimport first_number, read_only, zeros
 
 cdef double EPSILON = DBL_EPSILON
 cdef double SMALLEST_VARIANCE = DBL_MIN / DBL_EPSILON
