@@ -4,8 +4,9 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
 
-from gaussmix._core.estep import Pass, Rows, Workspace
-from gaussmix._core.parameters import Kind, Parameters
+from gaussmix._core.densities import Densities, Kind
+from gaussmix._core.estep import Block, CompleteRows, Rows, Workspace
+from gaussmix._core.parameters import Parameters
 from gaussmix.statistics import Statistics
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
@@ -90,12 +91,27 @@ def core_parameters(kind, weights, means, covariances):
     return parameters
 
 
+def points(means):
+    """Densities of which only the means are read."""
+    densities = Densities(Kind.DIAG, *np.shape(means))
+    densities.means[...] = means
+    return densities
+
+
+def e_step(parameters, dtype):
+    """The E step over complete rows of a type, under these parameters."""
+    estep = CompleteRows(parameters.kind, parameters.n_components, parameters.n_features, np.dtype(dtype).itemsize, parameters.kind)
+    estep.prepare(parameters.densities)
+    return estep
+
+
 def one_pass(kind, parameters, X, weights=None, reference=None):
     """The Statistics of one E step over rows as a single block."""
     shape = parameters.n_components, parameters.n_features
-    the_pass, statistics = Pass(kind, *shape, X.itemsize), Statistics(kind, *shape)
-    the_pass.prepare(parameters, reference)
-    the_pass.expect(Rows(X), weights, statistics, Workspace(*shape, X.itemsize))
+    estep, statistics = e_step(parameters, X.dtype), Statistics(kind, *shape)
+    if reference is not None:
+        estep.prepare(parameters.densities, points(reference))
+    estep.accumulate(Block(Rows(X), weights), statistics, Workspace(*shape, X.itemsize))
     return statistics
 
 
@@ -103,9 +119,7 @@ def evaluated(kind, parameters, X):
     """ln p(x_n), γ_nk and the labels that one pass writes."""
     shape = parameters.n_components, parameters.n_features
     results = np.empty(len(X)), np.empty((len(X), shape[0])), np.empty(len(X), np.int32)
-    the_pass = Pass(kind, *shape, X.itemsize)
-    the_pass.prepare(parameters)
-    the_pass.evaluate(Rows(X), *results, Workspace(*shape, X.itemsize))
+    e_step(parameters, X.dtype).evaluate(Rows(X), *results, Workspace(*shape, X.itemsize))
     return results
 
 

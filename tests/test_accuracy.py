@@ -8,8 +8,9 @@ import pytest
 
 from direct import STRUCTURES, core_parameters, draw, evaluated, one_pass, random_mixture
 from gaussmix import GaussianMixture, Mixture
+from gaussmix._core.densities import Kind
 from gaussmix._core.mstep import MStep, SphericalMStep
-from gaussmix._core.parameters import Kind, Parameters
+from gaussmix._core.parameters import Parameters
 from gaussmix.statistics import Statistics
 
 FAR = 2.0**27

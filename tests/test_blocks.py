@@ -142,7 +142,7 @@ def test_memory_maps(tmp_path, mode, dtype):
 def test_a_large_readable_array_is_not_copied():
     X = np.zeros((1000, 2))
     blocks = Blocks(X[::2], 1)
-    assert blocks.rows(0) is blocks.rows(0)
+    assert blocks.block(0) is blocks.block(0)
     assert as_table(X)[0] is X or np.shares_memory(as_table(X)[0], X)
 
 
@@ -234,8 +234,8 @@ def test_float32_is_worked_on_as_float64_under_parameters_that_are_too_large(whe
     assert parameters.factorize() == -1
     blocks = Blocks(reference_data().astype(np.float32)[:, :2], 1)
     assert blocks.size == 4
-    blocks.widen_for(parameters)
-    assert (blocks.size, blocks.rows(0) is not None) == (4 if size < 2.0**45 else 8, True)
+    blocks.widen_for(parameters.densities)
+    assert (blocks.size, blocks.block(0) is not None) == (4 if size < 2.0**45 else 8, True)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -17,9 +17,10 @@ from gaussmix.statistics import Kind, Statistics
 SOURCE = """
 # cython: language_level=3
 from gaussmix._core.linalg cimport cholesky, half_log_determinant, invert_lower
-from gaussmix._core.parameters cimport DIAG, Kind, Parameters
+from gaussmix._core.densities cimport DIAG, Kind
+from gaussmix._core.parameters cimport Parameters
 from gaussmix._core.statistics cimport Statistics
-from gaussmix._core.estep cimport GM_TILE, Pass, Rows, Workspace, tiles
+from gaussmix._core.estep cimport GM_TILE, Block, EStep, Rows, Workspace, tiles
 
 def total_weight(Statistics s):
     cdef Py_ssize_t k
@@ -42,9 +43,9 @@ def factorize(Parameters p):
     assert p.kind == DIAG
     return p.factorize_all()
 
-def expect(Pass the_pass, Rows rows, Statistics s, Workspace work):
+def accumulate(EStep estep, Block block, Statistics s, Workspace work):
     with nogil:
-        the_pass.expect_rows(rows, NULL, s, work)
+        estep.accumulate_all(block, s, work)
 """
 
 
@@ -88,8 +89,8 @@ def test_rows_and_parameters(downstream):
     assert downstream.factorize(p) == -1
 
 
-def test_a_pass_that_was_not_prepared_is_an_error(downstream):
-    from gaussmix._core.estep import Pass, Rows, Workspace
-    arguments = Rows(np.zeros((5, 2))), Statistics(Kind.FULL, 3, 2), Workspace(3, 2, 8)
+def test_an_e_step_that_was_not_prepared_is_an_error(downstream):
+    from gaussmix._core.estep import Block, CompleteRows, Rows, Workspace
+    arguments = Block(Rows(np.zeros((5, 2)))), Statistics(Kind.FULL, 3, 2), Workspace(3, 2, 8)
     with pytest.raises(ValueError, match="call prepare first"):
-        downstream.expect(Pass(Kind.FULL, 3, 2, 8), *arguments)
+        downstream.accumulate(CompleteRows(Kind.FULL, 3, 2, 8, Kind.FULL), *arguments)

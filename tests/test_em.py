@@ -9,12 +9,11 @@ from sklearn.mixture import GaussianMixture as Peer
 
 from direct import STRUCTURES, draw, full_covariances, log_density, random_mixture
 from gaussmix import CollapseWarning, ConvergenceWarning, GaussianMixture
-from gaussmix._core.em import Moments
 from gaussmix._core.mstep import MStep
 from gaussmix._core.parameters import Parameters
 from gaussmix.blocks import Blocks
 from gaussmix.collapse import Spurious
-from gaussmix.em import Fit, Passes, allotted_start, chosen_start
+from gaussmix.em import Fit, allotted_start, chosen_start
 from gaussmix.engines import Threads
 from gaussmix.estimator import _rank
 from gaussmix.initialization import Chosen, given_labels
@@ -227,21 +226,21 @@ def test_an_empty_component_of_a_start_is_named():
         GaussianMixture(2, init_params=np.arange(10) % 2).fit(X, sample_weight=1 - np.arange(10) % 2)
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_components_that_share_rows_are_the_same(kind):
+@pytest.mark.parametrize("name", ["full", "tied", "diag"])
+def test_components_that_share_rows_are_the_same(name):
     """Two of five components have no rows, and each gets half of those of the largest then: the sums of half the rows."""
     rng = np.random.default_rng(0)
     X, labels = rng.normal(size=(120, 3)), np.repeat([0, 2, 4], [20, 60, 40]).astype(np.int32)
     with Threads(1) as threads:
-        passes = Passes(Blocks(X, 5), kind, 5, threads)
-        parameters = allotted_start(passes, given_labels(labels), MStep(np.zeros(3)), share=True)
+        structure = structure_named(name)
+        parameters = allotted_start(Blocks(X, 5), threads, structure, 5, given_labels(labels), structure.m_step(0.0, 3), share=True)
     # 1 gets half of component 2's sixty rows, then 3 half of component 4's forty.
     np.testing.assert_allclose(parameters.weights, np.array([20, 30, 30, 20, 20]) / 120, rtol=1e-14)
     owners = [0, 2, 2, 4, 4]
     np.testing.assert_allclose(parameters.means, [X[labels == k].mean(axis=0) for k in owners], rtol=1e-12, atol=1e-14)
     scatter = np.array([np.cov(X[labels == k].T, bias=True) for k in owners])
-    expected = {Kind.FULL: scatter, Kind.DIAG: np.einsum("kii->ki", scatter),
-                Kind.TIED: np.average(scatter, axis=0, weights=parameters.weights)[None]}[kind]
+    expected = {"full": scatter, "diag": np.einsum("kii->ki", scatter),
+                "tied": np.average(scatter, axis=0, weights=parameters.weights)[None]}[name]
     np.testing.assert_allclose(parameters.covariances, expected, rtol=1e-11, atol=1e-13)
 
 
@@ -249,9 +248,7 @@ def test_components_that_share_rows_are_the_same(kind):
 def test_a_start_on_rows_has_the_variance_that_it_says(structure, reg_covar):
     """A ten thousand millionth of the spread and `reg_covar`; what goes by the features' units alone, where it does."""
     X = np.random.default_rng(0).normal(size=(50, 2))
-    with Threads(1) as threads:
-        found = chosen_start(Passes(Blocks(X, 3), structure_named(structure).kind, 3, threads), Chosen(X[:3], 7.0),
-                             structure_named(structure), reg_covar)
+    found = chosen_start(Chosen(X[:3], 7.0), structure_named(structure), reg_covar)
     variances = np.broadcast_to(7e-10 + reg_covar if np.ndim(reg_covar) == 0 else reg_covar, 2)
     if structure == "spherical":
         variances = np.full(2, variances.mean())
@@ -414,11 +411,11 @@ def test_a_failed_refit_leaves_the_earlier_fit():
         assert all(getattr(model, name) is value for name, value in before.items())
 
 
-@pytest.mark.parametrize("statistics", [Statistics(Kind.FULL, 3, 2), Statistics(Kind.FULL, 2, 3), Statistics(Kind.DIAG, 2, 2), None])
+@pytest.mark.parametrize("statistics", [Statistics(Kind.FULL, 3, 2), Statistics(Kind.FULL, 2, 3), Statistics(Kind.DIAG, 2, 2)])
 def test_the_m_step_refuses_statistics_of_another_shape(statistics):
     step, parameters = MStep(np.zeros(2)), Parameters(Kind.FULL, 2, 2)
     with pytest.raises(ValueError, match="different shapes"):
-        Moments(lambda reference: statistics).maximize(np.zeros((2, 2)), step, parameters)
+        step.maximize(statistics, parameters)
     with pytest.raises(ValueError, match="3 features, the parameters 2"):
         MStep(np.zeros(3)).regularize(parameters)
     with pytest.raises(ValueError):

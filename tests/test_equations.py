@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 import direct
 from direct import KINDS, STRUCTURES, core_parameters, draw, evaluated, one_pass, random_mixture
 from gaussmix import GaussianMixture, Mixture
-from gaussmix._core.parameters import Kind
+from gaussmix._core.densities import Kind
 
 
 @pytest.fixture(params=STRUCTURES)

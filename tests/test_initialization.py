@@ -10,13 +10,14 @@ from scipy import stats
 from sklearn.cluster import KMeans
 
 import gaussmix
+from direct import draw, points, random_mixture
+from gaussmix._core.densities import Kind
 from gaussmix._core.estep import TILE
-from gaussmix._core.kmeans import Lloyd, Seeding
-from direct import draw, random_mixture
+from gaussmix._core.kmeans import Closest, Lloyd, Nearest, Potentials, Seeding
 from gaussmix import GaussianMixture
 from gaussmix.blocks import Blocks
 from gaussmix.engines import Threads
-from gaussmix.initialization import STARTS, Distances, _drawn, k_means, k_means_plus_plus
+from gaussmix.initialization import STARTS, _drawn, k_means, k_means_plus_plus
 from gaussmix.random_state import as_generator
 
 
@@ -218,19 +219,19 @@ def allotted(start, X, n_components, seed=0, weights=None, n_threads=1):
     blocks = Blocks(X, n_components, weights)
     with Threads(n_threads) as threads:
         allotment = STARTS[start](blocks, n_components, np.random.default_rng(seed), threads)
-        return [allotment(index, *bounds) for index, bounds in enumerate(blocks.bounds)]
+        return [allotment.responsibilities(blocks.block(index)) for index in range(len(blocks))]
 
 
 def test_random_responsibilities_are_uniform_numbers_over_their_sum():
     X = np.zeros((100_000, 1))
-    shares = np.concatenate([gamma for _, gamma in allotted("random", X, 2)])
+    shares = np.concatenate(allotted("random", X, 2))
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-15)
     assert len(np.unique(shares[:, 0])) > 99_000  # no block repeats another's numbers
     # u / (u + v) has distribution function p / (2 (1 − p)) up to ½, and is symmetric
     def distribution(p):
         return np.where(p < 0.5, p / (2 * (1 - p)), 1 - (1 - p) / (2 * p))
     assert stats.kstest(shares[:, 0], distribution).pvalue > 1e-4
-    again = np.concatenate([gamma for _, gamma in allotted("random", X, 2, n_threads=3)])
+    again = np.concatenate(allotted("random", X, 2, n_threads=3))
     np.testing.assert_array_equal(again, shares)
 
 
@@ -352,7 +353,7 @@ def test_a_row_is_drawn_where_the_mass_first_exceeds_the_number(masses, uniform,
 def test_weights_below_one_change_no_responsibility():
     """A row of weight one half is no average of half a draw."""
     X = np.random.default_rng(0).normal(size=(300, 2))
-    halves, ones = (np.concatenate([gamma for _, gamma in allotted("random", X, 3, weights=np.full(300, weight))])
+    halves, ones = (np.concatenate(allotted("random", X, 3, weights=np.full(300, weight)))
                     for weight in (0.5, 1.0))
     np.testing.assert_array_equal(halves, ones)
     assert (halves >= 0).all()
@@ -467,14 +468,22 @@ def test_bad_starts(start, message):
 def test_the_compiled_loops_refuse_arrays_of_the_wrong_shape(n_rows):
     X = np.random.default_rng(0).normal(size=(n_rows, 2))
     with Threads(1) as threads:
-        distances = Distances(Blocks(X, 3), 3, threads)
         for centres, labels in ((X[:3], np.zeros(n_rows - 1, np.int32)), (X[:3, :1], np.zeros(n_rows, np.int32)),
-                                (X[0], np.zeros(n_rows, np.int32)), (X[:0], np.zeros(n_rows, np.int32))):
+                                (X[:2], np.zeros(n_rows, np.int32)), (X[:0], np.zeros(n_rows, np.int32))):
+            blocks = Blocks(X, 3).for_distances(3)
+            moved = np.zeros(len(blocks), np.intp)
             with pytest.raises(ValueError):
-                Lloyd(distances, centres.copy(), labels, 0.0).run(1)
+                Lloyd(threads.passes(blocks, Nearest(Kind.DIAG, 3, 2, 8, labels, moved)), centres, moved, 0.0).run(1)
+        blocks = Blocks(X, 3).for_distances(3)
+        closest, masses, ends = np.full(n_rows, np.inf), np.zeros(len(blocks)), [stop for _, stop in blocks.bounds]
+        passes = [threads.passes(blocks, estep) for estep in (Potentials(Kind.DIAG, 3, 2, 8, closest),
+                                                              Closest(Kind.DIAG, 1, 2, 8, closest, masses))]
         for shape in ((1, 0), (1, 4)):
             with pytest.raises(ValueError, match="each candidate"):
-                Seeding(distances, 3).choose(np.zeros(shape))
-        distances.blocks.weights = np.ones(n_rows - 1)
+                Seeding(*passes, None, ends, closest, masses).choose(np.zeros(shape))
         with pytest.raises(ValueError, match="weights and rows"):
-            Seeding(distances, 3)
+            Seeding(*passes, np.ones(n_rows - 1), ends, closest, masses)
+        with pytest.raises(ValueError, match="do not end where the rows do"):
+            Seeding(*passes, None, ends, closest[:-1], masses)
+        with pytest.raises(ValueError, match="no place"):
+            threads.passes(blocks, Closest(Kind.DIAG, 1, 2, 8, closest[:-1].copy(), masses)).sum(points(X[:1]))

@@ -137,8 +137,7 @@ def woken(work):
 def fits():
     for matrix in matrices:
         whiten(matrix)
-    the_pass.prepare(parameters)
-    the_pass.expect(Rows(X), None, statistics, Workspace(2, 300, 8))
+    estep.accumulate(Block(Rows(X)), statistics, Workspace(2, 300, 8))
     structure_named("full").m_step(1e-6, 300).maximize(statistics, parameters)
     for width in (2, 300):
         for options in (start if width == 300 else {}), {}, dict(covariance_type="tied"), dict(covariance_type="diag", n_init=2):
@@ -149,14 +148,16 @@ def fits():
 X = np.random.default_rng(0).random((3000, 300))
 start = dict(weights_init=[0.5, 0.5], means_init=X[:2], precisions_init=np.tile(np.eye(300), (2, 1, 1)))
 matrices = [np.eye(n) * n + np.full((n, n), 0.25) for n in (16, 17, 33, 64, 129, 300, 500)]
-from gaussmix._core.estep import Pass, Rows, Workspace
-from gaussmix._core.parameters import Kind, Parameters
+from gaussmix._core.densities import Kind
+from gaussmix._core.estep import Block, CompleteRows, Rows, Workspace
+from gaussmix._core.parameters import Parameters
 from gaussmix._core.statistics import Statistics
 from gaussmix.structures import structure_named
 parameters = Parameters(Kind.FULL, 2, 300)
 parameters.weights[:], parameters.means[:], parameters.covariances[:] = 0.5, X[:2], np.eye(300)
 parameters.factorize()
-the_pass, statistics = Pass(Kind.FULL, 2, 300, 8), Statistics(Kind.FULL, 2, 300)
+estep, statistics = CompleteRows(Kind.FULL, 2, 300, 8, Kind.FULL), Statistics(Kind.FULL, 2, 300)
+estep.prepare(parameters.densities)
 print(woken(fits), woken(lambda: X @ X.T), woken(lambda: blas.dgemm(1, matrices[-1], matrices[-1])))
 """
 

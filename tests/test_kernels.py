@@ -8,9 +8,9 @@ import mpmath
 import numpy as np
 import pytest
 
-from direct import (as_kept, core_parameters, draw, evaluated, log_joint, moments, of_kind, one_pass, random_mixture)
-from gaussmix._core.estep import TILE, Pass, Rows, Workspace, instruction_sets
-from gaussmix._core.parameters import Kind
+from direct import (as_kept, core_parameters, draw, e_step, evaluated, log_joint, moments, of_kind, one_pass, random_mixture)
+from gaussmix._core.densities import Kind
+from gaussmix._core.estep import TILE, Block, Rows, Workspace, instruction_sets
 from gaussmix.statistics import Statistics
 from scipy.special import logsumexp
 
@@ -181,12 +181,11 @@ def test_bounds_change_no_bit(n_features, kind, dtype):
     X = np.concatenate([between, far * np.ones(n_features), means, drawn]).astype(dtype)
 
     log_p, _, labels = evaluated(kind, parameters, X)  # with the responsibilities, for which no density is left out
-    the_pass, work = Pass(kind, K, n_features, X.itemsize), Workspace(K, n_features, X.itemsize)
-    the_pass.prepare(parameters)
+    estep, work = e_step(parameters, X.dtype), Workspace(K, n_features, X.itemsize)
     found_log_p, found_labels = np.empty(len(X)), np.empty(len(X), np.int32)
-    the_pass.evaluate(Rows(X), found_log_p, None, None, work)
+    estep.evaluate(Rows(X), found_log_p, None, None, work)
     np.testing.assert_array_equal(found_log_p, log_p)
-    the_pass.evaluate(Rows(X), None, None, found_labels, work)
+    estep.evaluate(Rows(X), None, None, found_labels, work)
     np.testing.assert_array_equal(found_labels, labels)
     assert (work.spared > 0) == (n_features >= 16)  # bounds were tried, and ruled something out
 
@@ -286,9 +285,7 @@ def test_a_far_row_has_the_same_bits_wherever_it_stands(n_features, kind, dtype,
             np.testing.assert_array_equal(found[place], of_row[0])
             np.testing.assert_array_equal(np.delete(found, place, axis=0), np.delete(of_others, place, axis=0))
         labels = np.empty(47, np.int32)
-        the_pass = Pass(kind, 3, n_features, X.itemsize)
-        the_pass.prepare(parameters)
-        the_pass.evaluate(Rows(some), None, None, labels, Workspace(3, n_features, X.itemsize))
+        e_step(parameters, X.dtype).evaluate(Rows(some), None, None, labels, Workspace(3, n_features, X.itemsize))
         assert labels[place] == alone[2][0]
 
 
@@ -316,14 +313,13 @@ def test_a_workspace_keeps_nothing_of_the_block_before(n_features, dtype):
     """Neither weights nor waiting rows: a block after others leaves the bits that it leaves alone."""
     X, weights, mixture = case(n_features, 3, Kind.FULL, dtype)
     parameters = core_parameters(Kind.FULL, *mixture)
-    the_pass, work = Pass(Kind.FULL, 3, n_features, X.itemsize), Workspace(3, n_features, X.itemsize)
-    the_pass.prepare(parameters)
+    estep, work = e_step(parameters, X.dtype), Workspace(3, n_features, X.itemsize)
     blocks = [(slice(0, 400), weights), (slice(0, 400), None), (slice(300, 700), None), (slice(0, 192), weights), (slice(500, 692), None),
               (slice(200, 210), None), (slice(200, 210), weights), (slice(210, 220), None)]
     for rows, w in blocks:
         some, w = X[rows], None if w is None else w[rows]
         found, expected = Statistics(Kind.FULL, 3, n_features), one_pass(Kind.FULL, parameters, some, w)
-        the_pass.expect(Rows(some), w, found, work)
+        estep.accumulate(Block(Rows(some), w), found, work)
         for name in ("weight", "first", "log_likelihood", "total_weight"):
             np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
         np.testing.assert_array_equal(np.tril(found.second), np.tril(expected.second))
@@ -332,10 +328,11 @@ def test_a_workspace_keeps_nothing_of_the_block_before(n_features, dtype):
 END_OF_MEMORY = """
 import ctypes, mmap
 import numpy as np
-from direct import core_parameters, evaluated, one_pass
-from gaussmix._core.kmeans import Centres
-from gaussmix._core.estep import Rows, Workspace
-from gaussmix._core.parameters import Kind
+from direct import core_parameters, evaluated, one_pass, points
+from gaussmix._core.densities import Kind
+from gaussmix._core.estep import Block, Rows, Workspace
+from gaussmix._core.kmeans import Nearest
+from gaussmix.statistics import Statistics
 
 PAGES = 40
 memory = mmap.mmap(-1, (PAGES + 1) * mmap.PAGESIZE)
@@ -352,8 +349,9 @@ for dtype in (np.float32, np.float64):
                 parameters = core_parameters(kind, np.array([0.5, 0.5]), np.zeros((2, D)), np.tile(np.eye(D), (2, 1, 1)))
                 one_pass(kind, parameters, X)
                 evaluated(kind, parameters, X)
-            labels, first, weight = np.zeros(N, np.int32), np.zeros((2, D)), np.zeros(2)
-            Centres(np.zeros((2, D)), X.itemsize).nearest(Rows(X), None, labels, first, weight, Workspace(2, D, X.itemsize))
+            nearest = Nearest(Kind.DIAG, 2, D, X.itemsize, np.zeros(N, np.int32), np.zeros(1, np.intp))
+            nearest.prepare(points(np.zeros((2, D))))
+            nearest.accumulate(Block(Rows(X)), Statistics(Kind.DIAG, 2, D), Workspace(2, D, X.itemsize))
 """
 
 

@@ -5,7 +5,8 @@ import pytest
 
 from direct import random_mixture
 from gaussmix._core.linalg import gram, whiten
-from gaussmix._core.parameters import Kind, Parameters
+from gaussmix._core.densities import Kind
+from gaussmix._core.parameters import Parameters
 
 EPSILON = np.finfo(float).eps
 
@@ -82,13 +83,13 @@ def test_factors_and_coefficients_of_each_kind():
         assert singular == -1
         if kind == Kind.DIAG:
             full = value[:, :, None] * np.eye(4)
-            np.testing.assert_allclose(p.factors, value**-0.5, rtol=1e-15)
+            np.testing.assert_allclose(p.densities.factors, value**-0.5, rtol=1e-15)
         else:
             full = np.broadcast_to(value, (3, 4, 4))
-            for factor, sigma in zip(p.factors, value):
+            for factor, sigma in zip(p.densities.factors, value):
                 np.testing.assert_allclose(factor, whiten(sigma)[0], rtol=1e-14)
         expected = np.log(weights) - 2 * np.log(2 * np.pi) - 0.5 * np.linalg.slogdet(full)[1]
-        np.testing.assert_allclose(p.log_coefficients, expected, rtol=1e-13)
+        np.testing.assert_allclose(p.densities.log_constants, expected, rtol=1e-13)
 
 
 def test_the_first_singular_component_is_named():
@@ -139,4 +140,4 @@ def test_the_smallest_variance_is_that_whose_squares_have_all_their_digits(scale
 
 def test_a_weight_of_zero_has_no_density_and_is_no_error():
     p, singular = factorized(Kind.DIAG, [[1.0], [1.0]], weights=[1.0, 0.0])
-    assert singular == -1 and p.log_coefficients[1] == -np.inf
+    assert singular == -1 and p.densities.log_constants[1] == -np.inf

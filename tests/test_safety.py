@@ -8,17 +8,18 @@ import threading
 import numpy as np
 import pytest
 
-from direct import KINDS, STRUCTURES, core_parameters, draw, one_pass, random_mixture
+from direct import KINDS, STRUCTURES, core_parameters, draw, e_step, one_pass, points, random_mixture
 from gaussmix import GaussianMixture, Mixture
-from gaussmix._core.estep import Pass, Rows, Workspace, exp2_and_log
-from gaussmix._core.kmeans import Centres, Lloyd
-from gaussmix._core.parameters import Kind, Parameters
+from gaussmix._core.estep import Block, CompleteRows, GivenLabels, GivenResponsibilities, Rows, Workspace, exp2_and_log
+from gaussmix._core.kmeans import Nearest
+from gaussmix._core.densities import Densities, Kind
+from gaussmix._core.parameters import Parameters
 from gaussmix.blocks import Blocks
 from gaussmix.engines import Threads
-from gaussmix.initialization import Distances, k_means
+from gaussmix.initialization import k_means
 from gaussmix.statistics import Statistics
 
-PARAMETERS = ("weights", "means", "means_rest", "covariances", "factors", "log_coefficients")
+PARAMETERS, DENSITIES = ("weights", "means", "covariances"), ("means", "means_rest", "factors", "log_constants")
 
 
 def mixture_of(structure, n_components=3, n_features=5):
@@ -38,7 +39,9 @@ def test_the_arrays_of_a_mixture_can_neither_be_resized_nor_written(structure):
     mixture = mixture_of(structure)
     X = np.random.default_rng(1).normal(size=(50, 5))
     before = mixture.logpdf(X)
-    arrays = [(mixture, name) for name in ("weights", "means", "covariances")] + [(mixture._parameters, name) for name in PARAMETERS]
+    parameters = mixture._parameters
+    arrays = [(mixture, name) for name in PARAMETERS] + [(parameters, name) for name in PARAMETERS] + [
+        (parameters.densities, name) for name in DENSITIES]
     for owner, name in arrays:
         refuse_to_move(getattr(owner, name))
         with pytest.raises(ValueError, match="WRITEABLE"):
@@ -51,9 +54,8 @@ def test_the_arrays_of_a_mixture_can_neither_be_resized_nor_written(structure):
 @pytest.mark.parametrize("kind", Kind)
 def test_arrays_that_the_loops_write_cannot_be_resized(kind):
     parameters, statistics = Parameters(kind, 3, 2), Statistics(kind, 3, 2)
-    lloyd = Lloyd(Distances(Blocks(np.zeros((4, 2)), 2), 2, Threads(1)), np.zeros((2, 2)), np.zeros(4, np.int32), 0.0)
-    for owner, names in ((parameters, PARAMETERS), (statistics, ("reference", "weight", "first", "second")),
-                         (lloyd, ("points", "centres", "weight"))):
+    for owner, names in ((parameters, PARAMETERS), (parameters.densities, DENSITIES),
+                         (statistics, ("reference", "weight", "first", "second"))):
         for name in names:
             assert getattr(owner, name).flags.writeable
             refuse_to_move(getattr(owner, name))
@@ -102,16 +104,12 @@ def test_the_core_refuses_unaligned_arrays(dtype):
     records = np.zeros(20, dtype=[("x", dtype, 2), ("flag", np.uint8)])
     refused(Rows, records["x"])  # the distance between rows is no multiple
     rows, work = Rows(X), Workspace(3, 2, size)
-    the_pass = Pass(Kind.DIAG, 3, 2, size)
-    the_pass.prepare(core_parameters(Kind.DIAG, *random_mixture(np.random.default_rng(0), 3, 2, "diag")))
-    statistics, weights, labels = Statistics(Kind.DIAG, 3, 2), np.ones(20), np.zeros(20, np.int32)
-    refused(the_pass.expect, rows, unaligned(weights), statistics, work)
-    refused(the_pass.allot, rows, unaligned(weights), labels, None, statistics, work)
-    refused(the_pass.allot, rows, None, unaligned(labels), None, statistics, work)
-    refused(the_pass.allot, rows, None, None, unaligned(np.ones((20, 3))), statistics, work)
-    centres = Centres(np.zeros((3, 2)), size)
-    refused(centres.potentials, rows, None, unaligned(weights), np.zeros(3), work)
-    refused(centres.potentials, rows, unaligned(weights), weights, np.zeros(3), work)
+    refused(Block, rows, unaligned(np.ones(20)))
+    refused(Block, rows, None, unaligned(np.zeros(20, np.int32)))
+    estep = GivenResponsibilities(Kind.DIAG, 3, 2, size, lambda block: unaligned(np.ones((20, 3))))
+    statistics = Statistics(Kind.DIAG, 3, 2)
+    estep.prepare(points(np.zeros((3, 2))))
+    refused(estep.accumulate, Block(rows), statistics, work)
     assert not statistics.weight.any() and statistics.total_weight == 0
 
 
@@ -125,30 +123,48 @@ def test_functions_of_reals_take_reals_only(dtype):
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 16, -8, 8.5, None])
-def test_centres_are_of_float32_or_float64(size):
-    with pytest.raises((ValueError, TypeError)):
-        Centres(np.zeros((3, 2)), size)
+def test_e_steps_are_of_float32_or_float64(size):
+    for kind, further in ((CompleteRows, (Kind.FULL,)), (GivenLabels, ()), (Nearest, (np.zeros(4, np.int32), np.zeros(1, np.intp)))):
+        with pytest.raises((ValueError, TypeError)):
+            kind(Kind.FULL, 3, 2, size, *further)
 
 
 @pytest.mark.parametrize("bad", [-1, 3, 2**31 - 1, -(2**31)])
 def test_a_label_out_of_range_is_refused_before_anything_is_added(bad):
-    the_pass, statistics, work = Pass(Kind.FULL, 3, 2, 8), Statistics(Kind.FULL, 3, 2), Workspace(3, 2, 8)
-    the_pass.prepare(Parameters(Kind.FULL, 3, 2))
+    estep, statistics = GivenLabels(Kind.FULL, 3, 2, 8), Statistics(Kind.FULL, 3, 2)
+    estep.prepare(points(np.zeros((3, 2))))
     labels = np.zeros(400, np.int32)
     labels[317] = bad
     with pytest.raises(ValueError, match=f"labels must be from 0 to 2, but label 317 is {bad}"):
-        the_pass.allot(Rows(np.ones((400, 2))), None, labels, None, statistics, work)
+        estep.accumulate(Block(Rows(np.ones((400, 2))), None, labels), statistics, Workspace(3, 2, 8))
     assert not statistics.weight.any() and statistics.total_weight == 0
 
 
-def test_a_pass_without_parameters_is_refused():
-    the_pass, statistics, work = Pass(Kind.FULL, 3, 2, 8), Statistics(Kind.FULL, 3, 2), Workspace(3, 2, 8)
-    rows = Rows(np.ones((4, 2)))
-    for call in (lambda: the_pass.expect(rows, None, statistics, work),
-                 lambda: the_pass.evaluate(rows, np.empty(4), None, None, work),
-                 lambda: the_pass.allot(rows, None, np.zeros(4, np.int32), None, statistics, work)):
+def test_an_e_step_without_densities_is_refused():
+    statistics, work, rows = Statistics(Kind.FULL, 3, 2), Workspace(3, 2, 8), Rows(np.ones((4, 2)))
+    complete, labelled = CompleteRows(Kind.FULL, 3, 2, 8, Kind.FULL), GivenLabels(Kind.FULL, 3, 2, 8)
+    for call in (lambda: complete.accumulate(Block(rows), statistics, work),
+                 lambda: complete.evaluate(rows, np.empty(4), None, None, work),
+                 lambda: labelled.accumulate(Block(rows, None, np.zeros(4, np.int32)), statistics, work)):
         with pytest.raises(ValueError, match="call prepare first"):
             call()
+
+
+def test_densities_of_another_shape_or_kind_are_refused():
+    estep = CompleteRows(Kind.FULL, 3, 2, 8, Kind.FULL)
+    for kind, shape in ((Kind.FULL, (2, 2)), (Kind.FULL, (3, 1)), (Kind.DIAG, (3, 2)), (Kind.TIED, (3, 2))):
+        with pytest.raises(ValueError, match="densities"):
+            estep.prepare(Densities(kind, *shape))
+    with pytest.raises(ValueError, match="densities"):
+        estep.prepare(Densities(Kind.FULL, 3, 2), Densities(Kind.FULL, 4, 2))
+    with Threads(1) as threads, pytest.raises(ValueError, match="densities"):
+        threads.passes(Blocks(np.ones((5, 2)), 3), estep).sum(Densities(Kind.FULL, 3, 2), Densities(Kind.FULL, 4, 2))
+
+
+def test_a_block_of_another_number_of_rows_is_refused():
+    for weights, labels in ((np.ones(3), None), (None, np.zeros(5, np.int32))):
+        with pytest.raises(ValueError, match="differ in number"):
+            Block(Rows(np.ones((4, 2))), weights, labels)
 
 
 # Shortage.
@@ -158,7 +174,8 @@ import resource
 import numpy as np
 from gaussmix._core.linalg import whiten
 from gaussmix._core.mstep import MStep
-from gaussmix._core.parameters import Kind, Parameters
+from gaussmix._core.densities import Densities, Kind
+from gaussmix._core.parameters import Parameters
 
 D = 2000
 parameters = Parameters(Kind.FULL, 1, D)
@@ -221,13 +238,13 @@ def test_the_block_before_does_not_decide_where_bounds_are_tried(n_features, dty
     clustered = clustered[np.argsort(clustered[:, 0])]  # neighbours in a panel near the same component
     together = np.repeat(mixture[1].mean(axis=0)[None], 384, axis=0).astype(dtype)  # where bounds rule out little
     size = np.dtype(dtype).itemsize
-    the_pass, fresh, used = Pass(Kind.FULL, 12, n_features, size), *(Workspace(12, n_features, size) for _ in range(2))
-    the_pass.prepare(core_parameters(Kind.FULL, *mixture))
+    estep = e_step(core_parameters(Kind.FULL, *mixture), dtype)
+    fresh, used = (Workspace(12, n_features, size) for _ in range(2))
     found = []
     for work, blocks in ((fresh, [clustered]), (used, [together, clustered])):
         for block in blocks:
             statistics = Statistics(Kind.FULL, 12, n_features)
-            the_pass.expect(Rows(block), None, statistics, work)
+            estep.accumulate(Block(Rows(block)), statistics, work)
         found.append(statistics)
     assert fresh.spared > 0 and used.spared == fresh.spared
     for name in ("weight", "first", "second", "log_likelihood"):

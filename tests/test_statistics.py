@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from direct import as_kept, core_parameters, draw, moments, of_kind, one_pass, random_mixture, responsibilities
-from gaussmix._core.parameters import Kind
+from gaussmix._core.densities import Kind
 from gaussmix.statistics import Statistics
 
 KINDS = {Kind.FULL: "full", Kind.TIED: "tied", Kind.DIAG: "diag"}

@@ -12,11 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from direct import STRUCTURES, core_parameters, draw, random_mixture
+from direct import STRUCTURES, core_parameters, draw, e_step, random_mixture
 from gaussmix import GaussianMixture, select
-from gaussmix._core.estep import Pass, Rows, Workspace
-from gaussmix._core.kmeans import Centres
-from gaussmix._core.parameters import Kind
+from gaussmix._core.densities import Kind
+from gaussmix._core.estep import Block, GivenLabels, Rows, Workspace
+from gaussmix._core.kmeans import Closest, Nearest, Potentials
 from gaussmix.blocks import Blocks
 from gaussmix.engines import Threads, available_cpus, resolve_threads
 from gaussmix.initialization import STARTS
@@ -124,25 +124,24 @@ def turns_within(work, wanted, calls):
     return turns
 
 
-@pytest.mark.parametrize("what", ["expect", "evaluate", "allot", "nearest", "approach", "potentials"])
+@pytest.mark.parametrize("what", ["expect", "evaluate", "labels", "nearest", "closest", "potentials"])
 def test_one_call_into_the_core_lets_others_run(what):
     """A single call is some hundred milliseconds long: with the GIL held there would be no turn in it, or one as it begins."""
     n_rows, n_features, n_components = (240_000, 16, 40) if what in ("expect", "evaluate") else (1_600_000, 16, 40)
     data = np.broadcast_to(np.random.default_rng(0).normal(size=n_features), (n_rows, n_features))
     rows, labels = Rows(data), np.zeros(n_rows, np.int32)
     mixture = random_mixture(np.random.default_rng(0), n_components, n_features)
-    the_pass = Pass(Kind.FULL, n_components, n_features, 8)
-    the_pass.prepare(core_parameters(Kind.FULL, *mixture))
-    space, statistics = Workspace(n_components, n_features, 8), Statistics(Kind.FULL, n_components, n_features)
-    centres, closest = Centres(mixture[1], 8), np.full(n_rows, np.inf)
-    work = {
-        "expect": lambda: the_pass.expect(rows, None, statistics, space),
-        "evaluate": lambda: the_pass.evaluate(rows, closest, None, None, space),
-        "allot": lambda: the_pass.allot(rows, None, labels, None, statistics, space),
-        "nearest": lambda: centres.nearest(rows, None, labels, np.zeros((n_components, n_features)), np.zeros(n_components), space),
-        "approach": lambda: centres.approach(rows, None, closest, space),
-        "potentials": lambda: centres.potentials(rows, None, closest, np.zeros(n_components), space),
+    parameters, block = core_parameters(Kind.FULL, *mixture), Block(rows, None, labels)
+    space, closest = Workspace(n_components, n_features, 8), np.full(n_rows, np.inf)
+    complete, shape = e_step(parameters, np.float64), (Kind.DIAG, n_components, n_features, 8)
+    estep = {
+        "expect": complete, "evaluate": complete, "labels": GivenLabels(*shape), "nearest": Nearest(*shape, labels.copy(), np.zeros(1, np.intp)),
+        "closest": Closest(*shape, closest, np.zeros(1)), "potentials": Potentials(*shape, closest),
     }[what]
+    estep.prepare(parameters.densities)
+    statistics = Statistics(estep.kind, n_components, n_features)
+    work = ((lambda: complete.evaluate(rows, closest, None, None, space)) if what == "evaluate" else
+            (lambda: estep.accumulate(block, statistics, space)))
     assert turns_within(work, wanted=50, calls=10) >= 50
 
 

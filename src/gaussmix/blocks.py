@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from gaussmix._core.estep import TILE, Rows
+from gaussmix._core.estep import TILE, Block, Rows
 
 # A block is cut by N, D and K alone, so that the sums (in block order) have the same bits for any number of threads. Its work is
 # counted in operations, of which a core does 2e10 to 4e10 a second; an exponential and what goes with it counts as a hundred.
@@ -91,6 +91,8 @@ class Blocks:
         K, for the size of the blocks.
     weights : ndarray, shape (N,), float64, optional
         Sample weights, ones by default.
+    labels : ndarray, shape (N,), int32, optional
+        A component for each row.
 
     Attributes
     ----------
@@ -109,8 +111,9 @@ class Blocks:
         How many passes a compiled loop may make before it has to listen to Ctrl-C.
     """
 
-    def __init__(self, X, n_components, weights=None):
+    def __init__(self, X, n_components, weights=None, labels=None):
         self.X = X
+        self.labels = labels
         self.n_rows, self.n_features = X.shape
         self.weights = balanced(weights)
         self.total_weight = float(self.n_rows) if weights is None else sum_of_weights(weights)
@@ -122,6 +125,13 @@ class Blocks:
         """The same rows, cut for passes that measure their distances to so many points."""
         other = copy.copy(self)
         other._cut(operations_of_distances, n_points)
+        other._work_in(self.dtype)
+        return other
+
+    def with_labels(self, labels):
+        """The same rows, with other labels."""
+        other = copy.copy(self)
+        other.labels = labels
         other._work_in(self.dtype)
         return other
 
@@ -138,30 +148,30 @@ class Blocks:
         self.dtype = np.dtype(dtype)
         self.size = self.dtype.itemsize
         self.limit = LARGEST_SINGLE if self.size == 4 else np.inf
-        self._views = [None] * len(self.bounds)
+        self._blocks = [None] * len(self.bounds)
 
-    def widen_for(self, parameters):
-        """Work in float64 from now on where float32 cannot hold these parameters."""
-        if self.size == 4 and not parameters.largest() < self.limit:
+    def widen_for(self, densities):
+        """Work in float64 from now on where float32 cannot hold these densities."""
+        if self.size == 4 and not densities.largest() < self.limit:
             self._work_in(np.float64)
 
-    def rows(self, index):
+    def block(self, index):
         """Block `index` as the compiled loops read it."""
-        view = self._views[index]
-        if view is None:
-            start, stop = self.bounds[index]
-            block = self.X[start:stop]
-            readable = block.dtype == self.dtype and block.flags.aligned and (
-                block.strides[1] == self.size or self.n_features == 1)
-            view = Rows(block if readable else np.require(block, self.dtype, "CA"))
-            if readable:
-                self._views[index] = view
-        return view
-
-    def row_weights(self, index):
-        """The sample weights of block `index`, or None."""
+        kept = self._blocks[index]
+        if kept is not None:
+            return kept
         start, stop = self.bounds[index]
-        return None if self.weights is None else self.weights[start:stop]
+        rows = self.X[start:stop]
+        readable = rows.dtype == self.dtype and rows.flags.aligned and (rows.strides[1] == self.size or self.n_features == 1)
+        block = Block(Rows(rows if readable else np.require(rows, self.dtype, "CA")), _part(self.weights, start, stop),
+                      _part(self.labels, start, stop), index, start)
+        if readable:  # a copy would need as much memory as the rows again
+            self._blocks[index] = block
+        return block
+
+
+def _part(array, start, stop):
+    return None if array is None else array[start:stop]
 
 
 def balanced(weights):

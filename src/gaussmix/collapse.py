@@ -118,7 +118,7 @@ def _few(parameters, rows):
 
 def _precision_bound(parameters):
     """An upper bound of the largest eigenvalue of each Σ_k⁻¹: the squared Frobenius norm of L_k⁻¹."""
-    squares = parameters.factors**2
+    squares = parameters.densities.factors**2
     bound = squares.max(axis=1) if parameters.kind == Kind.DIAG else squares.sum(axis=(1, 2))
     return np.repeat(bound, parameters.n_components) if parameters.kind == Kind.TIED else bound
 

@@ -1,18 +1,18 @@
 """EM: the passes over the data that it makes, where it starts and where it ends. The loop itself is `_core/em.pyx`."""
 
 import math
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 
-from gaussmix._core.em import Ascent, Moments
-from gaussmix._core.estep import Pass, Workspace
+from gaussmix._core.densities import Densities
+from gaussmix._core.em import EM, maximize
+from gaussmix._core.estep import GivenResponsibilities
 from gaussmix._core.parameters import Parameters
-from gaussmix.statistics import Kind, Statistics
+from gaussmix.statistics import Kind
 from gaussmix.structures import structure_named
 
-__all__ = ["Fit", "Passes", "SingularStart", "allotted_start", "chosen_start", "feature_variances", "maximize_likelihood"]
+__all__ = ["Fit", "SingularStart", "allotted_start", "chosen_start", "feature_variances", "maximize_likelihood"]
 
 # The variance of a component on one row, as a part of `Chosen.spread`: so small that the first E step gives each row to the
 # nearest, so large that densities stay far inside the range.
@@ -28,101 +28,6 @@ class SingularStart(ValueError):
             f"the covariance of component {component} of the start is singular, as its rows lie in a subspace or are too few. Fitting "
             "the mixture model failed because some components have ill-defined empirical covariance (for instance caused by singleton "
             "or collapsed samples). Try to decrease the number of components, increase reg_covar, or scale the input data.")
-
-
-class Passes:
-    """
-    The passes over the data that EM makes. Each leaves Statistics.
-
-    Parameters
-    ----------
-    blocks : Blocks
-    kind : Kind
-    n_components : int
-    threads : Threads
-    """
-
-    def __init__(self, blocks, kind, n_components, threads):
-        self.blocks, self.kind, self.n_components, self.threads = blocks, kind, n_components, threads
-        self._shape = n_components, blocks.n_features
-        self.total = Statistics(kind, *self._shape)
-        self._n_workers = min(threads.n_threads, len(blocks))
-        n_alive = min(2 * self._n_workers, len(blocks))
-        self._parts = [Statistics(kind, *self._shape) for _ in range(n_alive)] if len(blocks) > 1 else [self.total]
-        self._allocate()
-
-    def _allocate(self):
-        self.the_pass = Pass(self.kind, *self._shape, self.blocks.size)
-        self.workspaces = [Workspace(*self._shape, self.blocks.size) for _ in range(self._n_workers)]
-
-    def _prepare(self, parameters, reference):
-        self.blocks.widen_for(parameters)
-        if self.the_pass.size != self.blocks.size:
-            self._allocate()
-        self.the_pass.prepare(parameters, reference)
-
-    def expect(self, parameters, reference):
-        """
-        The E step: densities (1), responsibilities (5), log-likelihood (6) and the moments they weight.
-
-        Parameters
-        ----------
-        parameters : Parameters
-        reference : ndarray, shape (K, D)
-            What the moments are taken about.
-
-        Returns
-        -------
-        Statistics
-            Overwritten by the next pass.
-        """
-        self._prepare(parameters, reference)
-        return self._sum(lambda index, *block: self.the_pass.expect(*block))
-
-    def allot(self, allotment, reference):
-        """
-        The moments under given labels or responsibilities, in place of an E step.
-
-        Parameters
-        ----------
-        allotment : callable
-            From the number of a block and its bounds to (labels, None) or (None, responsibilities).
-        reference : ndarray, shape (K, D)
-
-        Returns
-        -------
-        Statistics
-            Overwritten by the next pass.
-        """
-        self._prepare(Parameters(self.kind, *self._shape), reference)
-
-        def compute(index, rows, weights, part, workspace):
-            self.the_pass.allot(rows, weights, *allotment(index, *self.blocks.bounds[index]), part, workspace)
-
-        return self._sum(compute)
-
-    def _sum(self, compute):
-        blocks, total = self.blocks, self.total
-        total.clear()
-
-        free = deque(self._parts)
-
-        def one(worker, index):
-            part = free.popleft()
-            part.clear()
-            compute(index, blocks.rows(index), blocks.row_weights(index), part, self.workspaces[worker])
-            return part
-
-        def add(index, part):
-            if part is total:  # the only block's
-                return
-            if index == 0:
-                total.reference[...] = part.reference
-            total.accumulate(part)
-            free.append(part)
-
-        self.threads.each(len(blocks), one, add)
-        return total
 
 
 @dataclass
@@ -148,7 +53,7 @@ class Fit:
     collapsed: int | None
 
 
-def allotted_start(passes, allotment, m_step, *, share=False):
+def allotted_start(blocks, threads, structure, n_components, allotment, m_step, *, share=False):
     """
     Parameters from given labels or responsibilities: an M step before the first E step.
 
@@ -156,7 +61,10 @@ def allotted_start(passes, allotment, m_step, *, share=False):
 
     Parameters
     ----------
-    passes : Passes
+    blocks : Blocks
+    threads : Threads
+    structure : Structure
+    n_components : int
     allotment : Allotment
     m_step : MStep
     share : bool
@@ -171,38 +79,38 @@ def allotted_start(passes, allotment, m_step, *, share=False):
     SingularStart
         Naming the component.
     """
-    centres, donors = (allotment.means, []) if allotment.means is not None else _means(passes, allotment, share)
-
-    def moments(reference):
-        statistics = passes.allot(allotment, reference)
-        _halve(statistics, donors)
-        return statistics
-
-    parameters = Parameters(passes.kind, passes.n_components, passes.blocks.n_features)
-    singular = Moments(moments).maximize(centres, m_step, parameters)
+    shape = n_components, blocks.n_features
+    centres = Densities(Kind.DIAG, *shape)
+    if allotment.means is not None:
+        centres.means[...] = allotment.means
+    else:
+        centres.means[...], allotment = _means(blocks, threads, allotment, shape, share)
+    parameters = Parameters(structure.kind, *shape)
+    singular = maximize(allotment.passes(blocks, threads, structure.kind, *shape), centres, m_step, parameters)
     if singular >= 0:
         raise SingularStart.covariance(singular)
     return parameters
 
 
-def _means(passes, allotment, share):
-    """Every component's mean, and for each one without rows a pair of it and the one that it shares with."""
-    blocks = passes.blocks
-    first_row = np.asarray(blocks.X[:1], dtype=np.float64)
-    some_point = np.repeat(first_row, passes.n_components, axis=0)
-    means_only = passes if passes.kind == Kind.DIAG else Passes(blocks, Kind.DIAG, passes.n_components, passes.threads)
-    statistics = means_only.allot(allotment, some_point)
-    donors = []
-    for k in np.flatnonzero(~(statistics.weight > 0)):
-        if not share:
-            raise SingularStart(f"component {k} of the start has no rows: use fewer than {passes.n_components} components, "
-                                "or another start")
-        donors.append((k, int(np.argmax(statistics.weight))))
-        _halve(statistics, donors[-1:])
-    return statistics.reference + statistics.first / statistics.weight[:, None], donors
+def _means(blocks, threads, allotment, shape, share):
+    """Every component's mean, and the allotment in which one without rows has half of those of the largest."""
+    some_point = Densities(Kind.DIAG, *shape)
+    some_point.means[...] = np.asarray(blocks.X[:1], dtype=np.float64)
+    statistics = allotment.passes(blocks, threads, Kind.DIAG, *shape).sum(some_point)
+    empty = np.flatnonzero(~(statistics.weight > 0))
+    if not empty.size:
+        return statistics.reference + statistics.first / statistics.weight[:, None], allotment
+    if not share:
+        raise SingularStart(f"component {empty[0]} of the start has no rows: use fewer than {shape[0]} components, or another start")
+    shares = np.eye(shape[0])  # of each component in the rows of another
+    for k in empty:
+        donor = int(np.argmax(shares.T @ statistics.weight))
+        shares[:, donor] /= 2
+        shares[:, k] = shares[:, donor]
+    return _means(blocks, threads, allotment.shared(shares), shape, False)
 
 
-def chosen_start(passes, chosen, structure, reg_covar):
+def chosen_start(chosen, structure, reg_covar):
     """
     Parameters with rows as means, as scikit-learn's: equal weights and the same small variance everywhere.
 
@@ -210,7 +118,6 @@ def chosen_start(passes, chosen, structure, reg_covar):
 
     Parameters
     ----------
-    passes : Passes
     chosen : Chosen
     structure : Structure
     reg_covar : float or ndarray, shape (D,)
@@ -224,23 +131,15 @@ def chosen_start(passes, chosen, structure, reg_covar):
     SingularStart
         Where all rows are among the chosen and `reg_covar` is 0.
     """
-    parameters = Parameters(passes.kind, *chosen.means.shape)
+    parameters = Parameters(structure.kind, *chosen.means.shape)
     parameters.weights[...] = 1 / len(chosen.means)
     parameters.means[...] = chosen.means
     # Relative amounts are in each feature's own unit, in which the nearest are then found.
     variance = reg_covar if np.ndim(reg_covar) > 0 else POINT * chosen.spread + reg_covar
-    singular = structure.m_step(variance, passes.blocks.n_features).regularize(parameters)
+    singular = structure.m_step(variance, chosen.means.shape[1]).regularize(parameters)
     if singular >= 0:
         raise SingularStart.covariance(singular)
     return parameters
-
-
-def _halve(statistics, donors):
-    """Give each empty component half of its donor's rows, the two about the same point."""
-    for k, donor in donors:
-        for sums in (statistics.weight, statistics.first) + ((statistics.second,) if statistics.kind != Kind.TIED else ()):
-            sums[donor] /= 2
-            sums[k] = sums[donor]
 
 
 def feature_variances(blocks, threads):
@@ -256,17 +155,16 @@ def feature_variances(blocks, threads):
     -------
     ndarray, shape (D,)
     """
-    passes = Passes(blocks, Kind.DIAG, 1, threads)
-    longest = max(stop - start for start, stop in blocks.bounds)
-    everyone = np.zeros(longest, dtype=np.int32)
-
-    def moments(reference):
-        return passes.allot(lambda index, start, stop: (everyone[:stop - start], None), reference)
-
-    parameters = Parameters(Kind.DIAG, 1, blocks.n_features)
-    first_row = np.array(blocks.X[:1], dtype=np.float64, order="C")
-    Moments(moments).maximize(first_row, structure_named("diag").m_step(0.0, blocks.n_features), parameters)
+    first_row, parameters = Densities(Kind.DIAG, 1, blocks.n_features), Parameters(Kind.DIAG, 1, blocks.n_features)
+    first_row.means[...] = np.asarray(blocks.X[:1], dtype=np.float64)
+    passes = threads.passes(blocks, GivenResponsibilities(Kind.DIAG, 1, blocks.n_features, blocks.size, _everything))
+    maximize(passes, first_row, structure_named("diag").m_step(0.0, blocks.n_features), parameters)
     return np.maximum(parameters.covariances[0], 0.0)
+
+
+def _everything(block):
+    """The responsibilities of a single component."""
+    return np.broadcast_to(1.0, (block.rows.array.shape[0], 1))
 
 
 def maximize_likelihood(passes, start, m_step, *, tol, max_iter, previous=-math.inf, report=None):
@@ -293,11 +191,11 @@ def maximize_likelihood(passes, start, m_step, *, tol, max_iter, previous=-math.
     -------
     Fit
     """
-    ascent, history = Ascent(passes, start, m_step, tol, previous), []
-    stop, at_once = False, passes.blocks.at_once if report is None else 1
-    while len(history) < max_iter and not (ascent.converged or ascent.collapsed >= 0 or stop):
-        history += ascent.run(min(at_once, max_iter - len(history)))
-        stop = report is not None and report(len(history), history[-1], ascent.current)
-    if ascent.collapsed >= 0:
-        return Fit(ascent.current, history, False, ascent.collapsed)
-    return Fit(ascent.following, history, ascent.converged, None)
+    loop, history = EM(passes, start, m_step, tol, previous), []
+    stop, at_once = False, passes.at_once if report is None else 1
+    while len(history) < max_iter and not (loop.converged or loop.collapsed >= 0 or stop):
+        history += loop.run(min(at_once, max_iter - len(history)))
+        stop = report is not None and report(len(history), history[-1], loop.current)
+    if loop.collapsed >= 0:
+        return Fit(loop.current, history, False, loop.collapsed)
+    return Fit(loop.following, history, loop.converged, None)

@@ -4,6 +4,11 @@ import os
 import queue
 import sys
 import threading
+from collections import deque
+
+from gaussmix._core.estep import Workspace
+from gaussmix._core.passes import OneBlock, Passes
+from gaussmix._core.statistics import Statistics
 
 
 def available_cpus():
@@ -147,6 +152,22 @@ class Threads:
         finally:
             _budget.leave(lent)
 
+    def passes(self, observations, estep):
+        """
+        The passes of an E step over all rows.
+
+        Parameters
+        ----------
+        observations : Blocks
+        estep : EStep
+            In whatever number type.
+
+        Returns
+        -------
+        Passes
+        """
+        return OneBlock(observations, estep) if len(observations) == 1 else _ThreadedPasses(self, observations, estep)
+
     def _started(self, wanted):
         """So many helpers, or as many as could be started."""
         while len(self._helpers) < wanted:
@@ -155,6 +176,51 @@ class Threads:
             except RuntimeError:  # the operating system has no room for another thread
                 break
         return self._helpers[:wanted]
+
+
+class _ThreadedPasses(Passes):
+    """Passes over several blocks, mapped over threads and added in block order."""
+
+    def __init__(self, threads, observations, estep):
+        super().__init__(estep, observations.at_once)
+        self.threads, self.observations = threads, observations
+        n_workers = min(threads.n_threads, len(observations))
+        shape = estep.kind, estep.n_components, estep.n_features
+        self.parts = [Statistics(*shape) for _ in range(min(2 * n_workers, len(observations)))]
+        self.workspaces = [None] * n_workers
+        self._work_in(observations.size)
+
+    def _work_in(self, size):
+        """Have an E step and workspaces of the number type that the observations are worked on in."""
+        if self.estep.size != size:
+            self.estep = self.estep.with_size(size)
+        shape = self.estep.n_components, self.estep.n_features
+        self.workspaces = [Workspace(*shape, size) for _ in self.workspaces]
+
+    def sum_blocks(self, densities, about):
+        self.observations.widen_for(densities)
+        if self.estep.size != self.observations.size:
+            self._work_in(self.observations.size)
+        self.estep.prepare(densities, about)
+        self.total.clear()
+        free = deque(self.parts)
+
+        def compute(worker, index):
+            part = free.popleft()
+            part.clear()
+            self.estep.accumulate(self.observations.block(index), part, self.workspaces[worker])
+            return part
+
+        def add(index, part):
+            if index == 0:
+                self.total.reference[...] = part.reference
+            self.total.accumulate(part)
+            free.append(part)
+
+        self.threads.each(len(self.observations), compute, add)
+
+    def row(self, n):
+        return self.observations.X[n]
 
 
 class _Helper:

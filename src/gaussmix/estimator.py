@@ -11,12 +11,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gaussmix._core.estep import CompleteRows
 from gaussmix._core.linalg import gram
 from gaussmix.attributes import mixture_of
 from gaussmix.blocks import (LARGEST, Blocks, as_table, as_weights, block_bounds, check_finite, shown, sum_of_weights,
                              weighted_mean)
 from gaussmix.collapse import effective_rows, spurious_components
-from gaussmix.em import Passes, SingularStart, allotted_start, chosen_start, feature_variances, maximize_likelihood
+from gaussmix.em import SingularStart, allotted_start, chosen_start, feature_variances, maximize_likelihood
 from gaussmix.engines import Threads, resolve_threads
 from gaussmix.exceptions import CollapseWarning, ConvergenceWarning, InvalidParameterError, SpuriousOptimumWarning, in_use
 from gaussmix.given import checked_parameters, insert_parameters, start_of
@@ -228,7 +229,8 @@ class GaussianMixture(Estimator):
         with Threads(resolve_threads(self.n_threads)) as threads:
             reg_covar = self._regularization(blocks, threads, columns)
             m_step = structure.m_step(reg_covar, blocks.n_features)
-            passes = Passes(blocks, structure.kind, self.n_components, threads)
+            passes = threads.passes(blocks, CompleteRows(structure.kind, self.n_components, blocks.n_features, blocks.size,
+                                                         structure.kind))
 
             def start():
                 """Parameters, and whether they are only points, in need of an M step."""
@@ -240,14 +242,15 @@ class GaussianMixture(Estimator):
                 else:
                     found = start_of(self.init_params, blocks, self.n_components, rng, threads)
                     points = isinstance(found, Chosen) and self.precisions_init is None
-                    first = (chosen_start(passes, found, structure, reg_covar) if isinstance(found, Chosen) else
-                             allotted_start(passes, found, m_step, share=isinstance(self.init_params, str)))
+                    first = (chosen_start(found, structure, reg_covar) if isinstance(found, Chosen) else
+                             allotted_start(blocks, threads, structure, self.n_components, found, m_step,
+                                            share=isinstance(self.init_params, str)))
                 if any(value is not None for value in given):
                     insert_parameters(first, *given)
                 return first, points
 
             try:
-                best, spurious = self._best_fit(passes, m_step, start, reg_covar, progress, warm is not None)
+                best, spurious = self._best_fit(blocks, passes, m_step, start, reg_covar, progress, warm is not None)
             finally:
                 progress.close()
         caveat = self._caveat_of(best, spurious, progress.stopped)
@@ -308,9 +311,9 @@ class GaussianMixture(Estimator):
                           "in larger units.", UserWarning, stacklevel=4)
         return float(self.reg_covar)
 
-    def _best_fit(self, passes, m_step, start, reg_covar, progress, warm):
+    def _best_fit(self, blocks, passes, m_step, start, reg_covar, progress, warm):
         """The best of several starts, and its spurious components: proper optima first, then by log-likelihood."""
-        n_rows = effective_rows(passes.blocks)
+        n_rows = effective_rows(blocks)
         best, spurious, failure = None, [], None
         for number in range(1 if warm else int(self.n_init)):
             if progress.stopped:
@@ -328,7 +331,7 @@ class GaussianMixture(Estimator):
                 progress.end(None)
                 continue
             progress.end(fit)
-            found = (spurious_components(fit.parameters, n_rows, reg_covar, np.finfo(passes.blocks.dtype).eps)
+            found = (spurious_components(fit.parameters, n_rows, reg_covar, np.finfo(blocks.dtype).eps)
                      if fit.history else [])
             if best is None or _rank(fit, found) > _rank(best, spurious):
                 best, spurious = fit, found
@@ -729,7 +732,7 @@ def _rank(fit, spurious):
 
 def _precisions(parameters):
     """Upper Cholesky factors of the precisions, and the precisions, in the shape of the covariances."""
-    factors = parameters.factors
+    factors = parameters.densities.factors
     if parameters.kind == Kind.DIAG:
         return factors, factors**2
     return np.swapaxes(factors, 1, 2).copy(), gram(factors)

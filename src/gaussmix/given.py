@@ -100,7 +100,7 @@ def insert_parameters(start, weights, means, covariances):
         start.weights[...] = weights
     if means is not None:
         start.means[...] = means
-        start.means_rest[...] = 0
+        start.densities.means_rest[...] = 0
     if covariances is not None:
         start.covariances[...] = covariances
     singular = start.factorize()

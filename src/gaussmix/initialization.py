@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gaussmix._core.estep import Workspace
-from gaussmix._core.kmeans import Centres, Lloyd, Seeding
+from gaussmix._core.densities import Densities
+from gaussmix._core.estep import GivenLabels, GivenResponsibilities
+from gaussmix._core.kmeans import Closest, Lloyd, Nearest, Potentials, Seeding
+from gaussmix.statistics import Kind
 
 # Where Lloyd's algorithm ends as a start of EM: mixtures reach the same log-likelihoods as from scikit-learn's 1e-4 (over 32 fits of
 # four kinds of overlapping components, the means differ by less than half the standard deviation between seeds, and by no rule
@@ -21,80 +23,32 @@ START_TOLERANCE = 1e-3
 __all__ = ["STARTS", "Allotment", "Chosen", "given_labels", "given_responsibilities", "k_means", "k_means_plus_plus"]
 
 
-class Distances:
+def lower_to(blocks, threads, points, closest):
     """
-    Passes that measure distances of rows to points.
+    Lower `closest`, the squared distance of each row to some points, to that to further points where it is less.
 
     Parameters
     ----------
     blocks : Blocks
-    n_points : int
-        How many, for the size of the blocks.
     threads : Threads
+    points : ndarray, shape (K, D)
+    closest : ndarray, shape (N,), float64
+
+    Returns
+    -------
+    float
+        Σ_n w_n closest_n.
     """
+    at, blocks = _densities_at(points), blocks.for_distances(len(points))
+    masses = np.zeros(len(blocks))
+    threads.passes(blocks, Closest(Kind.DIAG, *points.shape, blocks.size, closest, masses)).sum(at)
+    return float(masses.sum())
 
-    def __init__(self, blocks, n_points, threads):
-        self.blocks, self.threads = blocks.for_distances(n_points), threads
-        self._spaces = {}
 
-    def each(self, points, measure, add):
-        """Map `measure(centres, rows, weights, slice, workspace)` over the blocks; `add` its results, in block order."""
-        blocks, centres = self.blocks, Centres(points, self.blocks.size)
-        spaces = self._workspaces(points.shape)
-
-        def compute(worker, index):
-            return measure(centres, blocks.rows(index), blocks.row_weights(index), slice(*blocks.bounds[index]), spaces[worker])
-
-        self.threads.each(len(blocks), compute, lambda index, found: add(found))
-
-    def _workspaces(self, shape):
-        if shape not in self._spaces:
-            n_workers = min(self.threads.n_threads, len(self.blocks))
-            self._spaces[shape] = [Workspace(*shape, self.blocks.size) for _ in range(n_workers)]
-        return self._spaces[shape]
-
-    def approach(self, points, closest):
-        """Lower `closest` to the squared distance to `points`; return each block's Σ w_n closest_n."""
-        masses = []
-        self.each(points, lambda centres, rows, weights, where, space: centres.approach(rows, weights, closest[where], space),
-                  masses.append)
-        return np.array(masses)
-
-    def potentials(self, points, closest):
-        """For each point, Σ w_n min(closest_n, |x_n − point|²)."""
-        total = np.zeros(len(points))
-
-        def measure(centres, rows, weights, where, space):
-            potential = np.zeros(len(points))
-            centres.potentials(rows, weights, closest[where], potential, space)
-            return potential
-
-        def add(potential):
-            total[...] += potential
-
-        self.each(points, measure, add)
-        return total
-
-    def choose(self, candidates, closest):
-        """Which of some rows leaves the least Σ w_n closest_n, and that sum over each block with `closest` lowered by it."""
-        points = _points(self.blocks, candidates)
-        best = int(np.argmin(self.potentials(points, closest))) if len(points) > 1 else 0
-        return best, self.approach(points[best:best + 1], closest)
-
-    def nearest(self, points, labels):
-        """Label every row; return Σ w_n (x_n − c_k), Σ w_n, the inertia and how many labels changed."""
-        total = [np.zeros(points.shape), np.zeros(len(points)), 0.0, 0]
-
-        def measure(centres, rows, weights, where, space):
-            first, weight = np.zeros(points.shape), np.zeros(len(points))
-            return first, weight, *centres.nearest(rows, weights, labels[where], first, weight, space)
-
-        def add(found):
-            for i, part in enumerate(found):
-                total[i] += part
-
-        self.each(points, measure, add)
-        return total
+def _densities_at(points):
+    at = Densities(Kind.DIAG, *points.shape)
+    at.means[...] = points
+    return at
 
 
 def _points(blocks, rows):
@@ -125,11 +79,15 @@ def k_means_plus_plus(blocks, n_components, rng, threads):
     Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
     """
     n_candidates = 2 + int(math.log(n_components))
-    distances = Distances(blocks, n_candidates, threads)
-    seeding, chosen = Seeding(distances, n_candidates), []
+    blocks = blocks.for_distances(n_candidates)
+    closest, masses = np.full(blocks.n_rows, np.inf), np.zeros(len(blocks))
+    seeding = Seeding(threads.passes(blocks, Potentials(Kind.DIAG, n_candidates, blocks.n_features, blocks.size, closest)),
+                      threads.passes(blocks, Closest(Kind.DIAG, 1, blocks.n_features, blocks.size, closest, masses)),
+                      blocks.weights, [stop for _, stop in blocks.bounds], closest, masses)
+    chosen = []
     uniform = np.full((1, n_candidates), rng.random())  # for the first row, of which there is one candidate
     while len(chosen) < n_components:
-        wanted = min(distances.blocks.at_once, n_components - len(chosen))
+        wanted = min(blocks.at_once, n_components - len(chosen))
         uniform = np.concatenate([uniform, rng.random((wanted - len(uniform), n_candidates))])
         chosen += seeding.choose(uniform)
         uniform = uniform[:0]
@@ -166,22 +124,23 @@ def k_means(blocks, centres, threads, *, max_iter=300, tol=1e-4):
 
 
 def _lloyd(blocks, centres, threads, *, tol, max_iter=300):
-    distances = Distances(blocks, len(centres), threads)
     labels = np.full(blocks.n_rows, -1, dtype=np.int32)
-    lloyd = Lloyd(distances, centres, labels, tol)
+    blocks = blocks.for_distances(len(centres))
+    moved = np.zeros(len(blocks), dtype=np.intp)
+    passes = threads.passes(blocks, Nearest(Kind.DIAG, *centres.shape, blocks.size, labels, moved))
+    lloyd = Lloyd(passes, centres, moved, tol)
     while lloyd.n_iter < max_iter and not lloyd.ended:
-        lloyd.run(min(distances.blocks.at_once, max_iter - lloyd.n_iter))
-        if lloyd.bereft and not lloyd.ended:
-            empty = np.flatnonzero(~(lloyd.weight > 0))
-            lloyd.centres[empty] = _farthest(distances, lloyd.points, empty.size)
+        lloyd.run(min(blocks.at_once, max_iter - lloyd.n_iter))
+        if lloyd.starved and not lloyd.ended:
+            empty = np.flatnonzero(~(passes.total.weight > 0))
+            lloyd.centres[empty] = _farthest(blocks, threads, passes.total.reference, empty.size)
     return labels, lloyd
 
 
-def _farthest(distances, centres, count):
+def _farthest(blocks, threads, centres, count):
     """The rows farthest from their centres, for centres that have lost all theirs."""
-    blocks = distances.blocks
     closest = np.full(blocks.n_rows, np.inf)
-    distances.approach(centres, closest)
+    lower_to(blocks, threads, centres, closest)
     if blocks.weights is not None:
         closest *= blocks.weights > 0
     return _points(blocks, np.argsort(closest)[-count:])
@@ -190,31 +149,42 @@ def _farthest(distances, centres, count):
 @dataclass(frozen=True)
 class Allotment:
     """
-    Labels or responsibilities of all rows, a block at a time.
+    Labels or responsibilities of all rows.
 
     Attributes
     ----------
-    part : callable
-        From the number of a block and its bounds to (labels, None) or (None, responsibilities).
+    labels : ndarray, shape (N,), int32, or None
+    responsibilities : callable or None
+        From a `Block` to γ_nk, shape (n, K), where there are no labels.
     means : ndarray, shape (K, D), optional
         Those of each component's rows, where they are known; each component then has rows.
     """
 
-    part: Callable
+    labels: NDArray[np.int32] | None = None
+    responsibilities: Callable | None = None
     means: NDArray[np.float64] | None = None
 
-    def __call__(self, index, start, stop):
-        return self.part(index, start, stop)
+    def passes(self, blocks, threads, kind, n_components, n_features):
+        """Passes that take moments under it."""
+        shape = kind, n_components, n_features, blocks.size
+        if self.labels is not None:
+            return threads.passes(blocks.with_labels(self.labels), GivenLabels(*shape))
+        return threads.passes(blocks, GivenResponsibilities(*shape, self.responsibilities))
+
+    def shared(self, shares):
+        """The allotment in which component j has a share, shares[k, j], of the rows of component k."""
+        labels = self.labels
+        return Allotment(responsibilities=lambda block: shares[labels[block.start:block.start + len(block.rows.array)]])
 
 
 def given_labels(labels, means=None):
     """The allotment of one label a row: array, shape (N,), int32."""
-    return Allotment(lambda index, start, stop: (labels[start:stop], None), means)
+    return Allotment(labels=labels, means=means)
 
 
 def given_responsibilities(responsibilities):
     """The allotment of given responsibilities: array, shape (N, K), float64."""
-    return Allotment(lambda index, start, stop: (None, responsibilities[start:stop]))
+    return Allotment(responsibilities=lambda block: responsibilities[block.start:block.start + len(block.rows.array)])
 
 
 @dataclass(frozen=True)
@@ -251,14 +221,14 @@ def start_by_k_means(blocks, n_components, rng, threads):
     """k-means from k-means++: each row belongs to its cluster."""
     chosen = k_means_plus_plus(blocks, n_components, rng, threads)
     labels, lloyd = _lloyd(blocks, _points(blocks, chosen), threads, tol=START_TOLERANCE)
-    return given_labels(labels, lloyd.centres if lloyd.weight.all() else None)
+    return given_labels(labels, lloyd.centres if lloyd.passes.total.weight.all() else None)
 
 
 def start_by_k_means_plus_plus(blocks, n_components, rng, threads):
     """K rows that k-means++ chose."""
     chosen = k_means_plus_plus(blocks, n_components, rng, threads)
     closest = np.full(blocks.n_rows, np.inf)
-    return _chosen(blocks, chosen, Distances(blocks, n_components, threads).approach(_points(blocks, chosen), closest).sum())
+    return _chosen(blocks, chosen, lower_to(blocks, threads, _points(blocks, chosen), closest))
 
 
 def _drawn(masses, uniform):
@@ -270,8 +240,7 @@ def _drawn(masses, uniform):
 
 def start_by_random_rows(blocks, n_components, rng, threads):
     """K rows drawn by sample weight, each different from those before it as long as there are such rows."""
-    distances, closest = Distances(blocks, 1, threads), np.full(blocks.n_rows, np.inf)
-    rows = []
+    closest, rows = np.full(blocks.n_rows, np.inf), []
     for uniform in rng.random(n_components):
         new = closest > 0
         if blocks.weights is not None:
@@ -279,8 +248,8 @@ def start_by_random_rows(blocks, n_components, rng, threads):
         if not new.any():  # fewer distinct rows than components
             new = np.ones(blocks.n_rows) if blocks.weights is None else blocks.weights
         rows.append(_drawn(new, uniform))
-        masses = distances.approach(_points(blocks, rows[-1:]), closest)
-    return _chosen(blocks, rows, masses.sum())
+        inertia = lower_to(blocks, threads, _points(blocks, rows[-1:]), closest)
+    return _chosen(blocks, rows, inertia)
 
 
 def start_by_random_responsibilities(blocks, n_components, rng, threads):
@@ -291,15 +260,14 @@ def start_by_random_responsibilities(blocks, n_components, rng, threads):
     """
     seeds = rng.integers(0, 2**63, size=(len(blocks), 2))
 
-    def allotment(index, start, stop):
-        share = np.random.default_rng(seeds[index]).random((stop - start, n_components))
+    def responsibilities(block):
+        share = np.random.default_rng(seeds[block.index]).random((len(block.rows.array), n_components))
         share /= share.sum(axis=1, keepdims=True)
-        weights = blocks.row_weights(index)
-        if weights is not None:
-            share = 1 / n_components + (share - 1 / n_components) / np.sqrt(np.maximum(weights, 1))[:, None]
-        return None, share
+        if block.weights is not None:
+            share = 1 / n_components + (share - 1 / n_components) / np.sqrt(np.maximum(block.weights, 1))[:, None]
+        return share
 
-    return Allotment(allotment)
+    return Allotment(responsibilities=responsibilities)
 
 
 STARTS = {

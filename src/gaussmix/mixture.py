@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gaussmix._core.estep import Pass, Workspace
+from gaussmix._core.estep import CompleteRows, Workspace
 from gaussmix._core.memory import read_only
 from gaussmix._core.parameters import Parameters
 from gaussmix.blocks import Blocks, as_reals, as_table, as_weights, check_finite, shown
@@ -359,13 +359,13 @@ def evaluate(parameters, X, wanted, n_threads=None):
     ndarray, shape (N,) or (N, K)
     """
     blocks = Blocks(X, parameters.n_components)
-    blocks.widen_for(parameters)
+    blocks.widen_for(parameters.densities)
     shape = parameters.n_components, parameters.n_features
     real = np.float32 if X.dtype == np.float32 else np.float64
     out = np.empty((len(X), shape[0]) if wanted == "responsibilities" else len(X), np.intp if wanted == "labels" else real)
     computed = np.int32 if wanted == "labels" else np.float64
-    the_pass = Pass(parameters.kind, *shape, blocks.size)
-    the_pass.prepare(parameters)
+    estep = CompleteRows(parameters.kind, *shape, blocks.size, parameters.kind)
+    estep.prepare(parameters.densities)
     with Threads(resolve_threads(n_threads)) as threads:
         spaces = [Workspace(*shape, blocks.size) for _ in range(min(threads.n_threads, len(blocks)))]
 
@@ -373,7 +373,7 @@ def evaluate(parameters, X, wanted, n_threads=None):
             start, stop = blocks.bounds[index]
             part = out[start:stop] if out.dtype == computed else np.empty((stop - start, *out.shape[1:]), computed)
             results = [part if wanted == name else None for name in ("logpdf", "responsibilities", "labels")]
-            the_pass.evaluate(blocks.rows(index), *results, spaces[worker])
+            estep.evaluate(blocks.block(index).rows, *results, spaces[worker])
             if out.dtype != computed:
                 with np.errstate(over="ignore"):  # densities that float32 cannot hold are −∞ there
                     out[start:stop] = part

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from numpy.typing import ArrayLike
 
-from gaussmix._core.parameters import Kind
+from gaussmix._core.densities import Kind
 from gaussmix._core.statistics import Statistics as _Sums
 
 __all__ = ["Kind", "Statistics"]

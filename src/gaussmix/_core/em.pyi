@@ -1,22 +1,14 @@
-from collections.abc import Callable
-from typing import Any
-
-from numpy import float64
-from numpy.typing import NDArray
-from typing_extensions import disjoint_base
-
+from gaussmix._core.densities import Densities
 from gaussmix._core.mstep import MStep
 from gaussmix._core.parameters import Parameters
-from gaussmix._core.statistics import Statistics
+from gaussmix._core.passes import Passes
 
-@disjoint_base
-class Moments:
-    def __init__(self, taken: Callable[[NDArray[float64]], Statistics]) -> None: ...
-    def maximize(self, reference: NDArray[float64], step: MStep, parameters: Parameters) -> int: ...
+def maximize(passes: Passes, about: Densities, step: MStep, parameters: Parameters) -> int: ...
 
-@disjoint_base
-class Ascent(Moments):
-    def __init__(self, passes: Any, start: Parameters, step: MStep, tol: float, previous: float) -> None: ...
+class Objective: ...
+
+class EM:
+    def __init__(self, passes: Passes, start: Parameters, step: MStep, tol: float, previous: float) -> None: ...
     @property
     def current(self) -> Parameters: ...
     @property

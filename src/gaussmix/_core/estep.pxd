@@ -1,5 +1,5 @@
 from libc.stdint cimport int32_t, uint64_t
-from gaussmix._core.parameters cimport Kind, Parameters
+from gaussmix._core.densities cimport Densities, Kind
 from gaussmix._core.statistics cimport Statistics
 
 cdef extern from "kernels/kernels.h" nogil:
@@ -83,27 +83,51 @@ cdef class Workspace:
     cdef int n_arrays
     cdef void *zeros(self, Py_ssize_t count, size_t size) except NULL
 
-cdef class Pass:
+cdef class Block:
+    cdef readonly Rows rows
+    cdef readonly Py_ssize_t index
+    cdef readonly Py_ssize_t start
+    cdef const double[::1] kept_weights
+    cdef const int32_t[::1] kept_labels
+    cdef const double *w
+    cdef const int32_t *label
+
+cdef class EStep:
     cdef readonly Kind kind
     cdef readonly Py_ssize_t n_components
     cdef readonly Py_ssize_t n_features
     cdef readonly size_t size
+    cdef readonly Densities densities
     cdef const gm_kernels *kernels
     cdef Py_ssize_t matrix_size
-    cdef Parameters parameters
+    cdef void *reference
+    cdef double *reference_point
+    cdef int check_shape(self, Densities d) except -1
+    cdef int check_densities(self, Densities densities) except -1
+    cdef int prepare_all(self, Densities d, Densities about) except -1 nogil
+    cdef int accumulate_all(self, Block block, Statistics statistics, Workspace work) except -1 nogil
+    cdef int keep(self, Densities d) except -1 nogil
+    cdef int require_densities(self) except -1 nogil
+    cdef void begin(self, Statistics statistics, Workspace work) noexcept nogil
+    cdef gm_sums sums_of(self, Statistics statistics, Py_ssize_t k) noexcept nogil
+    cdef void moments(self, Workspace work, Statistics statistics) noexcept nogil
+    cdef void finish(self, Workspace work, Statistics statistics) noexcept nogil
+
+cdef class GivenResponsibilities(EStep):
+    cdef object responsibilities
+
+cdef class GivenLabels(EStep):
+    pass
+
+cdef class CompleteRows(EStep):
+    cdef readonly Kind factors
+    cdef Py_ssize_t factor_size
     cdef void *mean
     cdef void *factor
     cdef void *offset
-    cdef void *reference
-    cdef double *reference_point
-    cdef void prepare_all(self, Parameters p, const double *reference) noexcept nogil
-    cdef gm_sums sums_of(self, Statistics statistics, Py_ssize_t k) noexcept nogil
-    cdef double rounded_off(self, Py_ssize_t i) noexcept nogil
+    cdef double rounded_off(self, Densities d, Py_ssize_t i) noexcept nogil
     cdef void log_densities(self, Workspace work, bint all_wanted) noexcept nogil
     cdef void each_density(self, gm_density density, Workspace work) noexcept nogil
     cdef double normalized(self, Rows x, Py_ssize_t start, Workspace work) noexcept nogil
-    cdef void moments(self, Workspace work, Statistics statistics) noexcept nogil
-    cdef void finish(self, Workspace work, Statistics statistics) noexcept nogil
-    cdef double far_row(self, Parameters p, Rows x, Py_ssize_t n, int lane, Workspace work) noexcept nogil
-    cdef int expect_rows(self, Rows x, const double *w, Statistics statistics, Workspace work) except -1 nogil
-    cdef double far_square(self, Parameters p, const void *row, Py_ssize_t k, double t) noexcept nogil
+    cdef double far_row(self, Densities p, Rows x, Py_ssize_t n, int lane, Workspace work) noexcept nogil
+    cdef double far_square(self, Densities p, const void *row, Py_ssize_t k, double t) noexcept nogil

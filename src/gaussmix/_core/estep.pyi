@@ -1,10 +1,11 @@
-from typing import Final, Self, TypeVar
+from collections.abc import Callable
+from typing import Any, Final, Self, TypeVar
 
 from numpy import float32, float64, int32
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
-from gaussmix._core.parameters import Kind, Parameters
+from gaussmix._core.densities import Densities, Kind
 from gaussmix._core.statistics import Statistics
 
 _Real = TypeVar("_Real", float32, float64)
@@ -19,6 +20,8 @@ def exp2_and_log(numbers: NDArray[_Real]) -> tuple[NDArray[_Real], NDArray[_Real
 @disjoint_base
 class Rows:
     def __new__(cls, x: NDArray[float32] | NDArray[float64]) -> Self: ...
+    @property
+    def array(self) -> NDArray[Any]: ...
 
 @disjoint_base
 class Workspace:
@@ -33,8 +36,29 @@ class Workspace:
     def spared(self) -> float: ...
 
 @disjoint_base
-class Pass:
-    def __new__(cls, kind: Kind, n_components: int, n_features: int, size: int) -> Self: ...
+class Block:
+    def __new__(
+        cls,
+        rows: Rows,
+        weights: NDArray[float64] | None = None,
+        labels: NDArray[int32] | None = None,
+        index: int = 0,
+        start: int = 0,
+    ) -> Self: ...
+    @property
+    def rows(self) -> Rows: ...
+    @property
+    def weights(self) -> NDArray[float64] | None: ...
+    @property
+    def labels(self) -> NDArray[int32] | None: ...
+    @property
+    def index(self) -> int: ...
+    @property
+    def start(self) -> int: ...
+
+@disjoint_base
+class EStep:
+    def __new__(cls, kind: Kind, n_components: int, n_features: int, size: int, *further: Any) -> Self: ...
     @property
     def kind(self) -> Kind: ...
     @property
@@ -43,17 +67,30 @@ class Pass:
     def n_features(self) -> int: ...
     @property
     def size(self) -> int: ...
-    def prepare(self, parameters: Parameters, reference: NDArray[float64] | None = None) -> None: ...
-    def expect(self, x: Rows, weights: NDArray[float64] | None, statistics: Statistics, work: Workspace) -> None: ...
-    def allot(
-        self,
-        x: Rows,
-        weights: NDArray[float64] | None,
-        labels: NDArray[int32] | None,
-        responsibilities: NDArray[float64] | None,
-        statistics: Statistics,
-        work: Workspace,
-    ) -> None: ...
+    @property
+    def densities(self) -> Densities | None: ...
+    @property
+    def reference_points(self) -> NDArray[float64]: ...
+    def arguments(self) -> tuple[Any, ...]: ...
+    def with_size(self, size: int) -> Self: ...
+    def prepare(self, densities: Densities, about: Densities | None = None) -> None: ...
+    def accumulate(self, block: Block, statistics: Statistics, work: Workspace) -> None: ...
+    def add(self, block: Block, statistics: Statistics) -> None: ...
+    def check(self, x: Rows, statistics: Statistics | None, work: Workspace) -> None: ...
+
+@disjoint_base
+class GivenResponsibilities(EStep):
+    def __new__(
+        cls, kind: Kind, n_components: int, n_features: int, size: int, responsibilities: Callable[[Block], NDArray[float64]]
+    ) -> Self: ...
+
+class GivenLabels(EStep): ...
+
+@disjoint_base
+class CompleteRows(EStep):
+    def __new__(cls, kind: Kind, n_components: int, n_features: int, size: int, factors: Kind) -> Self: ...
+    @property
+    def factors(self) -> Kind: ...
     def evaluate(
         self,
         x: Rows,
@@ -61,7 +98,4 @@ class Pass:
         responsibilities: NDArray[float64] | None,
         labels: NDArray[int32] | None,
         work: Workspace,
-    ) -> None: ...
-    def check(
-        self, x: Rows, weights: NDArray[float64] | None, statistics: Statistics | None, work: Workspace
     ) -> None: ...

@@ -1,13 +1,14 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """The E step over one block of rows: densities (1), responsibilities (5), log-likelihood (6), and the Statistics they leave.
 
-Rows are taken a tile at a time. What happens inside a tile is C (kernels/); the loops over tiles and components are here.
+Rows are taken a tile at a time. What happens inside a tile is C (kernels/); the loops over tiles and components are here. An
+`EStep` is one way from a block and Densities to Statistics; another kind of observation is another subclass.
 """
 from libc.math cimport exp, fabs, log, sqrt, INFINITY
 from libc.stdint cimport int32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
-from gaussmix._core.parameters cimport Kind, Parameters, FULL, TIED, DIAG
+from gaussmix._core.densities cimport Densities, Kind, FULL, TIED, DIAG, matrix_size, n_matrices
 from gaussmix._core.statistics cimport Statistics
 from gaussmix._core.memory cimport allocate, check_alignment, checked_size
 
@@ -34,7 +35,7 @@ cdef enum:
     CACHE_LINE = 64
     FEWEST_FEATURES = 16  # for which a bound of eight features is much cheaper than the density
     PATIENCE = 16  # tiles without bounds after one in which they spared little
-UNPREPARED = "the pass has no parameters yet: call prepare first"
+UNPREPARED = "the E step has no densities yet: call prepare first"
 # Densities and responsibilities are powers of two inside the kernels: their exponents are bits, ln x = ln 2 · log2 x.
 cdef double BITS = 1 / log(2.0)
 
@@ -146,6 +147,11 @@ cdef class Rows:
         check_alignment(self.data, self.stride if self.n_rows > 1 else 0, self.size)
         self.owner = x
 
+    @property
+    def array(self):
+        """The rows as the array that they were made of."""
+        return self.owner
+
 
 cdef Py_ssize_t tiles(Rows x) noexcept nogil:
     """How many tiles the rows fill, the last perhaps in part."""
@@ -198,179 +204,379 @@ cdef class Workspace:
             free(self.memory[i])
 
 
-cdef class Pass:
+cdef class Block:
     """
-    The parameters of one pass in the number type of the rows, shared by all threads of the pass.
+    Some rows and what is known of each.
+
+    A kind of observation that knows more of its rows than weights and labels is a subclass.
+
+    Parameters
+    ----------
+    rows : Rows
+    weights : array, shape (N,), float64, optional
+        Sample weights w_n; ones by default.
+    labels : array, shape (N,), int32, optional
+        A component for each row.
+    index, start : int
+        The number of the block, and of its first row among all.
+
+    Raises
+    ------
+    ValueError
+        Where numbers of rows differ, or an array is unaligned.
+    """
+
+    def __cinit__(self, Rows rows not None, const double[::1] weights=None, const int32_t[::1] labels=None, Py_ssize_t index=0,
+                  Py_ssize_t start=0):
+        if weights is not None and weights.shape[0] != rows.n_rows:
+            raise ValueError("weights and rows differ in number")
+        if labels is not None and labels.shape[0] != rows.n_rows:
+            raise ValueError("labels and rows differ in number")
+        self.rows, self.index, self.start = rows, index, start
+        self.kept_weights, self.kept_labels = weights, labels
+        self.w = start_of(weights)
+        if labels is not None and rows.n_rows:
+            check_alignment(&labels[0], 0, sizeof(int32_t))
+            self.label = &labels[0]
+
+    @property
+    def weights(self):
+        """The sample weights, or None for ones."""
+        return None if self.kept_weights is None else np.asarray(self.kept_weights)
+
+    @property
+    def labels(self):
+        """A component for each row, or None."""
+        return None if self.kept_labels is None else np.asarray(self.kept_labels)
+
+
+cdef class EStep:
+    """
+    How a block of one kind of observation becomes Statistics under Densities.
+
+    A compiled subclass overrides `prepare_all` and `accumulate_all`; one in Python overrides `add`. It is pickled, and made anew
+    for another number type, from its arguments: those that follow `size` are what `arguments` returns.
 
     Parameters
     ----------
     kind : Kind
+        Which second moments it takes.
     n_components, n_features : int
+        K and D.
     size : int
         Bytes of a real: 4 for float32 rows, 8 for float64.
+
+    Attributes
+    ----------
+    densities : Densities
+        Those of `prepare`.
     """
 
-    def __cinit__(self, kind, n_components, n_features, size):
+    def __cinit__(self, kind, n_components, n_features, size, *further):
         if n_components < 1 or n_features < 1 or size not in (4, 8) or kind not in (FULL, TIED, DIAG):
-            raise ValueError("a pass needs a kind, n_components >= 1, n_features >= 1 and a size of 4 or 8")
+            raise ValueError("an E step needs a kind, n_components >= 1, n_features >= 1 and a size of 4 or 8")
         self.kind = <Kind> (<int> kind)
         self.n_components = n_components
         self.n_features = n_features
         self.size = size
         self.kernels = kernels_for(self.size)
-        self.matrix_size = self.n_features if self.kind == DIAG else checked_size(self.n_features, self.n_features)
+        self.matrix_size = matrix_size(self.kind, self.n_features)
         cdef Py_ssize_t points = checked_size(self.n_components, self.n_features)
-        cdef Py_ssize_t matrices = 1 if self.kind == TIED else self.n_components
-        self.mean = allocate(points, self.size)
-        self.factor = allocate(checked_size(matrices, self.matrix_size), self.size)
-        self.offset = allocate(points, self.size)
         self.reference = allocate(points, self.size)
         self.reference_point = <double *> allocate(points, sizeof(double))
+
+    def __dealloc__(self):
+        free(self.reference)
+        free(self.reference_point)
+
+    def arguments(self):
+        """What it was made from beyond kind, shape and size."""
+        return ()
+
+    def with_size(self, size):
+        """The same E step for reals of another size."""
+        return type(self)(self.kind, self.n_components, self.n_features, size, *self.arguments())
+
+    def __reduce__(self):
+        return type(self), (int(self.kind), self.n_components, self.n_features, self.size, *self.arguments())
+
+    def prepare(self, Densities densities not None, Densities about=None):
+        """
+        Take on `densities`; moments will be taken about the means of `about`, by default of `densities`.
+
+        Either means are rounded to the number type of the rows; what rounding leaves out of a mean enters the density all the same.
+        """
+        self.check_densities(densities)
+        self.check_shape(densities)
+        self.check_shape(about)
+        with nogil:
+            self.prepare_all(densities, about)
+
+    cdef int check_shape(self, Densities d) except -1:
+        if d is not None and (d.n_components != self.n_components or d.n_features != self.n_features):
+            raise ValueError("the densities have %d components and %d features, the E step %d and %d"
+                             % (d.n_components, d.n_features, self.n_components, self.n_features))
+        return 0
+
+    cdef int check_densities(self, Densities densities) except -1:
+        """Refuse densities of a kind that this E step does not know."""
+        return 0
+
+    cdef int prepare_all(self, Densities d, Densities about) except -1 nogil:
+        cdef Py_ssize_t i
+        cdef const double *points = d.mu
+        if about is not None:
+            points = about.mu
+        for i in range(self.n_components * self.n_features):
+            store(self.reference, i, points[i], self.size)
+            self.reference_point[i] = fetch(self.reference, i, self.size)
+        self.keep(d)
+        return 0
+
+    cdef int keep(self, Densities d) except -1 nogil:
+        if self.densities is not d:
+            with gil:
+                self.densities = d
+        return 0
+
+    def accumulate(self, Block block not None, Statistics statistics not None, Workspace work not None):
+        """
+        Add what the E step leaves of one block.
+
+        Parameters
+        ----------
+        block : Block
+        statistics : Statistics
+            Taken about the reference points of `prepare`.
+        work : Workspace
+            Not in use by another thread.
+
+        Raises
+        ------
+        ValueError
+            Where one is of another shape or number type than the E step, or there was no `prepare`.
+        """
+        self.check(block.rows, statistics, work)
+        with nogil:
+            self.accumulate_all(block, statistics, work)
+
+    cdef int accumulate_all(self, Block block, Statistics statistics, Workspace work) except -1 nogil:
+        with gil:
+            np.asarray(statistics.reference)[...] = self.reference_points
+            self.add(block, statistics)
+        return 0
+
+    def add(self, block, statistics):
+        """
+        Add what the E step leaves of one block: for a subclass in Python.
+
+        Parameters
+        ----------
+        block : Block
+            Its rows are `block.rows.array`.
+        statistics : Statistics
+            Weight, first and second moments about `statistics.reference`, `log_likelihood` and `total_weight` are to be added to.
+        """
+        raise NotImplementedError("%s says not how it adds a block" % type(self).__name__)
+
+    @property
+    def reference_points(self):
+        """The points that moments are taken about, shape (K, D)."""
+        return np.asarray(<double[:self.n_components, :self.n_features]> self.reference_point).copy()
+
+    def check(self, Rows x not None, Statistics statistics, Workspace work not None):
+        if x.n_features != self.n_features or x.size != self.size:
+            raise ValueError("the rows have %d features of %d bytes, the E step %d of %d"
+                             % (x.n_features, x.size, self.n_features, self.size))
+        if statistics is not None and (statistics.kind != self.kind or statistics.n_components != self.n_components
+                                       or statistics.n_features != self.n_features):
+            raise ValueError("the statistics are of another shape than the E step")
+        if (work.n_components != self.n_components or work.n_features != self.n_features or work.size != self.size):
+            raise ValueError("the workspace is of another shape than the E step")
+        if self.densities is None:
+            raise ValueError(UNPREPARED)
+
+    cdef int require_densities(self) except -1 nogil:
+        if self.densities is None:
+            with gil:
+                raise ValueError(UNPREPARED)
+        return 0
+
+    cdef void begin(self, Statistics statistics, Workspace work) noexcept nogil:
+        """What is done to a tile depends on its block alone."""
+        memcpy(statistics.m, self.reference_point, self.n_components * self.n_features * sizeof(double))
+        work.patience = 0
+
+    cdef void moments(self, Workspace work, Statistics statistics) noexcept nogil:
+        """Add the moments of a tile."""
+        cdef Py_ssize_t k
+        cdef gm_sums sums
+        for k in range(self.n_components):
+            sums = self.sums_of(statistics, k)
+            if self.kind == DIAG:
+                self.kernels.moments_diag(&work.w, k, &sums)
+            else:
+                self.kernels.moments_full(&work.w, k, &sums)
+
+    cdef void finish(self, Workspace work, Statistics statistics) noexcept nogil:
+        """Add the moments of rows that still wait."""
+        cdef Py_ssize_t k
+        cdef gm_sums sums
+        for k in range(self.n_components):
+            if work.w.pending_count[k]:
+                sums = self.sums_of(statistics, k)
+                self.kernels.flush(&work.w, k, &sums)
+
+    cdef gm_sums sums_of(self, Statistics statistics, Py_ssize_t k) noexcept nogil:
+        cdef gm_sums sums
+        sums.reference = <char *> self.reference + k * self.n_features * self.size
+        sums.weight = statistics.s0 + k
+        sums.first = statistics.s1 + k * self.n_features
+        sums.second = statistics.s2 + (0 if self.kind == TIED else k * self.matrix_size)
+        return sums
+
+
+cdef class GivenResponsibilities(EStep):
+    """
+    Moments under responsibilities that are given; no density is involved.
+
+    Parameters
+    ----------
+    kind, n_components, n_features, size
+        As for `EStep`.
+    responsibilities : callable
+        From a `Block` to γ_nk, shape (N, K), float64. They need not sum to one.
+    """
+
+    def __cinit__(self, kind, n_components, n_features, size, responsibilities):
+        self.responsibilities = responsibilities
+
+    def arguments(self):
+        return (self.responsibilities,)
+
+    cdef int accumulate_all(self, Block block, Statistics statistics, Workspace work) except -1 nogil:
+        cdef const double[:, :] gamma
+        cdef Py_ssize_t tile, start, k, n
+        self.require_densities()
+        with gil:
+            gamma = self.responsibilities(block)
+            if gamma.shape[0] != block.rows.n_rows or gamma.shape[1] != self.n_components:
+                raise ValueError("responsibilities must be of shape (%d, %d), not (%d, %d)"
+                                 % (block.rows.n_rows, self.n_components, gamma.shape[0], gamma.shape[1]))
+            if gamma.shape[0]:
+                check_alignment(&gamma[0, 0], gamma.strides[0], sizeof(double))
+                check_alignment(&gamma[0, 0], gamma.strides[1], sizeof(double))
+        self.begin(statistics, work)
+        for tile in range(tiles(block.rows)):
+            start = tile * GM_TILE
+            statistics.total_weight += load_given(self.kernels, block, start, work)
+            for n in range(work.w.rows):
+                for k in range(self.n_components):
+                    store(work.w.gamma, k * GM_TILE + n, gamma[start + n, k], self.size)
+            self.moments(work, statistics)
+        self.finish(work, statistics)
+        return 0
+
+
+cdef class GivenLabels(EStep):
+    """Moments of the rows of each component, which the labels of the block tell; no density is involved."""
+
+    cdef int accumulate_all(self, Block block, Statistics statistics, Workspace work) except -1 nogil:
+        cdef Py_ssize_t tile, start, n
+        self.require_densities()
+        check_labels(block, self.n_components)
+        self.begin(statistics, work)
+        for tile in range(tiles(block.rows)):
+            start = tile * GM_TILE
+            statistics.total_weight += load_given(self.kernels, block, start, work)
+            for n in range(work.w.rows):
+                store(work.w.gamma, block.label[start + n] * GM_TILE + n, 1, self.size)
+            self.moments(work, statistics)
+        self.finish(work, statistics)
+        return 0
+
+
+cdef class CompleteRows(EStep):
+    """
+    The E step over rows of which every value is known: densities (1), responsibilities (5), log-likelihood (6).
+
+    Shared by all threads of a pass.
+
+    Parameters
+    ----------
+    kind, n_components, n_features, size
+        As for `EStep`.
+    factors : Kind
+        The kind of the densities.
+    """
+
+    def __cinit__(self, kind, n_components, n_features, size, factors):
+        if factors not in (FULL, TIED, DIAG):
+            raise ValueError("factors must be a Kind, not %r" % (factors,))
+        self.factors = <Kind> (<int> factors)
+        self.factor_size = matrix_size(self.factors, self.n_features)
+        cdef Py_ssize_t points = checked_size(self.n_components, self.n_features)
+        self.mean = allocate(points, self.size)
+        self.factor = allocate(checked_size(n_matrices(self.factors, self.n_components), self.factor_size), self.size)
+        self.offset = allocate(points, self.size)
 
     def __dealloc__(self):
         free(self.mean)
         free(self.factor)
         free(self.offset)
-        free(self.reference)
-        free(self.reference_point)
 
-    def prepare(self, Parameters parameters not None, const double[:, ::1] reference=None):
-        """
-        Take on `parameters`; moments will be taken about `reference`, or about the means where it is None.
+    def arguments(self):
+        return (int(self.factors),)
 
-        Either is rounded to the number type of the rows; what rounding leaves out of a mean enters the density all the same.
-        """
-        if (parameters.kind != self.kind or parameters.n_components != self.n_components
-                or parameters.n_features != self.n_features):
-            raise ValueError("the parameters are of another shape than the pass")
-        if reference is not None and (reference.shape[0] != self.n_components or reference.shape[1] != self.n_features):
-            raise ValueError("the reference points are of another shape than the means")
-        self.parameters = parameters
-        cdef const double *points = NULL
-        if reference is not None:
-            points = &reference[0, 0]
-        self.prepare_all(parameters, points)
+    cdef int check_densities(self, Densities densities) except -1:
+        if densities.kind != self.factors:
+            raise ValueError("the densities are of another kind than the E step")
+        return 0
 
-    cdef void prepare_all(self, Parameters p, const double *reference) noexcept nogil:
+    cdef int prepare_all(self, Densities d, Densities about) except -1 nogil:
+        EStep.prepare_all(self, d, about)
         cdef Py_ssize_t D = self.n_features, k, i, j
-        cdef Py_ssize_t matrices = 1 if self.kind == TIED else self.n_components
         cdef const double *factor
         cdef double z, unit = sqrt(BITS / 2)  # −½ |y|² nats are −|unit y|² bits
-        for i in range(matrices * self.matrix_size):
-            store(self.factor, i, unit * p.factor[i], self.size)
+        for i in range(n_matrices(self.factors, self.n_components) * self.factor_size):
+            store(self.factor, i, unit * d.factor[i], self.size)
         for i in range(self.n_components * D):
-            store(self.mean, i, p.mu[i], self.size)
-            store(self.reference, i, p.mu[i] if reference == NULL else reference[i], self.size)
-            self.reference_point[i] = fetch(self.reference, i, self.size)
+            store(self.mean, i, d.mu[i], self.size)
         for k in range(self.n_components):
-            factor = p.factor + (0 if self.kind == TIED else k * self.matrix_size)
+            factor = d.factor + (0 if self.factors == TIED else k * self.factor_size)
             for i in range(D):
-                if self.kind == DIAG:
-                    z = factor[i] * self.rounded_off(k * D + i)
+                if self.factors == DIAG:
+                    z = factor[i] * self.rounded_off(d, k * D + i)
                 else:
                     z = 0
                     for j in range(i + 1):
-                        z += factor[i * D + j] * self.rounded_off(k * D + j)
+                        z += factor[i * D + j] * self.rounded_off(d, k * D + j)
                 store(self.offset, k * D + i, unit * z, self.size)
+        return 0
 
-    cdef double rounded_off(self, Py_ssize_t i) noexcept nogil:
+    cdef double rounded_off(self, Densities d, Py_ssize_t i) noexcept nogil:
         """The rounded mean less the true one."""
-        return (fetch(self.mean, i, self.size) - self.parameters.mu[i]) - self.parameters.mu_rest[i]
+        return (fetch(self.mean, i, self.size) - d.mu[i]) - d.mu_rest[i]
 
-    def expect(self, Rows x not None, const double[::1] weights, Statistics statistics not None,
-               Workspace work not None):
-        """
-        Add to `statistics` what the E step leaves of one block.
-
-        Parameters
-        ----------
-        x : Rows
-        weights : array, shape (N,), float64, or None
-            Sample weights w_n; None for ones.
-        statistics : Statistics
-            Taken about the reference points of `prepare`.
-        work : Workspace
-            Not in use by another thread.
-        """
-        self.check(x, weights, statistics, work)
-        cdef const double *w = start_of(weights)
-        with nogil:
-            self.expect_rows(x, w, statistics, work)
-
-    cdef int expect_rows(self, Rows x, const double *w, Statistics statistics, Workspace work) except -1 nogil:
+    cdef int accumulate_all(self, Block block, Statistics statistics, Workspace work) except -1 nogil:
         cdef Py_ssize_t tile
-        if self.parameters is None:
-            with gil:
-                raise ValueError(UNPREPARED)
-        work.patience = 0
-        memcpy(statistics.m, self.reference_point, self.n_components * self.n_features * sizeof(double))
-        for tile in range(tiles(x)):
-            statistics.total_weight += load_tile(self.kernels, x, w, tile * GM_TILE, work)
-            work.w.sum_only = w == NULL and work.w.rows == work.w.padded
+        self.require_densities()
+        self.begin(statistics, work)
+        for tile in range(tiles(block.rows)):
+            statistics.total_weight += load_tile(self.kernels, block.rows, block.w, tile * GM_TILE, work)
+            work.w.sum_only = block.w == NULL and work.w.rows == work.w.padded
             self.log_densities(work, False)
-            statistics.log_likelihood += self.normalized(x, tile * GM_TILE, work)
+            statistics.log_likelihood += self.normalized(block.rows, tile * GM_TILE, work)
             self.moments(work, statistics)
         self.finish(work, statistics)
         return 0
-
-    def allot(self, Rows x not None, const double[::1] weights, labels, responsibilities,
-              Statistics statistics not None, Workspace work not None):
-        """
-        Add to `statistics` the moments of one block under given labels or responsibilities; no density is involved.
-
-        Parameters
-        ----------
-        x, weights, statistics, work
-            As in `expect`.
-        labels : array, shape (N,), int32, or None
-        responsibilities : array, shape (N, K), float64, or None
-            One of the two. Labels are from 0 to K − 1.
-
-        Raises
-        ------
-        ValueError
-            Where an array has another shape or is unaligned, or a label is out of range.
-        """
-        self.check(x, weights, statistics, work)
-        cdef const int32_t[::1] label = labels
-        cdef const double[:, :] gamma = responsibilities
-        if (label is None) == (gamma is None):
-            raise ValueError("either labels or responsibilities are needed")
-        if label is not None and label.shape[0] != x.n_rows:
-            raise ValueError("labels and rows differ in number")
-        if gamma is not None and (gamma.shape[0] != x.n_rows or gamma.shape[1] != self.n_components):
-            raise ValueError("responsibilities must be of shape (N, K)")
-        cdef const double *w = start_of(weights)
-        cdef Py_ssize_t tile, start, k
-        cdef int n
-        if label is not None:
-            check_labels(label, self.n_components)
-        if gamma is not None and gamma.shape[0]:
-            check_alignment(&gamma[0, 0], gamma.strides[0], sizeof(double))
-            check_alignment(&gamma[0, 0], gamma.strides[1], sizeof(double))
-        with nogil:
-            memcpy(statistics.m, self.reference_point, self.n_components * self.n_features * sizeof(double))
-            for tile in range(tiles(x)):
-                start = tile * GM_TILE
-                statistics.total_weight += load_tile(self.kernels, x, w, start, work)
-                memcpy(work.w.scale, work.w.weights, GM_TILE * self.size)
-                work.w.least = 0
-                memset(work.w.gamma, 0, self.n_components * GM_TILE * self.size)
-                for n in range(work.w.rows):
-                    if label is not None:
-                        store(work.w.gamma, label[start + n] * GM_TILE + n, 1, self.size)
-                    else:
-                        for k in range(self.n_components):
-                            store(work.w.gamma, k * GM_TILE + n, gamma[start + n, k], self.size)
-                self.moments(work, statistics)
-            self.finish(work, statistics)
 
     def evaluate(self, Rows x not None, double[::1] log_p, double[:, :] responsibilities, int32_t[::1] labels,
                  Workspace work not None):
         """
         Write what is wanted of one block: ln p(x_n) (1), γ_nk (5), the k of the largest γ_nk; None for what is not.
         """
-        self.check(x, None, None, work)
+        self.check(x, None, work)
         if ((log_p is not None and log_p.shape[0] != x.n_rows) or (labels is not None and labels.shape[0] != x.n_rows)
                 or (responsibilities is not None and (responsibilities.shape[0] != x.n_rows
                                                       or responsibilities.shape[1] != self.n_components))):
@@ -410,20 +616,6 @@ cdef class Pass:
                     self.kernels.responsibilities(&work.w, &responsibilities[start, 0],
                                                   responsibilities.strides[0] // <Py_ssize_t> sizeof(double))
 
-    def check(self, Rows x not None, const double[::1] weights, Statistics statistics, Workspace work not None):
-        if x.n_features != self.n_features or x.size != self.size:
-            raise ValueError("the rows have %d features of %d bytes, the pass %d of %d"
-                             % (x.n_features, x.size, self.n_features, self.size))
-        if weights is not None and weights.shape[0] != x.n_rows:
-            raise ValueError("weights and rows differ in number")
-        if statistics is not None and (statistics.kind != self.kind or statistics.n_components != self.n_components
-                                       or statistics.n_features != self.n_features):
-            raise ValueError("the statistics are of another shape than the pass")
-        if (work.n_components != self.n_components or work.n_features != self.n_features or work.size != self.size):
-            raise ValueError("the workspace is of another shape than the pass")
-        if self.parameters is None:
-            raise ValueError(UNPREPARED)
-
     cdef void log_densities(self, Workspace work, bint all_wanted) noexcept nogil:
         """
         Leave log2 π_k N(x_n | μ_k, Σ_k) of a tile in the workspace.
@@ -432,7 +624,7 @@ cdef class Pass:
         have not spared a tenth of the operations, about what they cost, the next tiles of the block go without: what is done to a
         tile depends on its block alone, not on what its thread did before.
         """
-        if self.kind == DIAG:
+        if self.factors == DIAG:
             self.each_density(self.kernels.density_diag, work)
         elif all_wanted or self.n_features < FEWEST_FEATURES or self.n_components == 1 or work.patience:
             work.patience = max(work.patience - 1, 0)
@@ -451,12 +643,12 @@ cdef class Pass:
         cdef char *mean = <char *> self.mean
         cdef char *offset = <char *> self.offset
         cdef char *factor = <char *> self.factor
-        cdef double *log_coefficient = self.parameters.log_coefficient
+        cdef double *log_constant = self.densities.log_constant
         for k in range(self.n_components):
-            density(&work.w, k, mean, factor, offset, BITS * log_coefficient[k])
+            density(&work.w, k, mean, factor, offset, BITS * log_constant[k])
             mean += D * self.size
             offset += D * self.size
-            factor += 0 if self.kind == TIED else self.matrix_size * self.size
+            factor += 0 if self.factors == TIED else self.factor_size * self.size
 
     cdef double normalized(self, Rows x, Py_ssize_t start, Workspace work) noexcept nogil:
         """Make them γ_nk and ln p(x_n); return Σ w_n ln p(x_n) of the tile."""
@@ -465,38 +657,10 @@ cdef class Pass:
         if far_rows:
             for lane in range(work.w.rows):
                 if is_far(fetch(work.w.top, lane, self.size), self.size):
-                    total += self.far_row(self.parameters, x, start + lane, lane, work)
+                    total += self.far_row(self.densities, x, start + lane, lane, work)
         return total
 
-    cdef void moments(self, Workspace work, Statistics statistics) noexcept nogil:
-        """Add the moments of a tile."""
-        cdef Py_ssize_t k
-        cdef gm_sums sums
-        for k in range(self.n_components):
-            sums = self.sums_of(statistics, k)
-            if self.kind == DIAG:
-                self.kernels.moments_diag(&work.w, k, &sums)
-            else:
-                self.kernels.moments_full(&work.w, k, &sums)
-
-    cdef void finish(self, Workspace work, Statistics statistics) noexcept nogil:
-        """Add the moments of rows that still wait."""
-        cdef Py_ssize_t k
-        cdef gm_sums sums
-        for k in range(self.n_components):
-            if work.w.pending_count[k]:
-                sums = self.sums_of(statistics, k)
-                self.kernels.flush(&work.w, k, &sums)
-
-    cdef gm_sums sums_of(self, Statistics statistics, Py_ssize_t k) noexcept nogil:
-        cdef gm_sums sums
-        sums.reference = <char *> self.reference + k * self.n_features * self.size
-        sums.weight = statistics.s0 + k
-        sums.first = statistics.s1 + k * self.n_features
-        sums.second = statistics.s2 + (0 if self.kind == TIED else k * self.matrix_size)
-        return sums
-
-    cdef double far_row(self, Parameters p, Rows x, Py_ssize_t n, int lane, Workspace work) noexcept nogil:
+    cdef double far_row(self, Densities p, Rows x, Py_ssize_t n, int lane, Workspace work) noexcept nogil:
         """Responsibilities and log-density of a row so far out that squares overflow: in double, its residuals scaled.
 
         With t a quarter of the largest residual, ln π_k N = c_k − 8 t² q_k where q_k = |L_k⁻¹ (x − μ_k) / 4t|². What
@@ -510,17 +674,17 @@ cdef class Pass:
                 t = max(t, fabs(fetch(row, i, self.size) / 4 - p.mu[k * D + i] / 4))
         t = t if t > 0 else 1
         for k in range(self.n_components):
-            if p.log_coefficient[k] == -INFINITY:
+            if p.log_constant[k] == -INFINITY:
                 continue
             q = self.far_square(p, row, k, t)
-            if q < best or (q == best and p.log_coefficient[k] > c_best):
-                best, c_best = q, p.log_coefficient[k]
+            if q < best or (q == best and p.log_constant[k] > c_best):
+                best, c_best = q, p.log_constant[k]
         for k in range(self.n_components):
-            if p.log_coefficient[k] == -INFINITY:
+            if p.log_constant[k] == -INFINITY:
                 share = 0
             else:
                 q = self.far_square(p, row, k, t) - best
-                share = exp(p.log_coefficient[k] - c_best - (8 * t * (t * q) if q > 0 else 0))
+                share = exp(p.log_constant[k] - c_best - (8 * t * (t * q) if q > 0 else 0))
             total += share
             store(work.w.gamma, k * GM_TILE + lane, share, self.size)
         y = fetch(work.w.weights, lane, self.size)
@@ -528,13 +692,13 @@ cdef class Pass:
         store(work.w.log_p, lane, c_best - 8 * t * (t * best) + log(total), self.size)
         return y * (c_best - 8 * t * (t * best) + log(total)) if y > 0 else 0
 
-    cdef double far_square(self, Parameters p, const void *row, Py_ssize_t k, double t) noexcept nogil:
+    cdef double far_square(self, Densities p, const void *row, Py_ssize_t k, double t) noexcept nogil:
         """|L_k⁻¹ (x − μ_k) / 4t|²."""
         cdef Py_ssize_t D = self.n_features, i, j
-        cdef const double *factor = p.factor + (0 if self.kind == TIED else k * self.matrix_size)
+        cdef const double *factor = p.factor + (0 if self.factors == TIED else k * self.factor_size)
         cdef double y, q = 0
         for i in range(D):
-            if self.kind == DIAG:
+            if self.factors == DIAG:
                 y = factor[i] * scaled(row, i, p.mu[k * D + i], t, self.size)
             else:
                 y = 0
@@ -544,15 +708,15 @@ cdef class Pass:
         return q
 
 
-cdef int check_labels(const int32_t[::1] label, Py_ssize_t n_components) except -1:
-    cdef Py_ssize_t n = 0
-    if label.shape[0]:
-        check_alignment(&label[0], 0, sizeof(int32_t))
-    with nogil:
-        while n < label.shape[0] and 0 <= label[n] < n_components:
-            n += 1
-    if n < label.shape[0]:
-        raise ValueError("labels must be from 0 to %d, but label %d is %d" % (n_components - 1, n, label[n]))
+cdef int check_labels(Block block, Py_ssize_t n_components) except -1 nogil:
+    cdef Py_ssize_t n
+    if block.label == NULL and block.rows.n_rows:
+        with gil:
+            raise ValueError("the block has no labels")
+    for n in range(block.rows.n_rows):
+        if not 0 <= block.label[n] < n_components:
+            with gil:
+                raise ValueError("labels must be from 0 to %d, but label %d is %d" % (n_components - 1, n, block.label[n]))
     return 0
 
 
@@ -574,6 +738,15 @@ cdef double load_tile(const gm_kernels *kernels, Rows x, const double *weights, 
         store(work.w.weights, lane, weight, work.size)
         total += weight
     work.n_ones = rows if weights == NULL else 0
+    return total
+
+
+cdef double load_given(const gm_kernels *kernels, Block block, Py_ssize_t start, Workspace work) noexcept nogil:
+    """`load_tile`, for responsibilities that are written into gamma next: zero at first, and scaled by the weights alone."""
+    cdef double total = load_tile(kernels, block.rows, block.w, start, work)
+    memcpy(work.w.scale, work.w.weights, GM_TILE * work.size)
+    work.w.least = 0
+    memset(work.w.gamma, 0, work.n_components * GM_TILE * work.size)
     return total
 
 

@@ -1,49 +1,40 @@
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Self
 
-from numpy import float64, int32
+from numpy import float64, int32, intp
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import disjoint_base
 
-from gaussmix._core.estep import Rows, Workspace
+from gaussmix._core.densities import Kind
+from gaussmix._core.estep import EStep
+from gaussmix._core.passes import Passes
 
 @disjoint_base
-class Centres:
-    def __new__(cls, points: ArrayLike, size: int) -> Self: ...
-    @property
-    def n_components(self) -> int: ...
-    @property
-    def n_features(self) -> int: ...
-    def check(self, x: Rows, weights: NDArray[float64] | None, work: Workspace) -> None: ...
-    def nearest(
-        self,
-        x: Rows,
-        weights: NDArray[float64] | None,
-        labels: NDArray[int32],
-        first: NDArray[float64],
-        weight: NDArray[float64],
-        work: Workspace,
-    ) -> tuple[float, int]: ...
-    def potentials(
-        self,
-        x: Rows,
-        weights: NDArray[float64] | None,
-        closest: NDArray[float64],
-        potential: NDArray[float64],
-        work: Workspace,
-    ) -> None: ...
-    def approach(
-        self, x: Rows, weights: NDArray[float64] | None, closest: NDArray[float64], work: Workspace
-    ) -> float: ...
+class Distances(EStep): ...
+
+@disjoint_base
+class Nearest(Distances):
+    def __new__(
+        cls, kind: Kind, n_components: int, n_features: int, size: int, labels: NDArray[int32], moved: NDArray[intp]
+    ) -> Self: ...
+
+@disjoint_base
+class Potentials(Distances):
+    def __new__(cls, kind: Kind, n_components: int, n_features: int, size: int, closest: NDArray[float64]) -> Self: ...
+
+@disjoint_base
+class Closest(Distances):
+    def __new__(
+        cls, kind: Kind, n_components: int, n_features: int, size: int, closest: NDArray[float64], masses: NDArray[float64]
+    ) -> Self: ...
 
 @disjoint_base
 class Lloyd:
-    def __new__(cls, distances: Any, centres: ArrayLike, labels: NDArray[int32], tol: float) -> Self: ...
+    def __new__(cls, passes: Passes, centres: ArrayLike, moved: NDArray[intp], tol: float) -> Self: ...
     @property
-    def points(self) -> NDArray[float64]: ...
+    def passes(self) -> Passes: ...
     @property
     def centres(self) -> NDArray[float64]: ...
-    @property
-    def weight(self) -> NDArray[float64]: ...
     @property
     def inertia(self) -> float: ...
     @property
@@ -51,10 +42,18 @@ class Lloyd:
     @property
     def ended(self) -> bool: ...
     @property
-    def bereft(self) -> bool: ...
+    def starved(self) -> bool: ...
     def run(self, iterations: int) -> None: ...
 
 @disjoint_base
 class Seeding:
-    def __new__(cls, distances: Any, n_candidates: int) -> Self: ...
+    def __new__(
+        cls,
+        potentials: Passes,
+        closest: Passes,
+        weights: NDArray[float64] | None,
+        ends: Sequence[int],
+        distances: NDArray[float64],
+        masses: NDArray[float64],
+    ) -> Self: ...
     def choose(self, uniform: NDArray[float64]) -> list[int]: ...

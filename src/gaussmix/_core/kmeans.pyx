@@ -1,280 +1,249 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""k-means++ and Lloyd's algorithm, on the tile kernels of the E step.
+"""k-means++ and Lloyd's algorithm: E steps on the tile kernels, and the two loops over them.
 
-A kernel leaves −½ |x − c|², the logarithm of an unnormalized unit normal, so that the nearest centre is the largest.
+The Densities of these E steps are points: only their means are read. A kernel leaves −½ |x − c|², the logarithm of an unnormalized
+unit normal, so that the nearest centre is the largest.
 """
 from libc.math cimport NAN
 from libc.stdint cimport int32_t
-from libc.string cimport memcpy, memset
-from gaussmix._core.estep cimport Rows, Workspace, fetch, kernels_for, start_of, store, tiles, GM_TILE
-from gaussmix._core.memory cimport check_alignment, first_number, zeros
+from libc.string cimport memcpy
+from gaussmix._core.densities cimport Densities, DIAG
+from gaussmix._core.estep cimport Block, EStep, Workspace, fetch, start_of, tiles, GM_TILE
+from gaussmix._core.passes cimport Passes
+from gaussmix._core.statistics cimport Statistics
 
 import numpy as np
 
 
-cdef class Centres:
+cdef class Distances(EStep):
+    """An E step that measures squared distances to the means of its Densities, whatever their kind."""
+
+    cdef int distances_tile(self, Block block, Py_ssize_t start, Workspace work) noexcept nogil:
+        """Leave −½ |x_n − c_k|² of a tile in the workspace."""
+        self.kernels.load(&work.w, block.rows.data + start * block.rows.stride, block.rows.stride,
+                          <int> min(block.rows.n_rows - start, <Py_ssize_t> GM_TILE))
+        self.kernels.distances(&work.w, self.reference)
+        return work.w.rows
+
+
+cdef class Nearest(Distances):
     """
-    Points to measure distances to, in the number type of the rows.
+    One pass of Lloyd's algorithm: label each row by its nearest centre, and add up the residuals about it.
+
+    Of the Statistics it fills `weight`, `first`, `total_weight` and, by −½ Σ w_n |x_n − c|², `log_likelihood`.
 
     Parameters
     ----------
-    points : array_like, shape (K, D)
-    size : int
-        Bytes of a real: 4 for float32 rows, 8 for float64.
+    kind, n_components, n_features, size
+        As for `EStep`.
+    labels : ndarray of int32, shape (N,)
+        Overwritten with the nearest centre of each row.
+    moved : ndarray of intp, shape (number of blocks,)
+        Overwritten with how many labels of each block changed.
     """
 
-    def __cinit__(self, points, size):
-        if size not in (4, 8):
-            raise ValueError("a real has 4 or 8 bytes, not %r" % (size,))
-        rounded = np.array(points, dtype=np.float32 if size == 4 else np.float64, order="C")
-        if rounded.ndim != 2 or 0 in rounded.shape:
-            raise ValueError("points must be of shape (K, D)")
-        self.n_components, self.n_features = rounded.shape
-        self.size = size
-        self.kernels = kernels_for(self.size)
-        self.owner = rounded
-        self.points = address(rounded)
+    def __cinit__(self, kind, n_components, n_features, size, int32_t[::1] labels not None, Py_ssize_t[::1] moved not None):
+        self.labels, self.moved = labels, moved
 
-    cdef int distances_tile(self, Rows x, Py_ssize_t start, Workspace work) noexcept nogil:
-        """Leave −½ |x_n − c_k|² of a tile in the workspace."""
-        self.kernels.load(&work.w, x.data + start * x.stride, x.stride, <int> min(x.n_rows - start, <Py_ssize_t> GM_TILE))
-        self.kernels.distances(&work.w, self.points)
-        return work.w.rows
+    def arguments(self):
+        return np.asarray(self.labels), np.asarray(self.moved)
 
-    def check(self, Rows x not None, const double[::1] weights, Workspace work not None):
-        if x.n_features != self.n_features or x.size != self.size:
-            raise ValueError("rows and centres are of different widths or types")
-        if weights is not None and weights.shape[0] != x.n_rows:
-            raise ValueError("weights and rows differ in number")
-        if work.n_components != self.n_components or work.n_features != self.n_features or work.size != self.size:
-            raise ValueError("the workspace is of another shape than the centres")
-
-    def nearest(self, Rows x not None, const double[::1] weights, int32_t[::1] labels, double[:, ::1] first,
-                double[::1] weight, Workspace work not None):
-        """
-        One pass of Lloyd's algorithm: label each row, and add up the residuals about its centre.
-
-        Parameters
-        ----------
-        x : Rows
-        weights : array, shape (N,), float64, or None
-        labels : array, shape (N,), int32
-            Overwritten with the nearest centre of each row.
-        first, weight : arrays, shape (K, D) and (K,), float64
-            Σ w_n (x_n − c_k) and Σ w_n over the rows of each centre are added.
-        work : Workspace
-
-        Returns
-        -------
-        inertia : float
-            Σ w_n |x_n − c|², c the nearest centre.
-        moved : int
-            How many labels changed.
-        """
-        self.check(x, weights, work)
-        if labels.shape[0] != x.n_rows or first.shape[0] != self.n_components or \
-                first.shape[1] != self.n_features or weight.shape[0] != self.n_components:
-            raise ValueError("an output array has the wrong shape")
-        cdef const double *w = start_of(weights)
-        cdef int32_t *label = &labels[0] if labels.shape[0] else NULL
-        check_alignment(label, 0, sizeof(int32_t))
-        check_alignment(&first[0, 0], 0, sizeof(double))
-        check_alignment(&weight[0], 0, sizeof(double))
-        cdef double inertia = 0
-        with nogil:
-            moved = self.nearest_rows(x, w, label, &first[0, 0], &weight[0], &inertia, work)
-        return inertia, moved
-
-    cdef Py_ssize_t nearest_rows(self, Rows x, const double *weights, int32_t *labels, double *first, double *weight,
-                                 double *inertia, Workspace work) noexcept nogil:
+    cdef int accumulate_all(self, Block block, Statistics statistics, Workspace work) except -1 nogil:
         cdef Py_ssize_t tile, start, moved = 0
         cdef int rows, n
         cdef int32_t label[GM_TILE]
         cdef double half_square[GM_TILE]
         cdef const double *w = NULL
-        for tile in range(tiles(x)):
+        cdef int32_t *labels = &self.labels[block.start]
+        self.require_densities()
+        require_places(block, self.labels.shape[0])
+        self.begin(statistics, work)
+        for tile in range(tiles(block.rows)):
             start = tile * GM_TILE
-            rows = self.distances_tile(x, start, work)
+            rows = self.distances_tile(block, start, work)
             self.kernels.largest(&work.w, label, half_square)
-            if weights != NULL:
-                w = weights + start
+            if block.w != NULL:
+                w = block.w + start
             for n in range(rows):
-                inertia[0] -= 2 * (1 if w == NULL else w[n]) * half_square[n]
+                statistics.log_likelihood += (1 if w == NULL else w[n]) * half_square[n]
+                statistics.total_weight += 1 if w == NULL else w[n]
                 moved += label[n] != labels[start + n]
                 labels[start + n] = label[n]
-            self.kernels.residuals(&work.w, label, w, self.points, first, weight)
-        return moved
+            self.kernels.residuals(&work.w, label, w, self.reference, statistics.s1, statistics.s0)
+        self.moved[block.index] = moved
+        return 0
 
-    def potentials(self, Rows x not None, const double[::1] weights, const double[::1] closest, double[::1] potential,
-                   Workspace work not None):
-        """
-        Add to `potential[k]` what Σ w_n d_n² of the block would be with centre k among the chosen ones.
 
-        Parameters
-        ----------
-        x : Rows
-        weights : array, shape (N,), float64, or None
-        closest : array, shape (N,), float64
-            The squared distance of each row to the centres chosen so far.
-        potential : array, shape (K,), float64
-        work : Workspace
-        """
-        self.check(x, weights, work)
-        if closest.shape[0] != x.n_rows or potential.shape[0] != self.n_components:
-            raise ValueError("an array has the wrong shape")
-        cdef const double *w = start_of(weights)
-        cdef const double *near = start_of(closest)
-        check_alignment(&potential[0], 0, sizeof(double))
-        with nogil:
-            self.potentials_rows(x, w, near, &potential[0], work)
+cdef class Potentials(Distances):
+    """
+    What the inertia would be with one more centre: `weight` of the Statistics becomes Σ w_n min(closest_n, |x_n − c_k|²).
 
-    cdef void potentials_rows(self, Rows x, const double *weights, const double *closest, double *potential,
-                              Workspace work) noexcept nogil:
+    Parameters
+    ----------
+    kind, n_components, n_features, size
+        As for `EStep`.
+    closest : ndarray, shape (N,), float64
+        The squared distance of each row to the centres that there are.
+    """
+
+    def __cinit__(self, kind, n_components, n_features, size, double[::1] closest not None):
+        self.closest = closest
+
+    def arguments(self):
+        return (np.asarray(self.closest),)
+
+    cdef int accumulate_all(self, Block block, Statistics statistics, Workspace work) except -1 nogil:
         cdef Py_ssize_t tile, start, k
         cdef int rows, n
         cdef double total
-        for tile in range(tiles(x)):
+        cdef const double *closest = &self.closest[block.start]
+        self.require_densities()
+        require_places(block, self.closest.shape[0])
+        self.begin(statistics, work)
+        for tile in range(tiles(block.rows)):
             start = tile * GM_TILE
-            rows = self.distances_tile(x, start, work)
+            rows = self.distances_tile(block, start, work)
             for k in range(self.n_components):
                 total = 0
                 for n in range(rows):
-                    total += (1 if weights == NULL else weights[start + n]) * \
+                    total += (1 if block.w == NULL else block.w[start + n]) * \
                         min(closest[start + n], -2 * fetch(work.w.gamma, k * GM_TILE + n, self.size))
-                potential[k] += total
+                statistics.s0[k] += total
+        return 0
 
-    def approach(self, Rows x not None, const double[::1] weights, double[::1] closest, Workspace work not None):
-        """
-        Lower `closest` to the squared distance to these centres where that is less; return Σ w_n closest_n.
-        """
-        self.check(x, weights, work)
-        if closest.shape[0] != x.n_rows:
-            raise ValueError("an array has the wrong shape")
-        cdef const double *w = start_of(weights)
-        cdef double *near = &closest[0] if closest.shape[0] else NULL
-        check_alignment(near, 0, sizeof(double))
-        with nogil:
-            mass = self.approach_rows(x, w, near, work)
-        return mass
 
-    cdef double approach_rows(self, Rows x, const double *weights, double *closest, Workspace work) noexcept nogil:
+cdef class Closest(Distances):
+    """
+    Lower `closest` to the squared distance to the nearest of these points, where that is less.
+
+    Parameters
+    ----------
+    kind, n_components, n_features, size
+        As for `EStep`.
+    closest : ndarray, shape (N,), float64
+    masses : ndarray, shape (number of blocks,), float64
+        Overwritten with Σ w_n closest_n of each block.
+    """
+
+    def __cinit__(self, kind, n_components, n_features, size, double[::1] closest not None, double[::1] masses not None):
+        self.closest, self.masses = closest, masses
+
+    def arguments(self):
+        return np.asarray(self.closest), np.asarray(self.masses)
+
+    cdef int accumulate_all(self, Block block, Statistics statistics, Workspace work) except -1 nogil:
         cdef Py_ssize_t tile, start
         cdef int rows, n
         cdef int32_t label[GM_TILE]
         cdef double half_square[GM_TILE]
         cdef double total = 0
-        for tile in range(tiles(x)):
+        cdef double *closest = &self.closest[block.start]
+        self.require_densities()
+        require_places(block, self.closest.shape[0])
+        self.begin(statistics, work)
+        for tile in range(tiles(block.rows)):
             start = tile * GM_TILE
-            rows = self.distances_tile(x, start, work)
+            rows = self.distances_tile(block, start, work)
             self.kernels.largest(&work.w, label, half_square)
             for n in range(rows):
                 closest[start + n] = min(closest[start + n], -2 * half_square[n])
-                total += (1 if weights == NULL else weights[start + n]) * closest[start + n]
-        return total
+                total += (1 if block.w == NULL else block.w[start + n]) * closest[start + n]
+        self.masses[block.index] = total
+        return 0
+
+
+cdef int require_places(Block block, Py_ssize_t n_rows) except -1 nogil:
+    """Refuse a block whose rows have no place in an array of so many."""
+    if block.start < 0 or block.start + block.rows.n_rows > n_rows:
+        with gil:
+            raise ValueError("rows %d to %d have no place in an array of %d" % (block.start, block.start + block.rows.n_rows, n_rows))
+    return 0
 
 
 cdef class Lloyd:
     """
     Lloyd's algorithm: each row goes to the nearest centre, each centre to the mean of its rows.
 
-    It runs with the GIL released, and where the rows are a single block nothing in it needs Python.
-
     Parameters
     ----------
-    distances : Distances
-        Its `nearest` passes over the blocks.
+    passes : Passes
+        Of a `Nearest` E step with this `moved`.
     centres : array_like, shape (K, D)
-    labels : array, shape (N,), int32
-        Overwritten with the nearest of `points` for each row.
+    moved : ndarray of intp
     tol : float
         It ends where the centres' squared shift is no more than this much of the mean variance of the features.
 
     Attributes
     ----------
-    points, centres : ndarray, shape (K, D)
-        Where the centres were in the last pass, in the number type of the rows, and where their rows moved them.
-    weight : ndarray, shape (K,)
-        Σ w_n over the rows of each.
+    centres : ndarray, shape (K, D)
+        Where the rows of the last pass moved them.
     inertia : float
-        Σ w_n |x_n − c|², c the nearest of `points`.
+        Σ w_n |x_n − c|², c the nearest of the centres before the last pass moved them.
     n_iter : int
     ended : bool
-    bereft : bool
+    starved : bool
         Whether a centre has lost all its rows: it is to be put elsewhere.
     """
 
-    def __cinit__(self, distances, centres, int32_t[::1] labels not None, double tol):
-        self.distances, self.labels, self.tol = distances, labels, tol
-        shape = np.shape(centres)
-        self.centres, self.points, self.first, self.weight = zeros(shape), zeros(shape), zeros(shape), zeros(shape[:1])
-        self.centres[...] = centres
-        self.at = Centres(self.centres, distances.blocks.size)
-        self.centre, self.point = first_number(self.centres), first_number(self.points)
-        self.s0, self.s1 = first_number(self.weight), first_number(self.first)
+    def __cinit__(self, Passes passes not None, centres, Py_ssize_t[::1] moved not None, double tol):
+        self.passes, self.moved, self.tol = passes, moved, tol
+        self.at = Densities(DIAG, passes.total.n_components, passes.total.n_features)
+        if np.shape(centres) != self.at.means.shape:
+            raise ValueError("the centres must be of shape %s, not %s" % (self.at.means.shape, np.shape(centres)))
+        self.at.means[...] = centres
         self.inertia = NAN
-        if len(distances.blocks) > 1:
-            return
-        self.weights = distances.blocks.row_weights(0)
-        self.rows, self.row_weights = distances.blocks.rows(0), start_of(self.weights)
-        self.work = Workspace(self.at.n_components, self.at.n_features, self.at.size)
-        self.at.check(self.rows, self.weights, self.work)
-        check_alignment(&labels[0], 0, sizeof(int32_t))
-        if labels.shape[0] != self.rows.n_rows:
-            raise ValueError("labels and rows differ in number")
+
+    @property
+    def centres(self):
+        return self.at.means
 
     def run(self, Py_ssize_t iterations):
         """Up to so many iterations; fewer where it ends, or a centre has lost its rows."""
         cdef Py_ssize_t last = self.n_iter + iterations
-        self.bereft = False
+        self.starved = False
         with nogil:
-            while self.n_iter < last and not self.ended and not self.bereft:
+            while self.n_iter < last and not self.ended and not self.starved:
                 self.iterate()
 
     cdef int iterate(self) except -1 nogil:
-        cdef Py_ssize_t D = self.at.n_features, k, i, moved
-        cdef double shift = 0
-        for i in range(self.at.n_components * D):
-            store(self.at.points, i, self.centre[i], self.at.size)
-            self.point[i] = fetch(self.at.points, i, self.at.size)
-        moved = self.assign()
-        if self.n_iter == 0:
-            self.threshold = self.tol * self.mean_variance()
-        for k in range(self.at.n_components):
-            for i in range(k * D, (k + 1) * D):
-                self.centre[i] = self.point[i] + self.s1[i] / (self.s0[k] if self.s0[k] > 0 else 1)
-                shift += (self.centre[i] - self.point[i]) * (self.centre[i] - self.point[i])
-            self.bereft |= not self.s0[k] > 0
-        self.n_iter += 1
-        # No row has moved, or every row is a centre, as there are fewer distinct rows than centres.
-        self.ended = moved == 0 or self.inertia == 0 or (not self.bereft and shift <= self.threshold)
+        self.passes.sum_all(self.at, None)
+        self.move(self.passes.total)
         return 0
 
-    cdef double mean_variance(self) noexcept nogil:
-        """The variance of the rows, averaged over features, by the parallel-axis rule from the sums of a pass."""
-        cdef Py_ssize_t K = self.at.n_components, D = self.at.n_features, k, i
-        cdef double total = 0, square = self.inertia, origin, mean, away
-        for k in range(K):
-            total += self.s0[k]
-        for i in range(D):
-            origin, mean = self.point[i], 0
-            for k in range(K):
-                mean += (self.s0[k] * (self.point[k * D + i] - origin) + self.s1[k * D + i]) / total
-            for k in range(K):
-                away = self.point[k * D + i] - origin - mean
-                square += away * (2 * self.s1[k * D + i] + self.s0[k] * away)
-        return max(square, 0.0) / total / D
+    cdef void move(self, Statistics s) noexcept nogil:
+        """Move each centre to the mean of its rows, and see whether this is the end."""
+        cdef Py_ssize_t D = self.at.n_features, k, i, moved = 0
+        cdef double shift = 0, point
+        for i in range(self.moved.shape[0]):
+            moved += self.moved[i]
+        self.inertia = -2 * s.log_likelihood
+        if self.n_iter == 0:
+            self.threshold = self.tol * mean_variance(s)
+        for k in range(self.at.n_components):
+            for i in range(k * D, (k + 1) * D):
+                point = s.m[i]
+                self.at.mu[i] = point + s.s1[i] / (s.s0[k] if s.s0[k] > 0 else 1)
+                shift += (self.at.mu[i] - point) * (self.at.mu[i] - point)
+            self.starved |= not s.s0[k] > 0
+        self.n_iter += 1
+        # No row has moved, or every row is a centre, as there are fewer distinct rows than centres.
+        self.ended = moved == 0 or self.inertia == 0 or (not self.starved and shift <= self.threshold)
 
-    cdef Py_ssize_t assign(self) except -1 nogil:
-        """Label the rows and add up their residuals; return how many labels changed."""
-        cdef Py_ssize_t K = self.at.n_components, moved
-        if self.rows is None:
-            with gil:
-                self.first[...], self.weight[...], self.inertia, moved = self.distances.nearest(self.points, np.asarray(self.labels))
-            return moved
-        memset(self.s0, 0, K * sizeof(double))
-        memset(self.s1, 0, K * self.at.n_features * sizeof(double))
-        self.inertia = 0
-        return self.at.nearest_rows(self.rows, self.row_weights, &self.labels[0], self.s1, self.s0, &self.inertia, self.work)
+
+cdef double mean_variance(Statistics s) noexcept nogil:
+    """The variance of the rows, averaged over features, by the parallel-axis rule from the sums of a `Nearest` pass."""
+    cdef Py_ssize_t K = s.n_components, D = s.n_features, k, i
+    cdef double total = 0, square = -2 * s.log_likelihood, origin, mean, away
+    for k in range(K):
+        total += s.s0[k]
+    for i in range(D):
+        origin, mean = s.m[i], 0
+        for k in range(K):
+            mean += (s.s0[k] * (s.m[k * D + i] - origin) + s.s1[k * D + i]) / total
+        for k in range(K):
+            away = s.m[k * D + i] - origin - mean
+            square += away * (2 * s.s1[k * D + i] + s.s0[k] * away)
+    return max(square, 0.0) / total / D
 
 
 cdef class Seeding:
@@ -282,33 +251,34 @@ cdef class Seeding:
     Greedy k-means++: rows are drawn by weight times squared distance to the nearest chosen one, and of several such
     candidates the one that leaves the least inertia is chosen.
 
-    It runs with the GIL released, and where the rows are a single block nothing in it needs Python.
-
     Parameters
     ----------
-    distances : Distances
-        Its `choose` passes over the blocks.
-    n_candidates : int
+    potentials : Passes
+        Of a `Potentials` E step for as many points as there are candidates.
+    closest : Passes
+        Of a `Closest` E step for one point.
+    weights : ndarray, shape (N,), float64, or None
+    ends : sequence of int
+        Where each block ends.
+    distances : ndarray, shape (N,), float64
+        What the two E steps have as `closest`: infinite at first.
+    masses : ndarray, shape (number of blocks,), float64
+        What the second has.
     """
 
-    def __cinit__(self, distances, Py_ssize_t n_candidates):
-        blocks = distances.blocks
-        self.distances, self.weights = distances, blocks.weights
-        self.row_weights = start_of(self.weights)
-        self.closest, self.masses = np.full(blocks.n_rows, np.inf), np.zeros(len(blocks))
-        self.ends = np.array([stop for _, stop in blocks.bounds], dtype=np.intp)
-        self.candidates, self.potential = np.zeros(n_candidates, dtype=np.intp), np.zeros(n_candidates)
-        if self.weights is not None and self.weights.shape[0] != self.closest.shape[0]:
+    def __cinit__(self, Passes potentials not None, Passes closest not None, const double[::1] weights, ends,
+                  const double[::1] distances not None, const double[::1] masses not None):
+        self.potentials, self.lower, self.weights = potentials, closest, weights
+        self.row_weights = start_of(weights)
+        self.closest, self.masses = distances, masses
+        self.ends = np.array(ends, dtype=np.intp)
+        n_candidates, n_features = potentials.total.n_components, potentials.total.n_features
+        self.candidates = np.zeros(n_candidates, dtype=np.intp)
+        self.points, self.best = Densities(DIAG, n_candidates, n_features), Densities(DIAG, 1, n_features)
+        if weights is not None and weights.shape[0] != distances.shape[0]:
             raise ValueError("weights and rows differ in number")
-        if len(blocks) > 1:
-            return
-        points = np.zeros((n_candidates, blocks.n_features))
-        self.points, self.best = Centres(points, blocks.size), Centres(points[:1], blocks.size)
-        self.work_of_points = Workspace(n_candidates, blocks.n_features, blocks.size)
-        self.work_of_best = Workspace(1, blocks.n_features, blocks.size)
-        self.rows = blocks.rows(0)
-        self.points.check(self.rows, self.closest, self.work_of_points)
-        self.best.check(self.rows, self.closest, self.work_of_best)
+        if self.ends.shape[0] != masses.shape[0] or (masses.shape[0] and self.ends[masses.shape[0] - 1] != distances.shape[0]):
+            raise ValueError("the blocks do not end where the rows do")
 
     def choose(self, const double[:, ::1] uniform not None):
         """
@@ -369,25 +339,14 @@ cdef class Seeding:
 
     cdef Py_ssize_t take(self, Py_ssize_t count) except -1 nogil:
         """Which of the candidates leaves the least inertia; `closest` is lowered to the distances to it."""
-        cdef Py_ssize_t size = self.best.n_features * self.best.size if self.rows is not None else 0, i, least = 0
-        if self.rows is None:
-            with gil:
-                least, masses = self.distances.choose(np.asarray(self.candidates)[:count], np.asarray(self.closest))
-                np.asarray(self.masses)[...] = masses
-            return least
+        cdef Py_ssize_t D = self.best.n_features, i, least = 0
         for i in range(count):
-            memcpy(self.points.points + i * size, self.rows.data + self.candidates[i] * self.rows.stride, size)
-            self.potential[i] = 0
+            self.potentials.read_row(self.candidates[i], self.points.mu + i * D)
         if count > 1:
-            self.points.potentials_rows(self.rows, self.row_weights, &self.closest[0], &self.potential[0], self.work_of_points)
+            self.potentials.sum_all(self.points, None)
             for i in range(count):
-                if self.potential[i] < self.potential[least]:
+                if self.potentials.total.s0[i] < self.potentials.total.s0[least]:
                     least = i
-        memcpy(self.best.points, self.points.points + least * size, size)
-        self.masses[0] = self.best.approach_rows(self.rows, self.row_weights, &self.closest[0], self.work_of_best)
+        memcpy(self.best.mu, self.points.mu + least * D, D * sizeof(double))
+        self.lower.sum_all(self.best, None)
         return least
-
-
-cdef char *address(array) except NULL:
-    cdef unsigned char[::1] view = array.reshape(-1).view(np.uint8)
-    return <char *> &view[0]

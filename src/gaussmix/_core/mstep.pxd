@@ -1,3 +1,4 @@
+from gaussmix._core.densities cimport Densities
 from gaussmix._core.parameters cimport Parameters
 from gaussmix._core.statistics cimport Statistics
 
@@ -12,5 +13,5 @@ cdef class MStep:
 cdef class SphericalMStep(MStep):
     pass
 
-cdef double displacement(Statistics s, Parameters p) noexcept nogil
+cdef double displacement(Statistics s, Densities p) noexcept nogil
 cdef double shift(Statistics s) noexcept nogil

@@ -5,7 +5,8 @@ With d_k = first_k / weight_k, the way from the reference point m_k to the new m
 second_k / weight_k − d_k d_kᵀ: the parallel-axis rule.
 """
 from libc.math cimport INFINITY
-from gaussmix._core.parameters cimport Parameters, FULL, TIED, DIAG
+from gaussmix._core.densities cimport Densities, FULL, TIED, DIAG, matrix_size
+from gaussmix._core.parameters cimport Parameters
 from gaussmix._core.statistics cimport Statistics
 
 import numpy as np
@@ -120,8 +121,8 @@ cdef Py_ssize_t means(Statistics s, Parameters p) noexcept nogil:
             d = s.s1[k * D + i] / s.s0[k]
             mean = m + d  # and its rounding error, by Knuth's two-sum
             part = mean - m
-            p.mu[k * D + i] = mean
-            p.mu_rest[k * D + i] = (m - (mean - part)) + (d - part)
+            p.densities.mu[k * D + i] = mean
+            p.densities.mu_rest[k * D + i] = (m - (mean - part)) + (d - part)
     return -1
 
 
@@ -188,12 +189,12 @@ cdef void add_to_diagonal(Parameters p, const double *amounts) noexcept nogil:
                 p.sigma[(k * D + i) * D + i] += amounts[i]
 
 
-cdef double displacement(Statistics s, Parameters p) noexcept nogil:
+cdef double displacement(Statistics s, Densities p) noexcept nogil:
     """How far the means moved in this M step, in new standard deviations: max_k |L_k⁻¹ d_k|².
 
     The rounding error of the new covariances grows with it, as second_k holds d_k d_kᵀ besides the scatter.
     """
-    cdef Py_ssize_t D = s.n_features, size = p.matrix_size(), k, i, j
+    cdef Py_ssize_t D = s.n_features, size = matrix_size(p.kind, p.n_features), k, i, j
     cdef const double *factor
     cdef const double *first
     cdef double farthest = 0, square, y

@@ -1,4 +1,4 @@
-from gaussmix._core.parameters cimport Kind
+from gaussmix._core.densities cimport Kind
 
 cdef class Statistics:
     cdef readonly Kind kind

@@ -4,7 +4,7 @@ from numpy import float64
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
-from gaussmix._core.parameters import Kind
+from gaussmix._core.densities import Kind
 
 @disjoint_base
 class Statistics:

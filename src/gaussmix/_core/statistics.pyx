@@ -4,8 +4,8 @@
 What is done to them once a block is less than a thousandth of the block's work: too short to let go of the GIL for.
 """
 from libc.string cimport memset
-from gaussmix._core.parameters cimport Kind, FULL, TIED, DIAG
-from gaussmix._core.memory cimport checked_size, first_number, zeros
+from gaussmix._core.densities cimport Kind, FULL, TIED, DIAG, matrices_shape, matrix_size, n_matrices
+from gaussmix._core.memory cimport first_number, zeros
 
 
 cdef class Statistics:
@@ -43,13 +43,11 @@ cdef class Statistics:
         self.kind = <Kind> (<int> kind)
         self.n_components = n_components
         self.n_features = n_features
-        cdef Py_ssize_t matrices = 1 if self.kind == TIED else self.n_components
-        self.second_size = checked_size(checked_size(matrices, self.n_features),
-                                        self.n_features if self.kind != DIAG else 1)
         self.reference = zeros((n_components, n_features))
         self.weight = zeros((n_components,))
         self.first = zeros((n_components, n_features))
-        self.second = zeros((matrices, n_features) if self.kind == DIAG else (matrices, n_features, n_features))
+        self.second = zeros(matrices_shape(self.kind, n_components, n_features))
+        self.second_size = n_matrices(self.kind, n_components) * matrix_size(self.kind, n_features)
         # The memory lives as long as this object and is never replaced, so that the addresses hold.
         self.m = first_number(self.reference)
         self.s0 = first_number(self.weight)

@@ -1,0 +1,120 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""Passes: an E step over all rows of some observations, as often as a loop asks for it.
+
+Who carries it out is an engine's affair: it hands out a subclass. One over a single block is here, as it needs no engine and no
+Python, so that many small fits in as many threads seldom wait for each other.
+"""
+from gaussmix._core.densities cimport Densities
+from gaussmix._core.estep cimport EStep, Workspace, fetch
+from gaussmix._core.statistics cimport Statistics
+
+import numpy as np
+
+
+cdef class Passes:
+    """
+    An E step over all rows of some observations.
+
+    A subclass in Python overrides `sum_blocks` and `row`.
+
+    Parameters
+    ----------
+    estep : EStep
+    at_once : int
+        How many passes a compiled loop may make before it has to listen to Ctrl-C.
+
+    Attributes
+    ----------
+    total : Statistics
+        What the last pass left.
+    """
+
+    def __init__(self, EStep estep not None, at_once=1):
+        self.estep, self.at_once = estep, at_once
+        self.total = Statistics(estep.kind, estep.n_components, estep.n_features)
+
+    cdef int sum_all(self, Densities d, Densities about) except -1 nogil:
+        with gil:
+            self.sum_blocks(d, about)
+        return 0
+
+    cdef int read_row(self, Py_ssize_t n, double *row) except -1 nogil:
+        with gil:
+            (<double[:self.estep.n_features]> row)[...] = np.ascontiguousarray(self.row(n), dtype=np.float64)
+        return 0
+
+    def sum(self, Densities densities not None, Densities about=None):
+        """
+        Make a pass.
+
+        Parameters
+        ----------
+        densities : Densities
+        about : Densities, optional
+            Whose means the moments are taken about; by default `densities`.
+
+        Returns
+        -------
+        Statistics
+            Overwritten by the next pass.
+        """
+        self.estep.check_shape(densities)
+        self.estep.check_shape(about)
+        with nogil:
+            self.sum_all(densities, about)
+        return self.total
+
+    def sum_blocks(self, densities, about):
+        """Leave in `total` what a pass leaves, the blocks added in their order: for a subclass in Python."""
+        raise NotImplementedError("%s says not how it makes a pass" % type(self).__name__)
+
+    def row(self, n):
+        """Row n of the observations, shape (D,): for a subclass in Python."""
+        raise NotImplementedError("%s says not how it reads a row" % type(self).__name__)
+
+
+cdef class OneBlock(Passes):
+    """
+    Passes over observations that are a single block, by the calling thread and without the GIL.
+
+    Parameters
+    ----------
+    observations : Blocks
+    estep : EStep
+    """
+
+    def __init__(self, observations, EStep estep not None):
+        Passes.__init__(self, estep, observations.at_once)
+        self.observations = observations
+        self.face_block()
+
+    cdef int face_block(self) except -1:
+        """Have at hand the block, and what passes over it, in the number type that the observations are worked on in."""
+        if self.estep.size != self.observations.size:
+            self.estep = self.estep.with_size(self.observations.size)
+        self.block, self.limit = self.observations.block(0), self.observations.limit
+        self.work = Workspace(self.estep.n_components, self.estep.n_features, self.estep.size)
+        if self.block.rows.n_features != self.estep.n_features or self.block.rows.size != self.estep.size:
+            raise ValueError("the rows have %d features of %d bytes, the E step %d of %d"
+                             % (self.block.rows.n_features, self.block.rows.size, self.estep.n_features, self.estep.size))
+        return 0
+
+    cdef int sum_all(self, Densities d, Densities about) except -1 nogil:
+        if not d.largest_number() < self.limit:
+            with gil:
+                self.observations.widen_for(d)
+                self.face_block()
+        if self.estep.densities is not d:
+            with gil:
+                self.estep.prepare(d, about)  # which checks them
+        else:
+            self.estep.prepare_all(d, about)
+        self.total.clear_sums()
+        self.estep.accumulate_all(self.block, self.total, self.work)
+        return 0
+
+    cdef int read_row(self, Py_ssize_t n, double *row) except -1 nogil:
+        cdef Py_ssize_t i
+        for i in range(self.estep.n_features):
+            row[i] = fetch(self.block.rows.data + n * self.block.rows.stride, i, self.block.rows.size)
+        return 0
