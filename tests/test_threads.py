@@ -259,9 +259,9 @@ def test_helpers_that_were_started_rest_where_no_cpu_is_left_for_them():
     workers, most = set(), available_cpus() + 1
     with Threads(most) as threads, contextlib.ExitStack() as others:
         threads.each(100 * most, lambda worker, block: time.sleep(1e-4), lambda block, result: None)  # all are started
-        for _ in range(most - 1):
+        for _ in range(most):  # so that one thread more is at work than may be
             others.enter_context(Threads(1))
-        threads.each(100, lambda worker, block: workers.add(worker), lambda block, result: None)
+        threads.each(100, lambda worker, block: workers.add(worker) or time.sleep(1e-3), lambda block, result: None)
     assert workers == {0}
 
 
@@ -318,9 +318,13 @@ def test_an_engine_goes_on_after_an_exception():
 
 @pytest.mark.parametrize("n_blocks", [0, 1, 2])
 def test_few_blocks(n_blocks):
-    added = []
+    added, before = [], threading.active_count()
+
+    def compute(worker, block):
+        assert threading.active_count() - before < n_blocks  # no more threads than blocks
+
     with Threads(7) as threads:
-        threads.each(n_blocks, lambda worker, block: None, lambda block, result: added.append(block))
+        threads.each(n_blocks, compute, lambda block, result: added.append(block))
     assert added == list(range(n_blocks))
 
 
