@@ -86,6 +86,15 @@ def test_nonsense_is_one_sentence_that_names_the_attribute(method, after):
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", [list, lambda a: a.astype(object), lambda a: a.astype(">f8"), lambda a: a.astype(np.longdouble)])
+def test_attributes_may_be_of_any_kind_of_number(kind):
+    given = by_hand(**{name: kind(getattr(by_hand(), name)) for name in ("weights_", "means_", "covariances_")})
+    for method in ("predict_proba", "score_samples", "_estimate_log_prob", "predict"):
+        assert_array_equal(getattr(given, method)(X), getattr(by_hand(), method)(X))
+        assert getattr(given, method)(X).dtype == getattr(by_hand(), method)(X).dtype
+    assert given.bic(X) == by_hand().bic(X)
+
+
 def test_a_missing_attribute_is_named():
     model = by_hand()
     del model.means_

@@ -129,6 +129,19 @@ def test_n_init_keeps_the_best():
     assert best.lower_bound_ == max(outcomes)[1]
 
 
+def test_of_equal_starts_the_first_is_kept():
+    """As in scikit-learn; here they differ in the order of the components alone."""
+    X, ties = np.r_[np.arange(10.0), np.arange(100.0, 110.0)][:, None], 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        first, second = (GaussianMixture(2, random_state=rng, init_params="k-means++").fit(X) for _ in range(2))
+        both = GaussianMixture(2, random_state=np.random.default_rng(seed), init_params="k-means++", n_init=2).fit(X)
+        if second.lower_bound_ == first.lower_bound_ and (second.means_ != first.means_).any():
+            ties += 1
+            np.testing.assert_array_equal(both.means_, first.means_)
+    assert ties
+
+
 def test_the_start_that_was_given_is_not_changed(structure):
     start = given_start(np.random.default_rng(1), 3, 2, structure)
     copies = {name: value.copy() for name, value in start.items()}

@@ -455,7 +455,7 @@ class GaussianMixture(Estimator):
 
     def _as_fitted(self, result):
         """As scikit-learn: float32 only where the model and X are."""
-        return result.astype(np.result_type(result.dtype, np.asarray(self.means_).dtype), copy=False)
+        return result if np.asarray(self.means_).dtype == np.float32 else result.astype(np.float64, copy=False)
 
     def _checked(self, X):
         self._require_fit()
