@@ -30,7 +30,7 @@ class Shape:
 
     @property
     def operations(self):
-        """Floating-point operations of one iteration with full covariances that cannot be avoided (DESIGN.md, 5)."""
+        """Floating-point operations of one iteration with full covariances that cannot be avoided: 2 N K D (D + 1)."""
         return 2 * self.N * self.K * self.D * (self.D + 1)
 
     @property

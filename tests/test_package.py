@@ -20,6 +20,7 @@ from gaussmix.selection import Candidate, Selection
 from gaussmix.statistics import Statistics
 
 ROOT = Path(__file__).resolve().parent.parent
+TYPED_PROGRAM = Path(__file__).with_name("typed_program.py")
 COMPILED = [f"gaussmix._core.{module.name}" for module in pkgutil.iter_modules(gaussmix._core.__path__)]
 
 
@@ -97,6 +98,25 @@ def test_help_shows_short_signatures(public):
     assert [word for word in ("Union[", "_SupportsArray", "numpy._typing", "mtrand", "collections.abc.") if word in text] == []
     if sys.version_info >= (3, 13):  # which breaks long signatures into lines
         assert max(map(len, text.splitlines())) <= 135
+
+
+def test_a_program_with_types_runs_and_uses_every_public_name():
+    text = TYPED_PROGRAM.read_text(encoding="utf-8")
+    assert [name for name in gaussmix.__all__ if not re.search(rf"\b{name}\b", text)] == []
+    printed = run_python(f"import runpy; runpy.run_path({str(TYPED_PROGRAM)!r}, run_name='__main__')",
+                         env={**os.environ, "PYTHONWARNINGS": "error"})
+    assert f"gaussmix {gaussmix.__version__}" in printed.splitlines()
+
+
+def test_mypy_accepts_a_program_with_types(tmp_path):
+    pytest.importorskip("mypy", reason="mypy is not installed")
+    environment, options = dict(os.environ), []
+    package = Path(gaussmix.__file__).parents[1]
+    if package.name != "site-packages":  # an editable install, which mypy does not find by itself
+        environment["MYPYPATH"], options = str(package), ["--follow-imports=silent"]
+    command = [sys.executable, "-m", "mypy", "--strict", f"--cache-dir={tmp_path}", *options, TYPED_PROGRAM]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_readme_example_runs():

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -143,3 +144,66 @@ def test_the_table_fits_a_terminal_and_marks_the_chosen():
     marked = [line.split() for line in lines if "*" in line]
     assert [marked[0][:2]] == [[str(s.chosen.n_components), s.chosen.covariance_type]] and len(marked) == 1
     assert "BIC" in lines[0] and repr(s).endswith(str(s))
+
+
+@pytest.mark.parametrize("structures", [("spherical", "diag"), ("diag", "spherical")])
+def test_a_collapsed_candidate_ranks_after_a_spurious_one(structures):
+    # The second component sheds the last row. Of the two that are left diag has no variance in the first feature, spherical some.
+    X = np.concatenate([np.random.default_rng(0).normal(size=(200, 2)), [[9.0, 9.0], [9.0, 9.001], [2.5, 2.5]]])
+    with pytest.warns(SpuriousOptimumWarning):
+        s = select(X, 2, structures, init_params=np.repeat([0, 1], [200, 3]), reg_covar=0, max_iter=2000)
+    by_name = {c.covariance_type: c for c in s.candidates}
+    assert by_name["diag"].collapsed and not by_name["diag"].spurious
+    assert by_name["spherical"].spurious and not by_name["spherical"].collapsed
+    assert s.chosen is by_name["spherical"] and s.best.covariance_type == "spherical"
+
+
+def test_more_components_than_rows_with_weight_are_a_row_in_the_table():
+    weights = np.zeros(len(FAITHFUL))
+    weights[[0, 1, 7]] = [1, 2, 0.5]
+    s = select(FAITHFUL, range(1, 6), sample_weight=weights, reg_covar=1e-4, random_state=0)
+    assert s.candidates[3].failure == "more components (4) than rows with a positive weight (3)"
+    assert str(s).splitlines()[-1].endswith("more components (5) than rows with a positive weight (3)")
+    alone = gaussmix.GaussianMixture(s.chosen.n_components, reg_covar=1e-4, random_state=0).fit(FAITHFUL, sample_weight=weights)
+    assert s.best.mixture_ == alone.mixture_ and s.chosen.n_components <= 3
+    assert s.chosen.bic == pytest.approx(alone.bic(FAITHFUL, sample_weight=weights), rel=1e-12)
+
+
+def test_a_blurring_reg_covar_is_told_of_the_chosen_candidate_once():
+    with pytest.warns(UserWarning, match="reg_covar=1e-06 is more than a thousandth of the variance of feature 0") as caught:
+        select(FAITHFUL * 1e-3, range(1, 4), random_state=0)
+    assert len(caught) == 1 and caught[0].filename == __file__
+
+
+def test_a_fit_tells_of_reg_covar_and_then_of_what_it_came_to():
+    X = FAITHFUL * 1e-3
+    gm = gaussmix.GaussianMixture(2, random_state=0, max_iter=1)
+    with pytest.warns() as caught:
+        gm.fit(X)
+    assert [warning.filename for warning in caught] == [__file__] * 2
+    assert "reg_covar=1e-06" in str(caught[0].message) and caught[1].category.__name__ == "ConvergenceWarning"
+    means = gm.means_.copy()
+    for number, said in enumerate(("reg_covar", "did not converge")):
+        with warnings.catch_warnings():  # where it is an error, the estimator stays as it was
+            warnings.simplefilter("error")
+            warnings.filterwarnings("ignore", "reg_covar" if number else "nothing")
+            with pytest.raises(UserWarning, match=said):
+                gm.set_params(n_components=3).fit(X)
+        np.testing.assert_array_equal(gm.means_, means)
+
+
+def test_selections_in_ten_threads_leave_warnings_alone_and_are_the_same(monkeypatch):
+    def forbidden(*_, **__):
+        raise AssertionError("catch_warnings is not safe in threads")
+
+    options = dict(random_state=0, max_iter=6, n_threads=1)  # some candidates do not converge, the chosen one does
+    alone = select(FAITHFUL, range(2, 6), ("full", "diag"), **options)
+    assert alone.chosen.converged and not all(candidate.converged for candidate in alone.candidates)
+    before = list(warnings.filters), warnings.showwarning, warnings._showwarnmsg_impl
+    with monkeypatch.context() as patched, ThreadPoolExecutor(10) as pool:
+        patched.setattr(warnings, "catch_warnings", forbidden)
+        selections = list(pool.map(lambda _: select(FAITHFUL, range(2, 6), ("full", "diag"), **options), range(20)))
+    assert (list(warnings.filters), warnings.showwarning, warnings._showwarnmsg_impl) == before
+    for selection in selections:
+        assert selection.candidates == alone.candidates and selection.chosen == alone.chosen
+        assert selection.best.mixture_ == alone.best.mixture_

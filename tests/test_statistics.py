@@ -120,18 +120,69 @@ def test_pickling_keeps_every_bit(kind, X, protocol):
     close(back + statistics, statistics + statistics, rtol=0)
 
 
-def test_what_does_not_fit_does_not_add():
+@pytest.mark.parametrize("other", [(Kind.TIED, 2, 3), (Kind.DIAG, 2, 3), (Kind.FULL, 1, 3), (Kind.FULL, 3, 3), (Kind.FULL, 2, 2),
+                                   (Kind.FULL, 3, 2), (Kind.DIAG, 1, 3)])
+@pytest.mark.parametrize("apart", [False, True])
+def test_what_does_not_fit_does_not_add(other, apart):
+    a, b = Statistics(Kind.FULL, 2, 3), Statistics(*other)
+    b.reference[...] = float(apart)
+    before = pickle.dumps((a, b))
+    said = (r"^only statistics of the same kind and shape add, not FULL of shape \(2, 3\) and "
+            rf"{other[0].name} of shape \({other[1]}, {other[2]}\)$")
+    for way in (lambda: a + b, lambda: a.accumulate(b)):
+        with pytest.raises(ValueError, match=said):
+            way()
+    with pytest.raises(ValueError, match=r"and FULL of shape \(2, 3\)$"):
+        b + a
+    assert pickle.dumps((a, b)) == before
+
+
+def test_only_statistics_add():
     a = Statistics(Kind.FULL, 2, 3)
-    for other in (Statistics(Kind.TIED, 2, 3), Statistics(Kind.FULL, 1, 3), Statistics(Kind.FULL, 2, 2)):
-        with pytest.raises(ValueError):
+    for other in (1, None, np.zeros((2, 3)), "statistics"):
+        with pytest.raises(TypeError):
             a + other
-    with pytest.raises(TypeError):
-        a + 1
-    with pytest.raises(ValueError):
-        a.translated(np.zeros((2, 2)))
+        with pytest.raises(TypeError):
+            other + a
     for shape in ((0, 1), (1, 0), (-1, 2)):
         with pytest.raises(ValueError):
             Statistics(Kind.FULL, *shape)
+
+
+@pytest.mark.parametrize("reference, said", [
+    (np.zeros((2, 2)), r"points of shape \(2, 3\), one for each component, not \(2, 2\)"), (np.zeros((1, 3)), r"not \(1, 3\)"),
+    (np.zeros(3), r"not \(3,\)"), (0.0, r"not \(\)"), (None, "not|finite"), ("far", "reference must be points of shape"),
+    ([[0.0, 1.0, 2.0], [0.0]], "reference must be points of shape"), (np.full((2, 3), np.nan), "finite"),
+    (np.full((2, 3), np.inf), "finite"), (np.full((2, 3), -1e308), "finite"), ([[0, 0, 10**400]] * 2, "reference must be points"),
+])
+def test_points_that_are_none_are_refused(kind, reference, said):
+    a = Statistics(kind, 2, 3)
+    a.reference[...] = 1e308
+    with pytest.raises(ValueError, match=said):
+        a.translated(reference)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_terms_about_points_that_are_not_finite_do_not_add(kind, wrong):
+    a, b = Statistics(kind, 2, 3), Statistics(kind, 2, 3)
+    b.reference[1, 1] = wrong
+    for one, other in ((a, b), (b, a)):
+        with pytest.raises(ValueError, match="finite"):
+            one + other
+
+
+def test_a_pickle_of_other_shapes_is_refused(kind, X):
+    statistics, _ = passed(kind, X)
+    restored, (number, K, D, state) = statistics.__reduce__()
+    close(restored(number, K, D, state), statistics, rtol=0)
+    for place in range(4):  # what numpy would broadcast, too
+        for value in (state[place][..., :1], np.float64(1), np.zeros((7, 7))):
+            with pytest.raises(ValueError, match="of pickled statistics must be of shape"):
+                restored(number, K, D, (*state[:place], value, *state[place + 1:]))
+    for arguments in ((number, K + 1, D, state), (number, K, D + 1, state), (number, K, D, state[:-1]),
+                      (number, K, D, (*state, 0.0)), (9, K, D, state), ((number + 1) % 3, K, D, state)):
+        with pytest.raises(ValueError):
+            restored(*arguments)
 
 
 def test_it_says_what_it_is(kind, X):

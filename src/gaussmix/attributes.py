@@ -1,15 +1,55 @@
-"""Attributes that a user set in place of a fit's, checked, and the mixture that they make."""
+"""scikit-learn's attributes of a fitted mixture, and the mixture that such attributes make where a user has set them."""
 
 import numpy as np
 
+from gaussmix._core.linalg import gram
 from gaussmix._core.parameters import Parameters
 from gaussmix.blocks import shown
 from gaussmix.mixture import Mixture
 from gaussmix.statistics import Kind
+from gaussmix.structures import structure_named
 
-__all__ = ["mixture_of"]
+__all__ = ["attributes_of", "mixture_of"]
 
 ROUNDING = 1e-6  # so small a part of a matrix's largest number may stand where there should be a zero
+
+
+def attributes_of(mixture, real):
+    """
+    A mixture as scikit-learn's attributes.
+
+    Parameters
+    ----------
+    mixture : Mixture
+    real : type
+        float32 or float64. An array that float32 cannot hold is of float64 all the same.
+
+    Returns
+    -------
+    dict of ndarray
+        `weights_`, `means_`, `covariances_`, `precisions_cholesky_` and `precisions_`, in the shapes of the mixture's structure.
+    """
+    p, shown = mixture._parameters, structure_named(mixture.covariance_type).shown
+    precisions_cholesky, precisions = _precisions(p)
+    arrays = {"weights_": p.weights, "means_": p.means, "covariances_": shown(p.covariances),
+              "precisions_cholesky_": shown(precisions_cholesky), "precisions_": shown(precisions)}
+    return {name: array.astype(real if _fits(array, real) else np.float64) for name, array in arrays.items()}
+
+
+def _precisions(parameters):
+    """Upper Cholesky factors of the precisions, and the precisions, in the shape that Parameters keep covariances in."""
+    factors = parameters.densities.factors
+    if parameters.kind == Kind.DIAG:
+        return factors, factors**2
+    return np.swapaxes(factors, 1, 2).copy(), gram(factors)
+
+
+def _fits(array, real):
+    """Whether all numbers lie in a type's range, neither too large for it nor so small that it would round them coarsely."""
+    if real == np.float64:
+        return True
+    sizes = np.abs(array[array != 0])
+    return not sizes.size or np.finfo(real).tiny <= sizes.min() and sizes.max() <= np.finfo(real).max
 
 
 def mixture_of(structure, weights, means, precisions_cholesky=None, covariances=None):
@@ -41,7 +81,7 @@ def mixture_of(structure, weights, means, precisions_cholesky=None, covariances=
         raise ValueError(f"means_ must be of shape (K, D), not {means.shape}")
     parameters = Parameters(structure.kind, *means.shape)
     parameters.weights[...], parameters.means[...] = _weights(weights, len(means)), means
-    shape = _shape(structure, *means.shape)
+    shape = structure.shape(*means.shape)
     if precisions_cholesky is None:
         name, sick = "covariances_", "not positive definite"
         matrices = _numbers(name, covariances, shape)
@@ -50,16 +90,11 @@ def mixture_of(structure, weights, means, precisions_cholesky=None, covariances=
     else:
         name, sick = "precisions_cholesky_", "singular, or too large or small for double precision"
         matrices = _covariances(name, _numbers(name, precisions_cholesky, shape), structure.kind)
-    parameters.covariances[...] = matrices[:, None] if matrices.ndim == 1 else matrices
+    parameters.covariances[...] = structure.kept(matrices.reshape(shape))
     singular = parameters.factorize()
     if singular >= 0:
         raise ValueError(f"{name}{'' if structure.kind == Kind.TIED else f'[{singular}]'} is {sick}")
-    return Mixture.from_parameters(parameters)
-
-
-def _shape(structure, n_components, n_features):
-    return {"tied": (n_features, n_features), "spherical": (n_components,), "diag": (n_components, n_features)}.get(
-        structure.name, (n_components, n_features, n_features))
+    return Mixture.from_parameters(parameters, structure.name)
 
 
 def _numbers(name, value, shape=None):

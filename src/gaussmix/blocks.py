@@ -2,6 +2,7 @@
 
 import copy
 import math
+import warnings
 
 import numpy as np
 
@@ -346,6 +347,47 @@ def _column_array(series, column, name):
         wrong = ValueError if array.dtype.kind in "OSUT" else TypeError  # text might have been numbers
         raise wrong(f"{name} must hold numbers only, but column {column!r} holds {kind}: leave it out or code it as numbers")
     return array
+
+
+def check_names(columns, fitted, owner, stacklevel):
+    """
+    Compare the column names of new data with those of the fit, as scikit-learn does.
+
+    Parameters
+    ----------
+    columns, fitted : sequence of str or None
+        The names of the new data's columns and those of the fit.
+    owner : str
+        The class that was fitted.
+    stacklevel : int
+        How many calls up, from here, the user's is, for the warning.
+
+    Raises
+    ------
+    ValueError
+        Where both have names and they differ.
+
+    Warns
+    -----
+    UserWarning
+        Where only one of them has names.
+    """
+    fitted = None if fitted is None else list(fitted)
+    if columns == fitted:
+        return
+    if fitted is None:
+        warnings.warn(f"X has feature names, but {owner} was fitted without feature names", stacklevel=stacklevel)
+    elif columns is None:
+        warnings.warn(f"X does not have valid feature names, but {owner} was fitted with feature names", stacklevel=stacklevel)
+    else:
+        message = "The feature names should match those that were passed during fit.\n"
+        for what, names in (("Feature names unseen at fit time", set(columns) - set(fitted)),
+                            ("Feature names seen at fit time, yet now missing", set(fitted) - set(columns))):
+            if names:
+                message += f"{what}:\n" + "".join(f"- {name}\n" for name in sorted(names)[:5]) + "- ...\n" * (len(names) > 5)
+        if set(columns) == set(fitted):
+            message += "Feature names must be in the same order as they were in fit.\n"
+        raise ValueError(message)
 
 
 def check_finite(X, *, name="X", largest=np.inf):

@@ -3,38 +3,70 @@
 from __future__ import annotations  # kept as written, so that help() does not print the unions behind ArrayLike
 
 import math
+import os
 import warnings
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gaussmix._core.estep import CompleteRows
-from gaussmix._core.linalg import gram
-from gaussmix.attributes import mixture_of
-from gaussmix.blocks import (LARGEST, Blocks, as_table, as_weights, block_bounds, check_finite, shown, sum_of_weights,
+from gaussmix.attributes import attributes_of, mixture_of
+from gaussmix.blocks import (LARGEST, Blocks, as_table, as_weights, block_bounds, check_finite, check_names, shown, sum_of_weights,
                              weighted_mean)
-from gaussmix.collapse import effective_rows, spurious_components
-from gaussmix.em import SingularStart, allotted_start, chosen_start, feature_variances, maximize_likelihood
+from gaussmix.collapse import Spurious, effective_rows, spurious_components
+from gaussmix.em import Fit, SingularStart, allotted_start, chosen_start, feature_variances, maximize_likelihood
 from gaussmix.engines import Threads, resolve_threads
 from gaussmix.exceptions import CollapseWarning, ConvergenceWarning, InvalidParameterError, SpuriousOptimumWarning, in_use
 from gaussmix.given import checked_parameters, insert_parameters, start_of
 from gaussmix.initialization import STARTS, Chosen
 from gaussmix.mixture import Mixture, component_log_densities, evaluate
+from gaussmix.modelfile import load, save
 from gaussmix.progress import Progress
 from gaussmix.random_state import RandomState, as_generator
-from gaussmix.scikit_learn import Estimator, check_names, refuse_hooks
+from gaussmix.scikit_learn import Estimator, refuse_hooks
 from gaussmix.summary import summary_text
 from gaussmix._core.parameters import Parameters
-from gaussmix.statistics import Kind
-from gaussmix.structures import structure_named
+from gaussmix.structures import Structure, structure_named
 
 __all__ = ["GaussianMixture"]
 
 AUTO = 1e-6  # reg_covar="auto", as a part of each feature's variance
 RUINOUS = 1e-3  # a reg_covar of more than this part of a feature's variance gets a warning
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """
+    What a fit came to, before an estimator takes it on.
+
+    Attributes
+    ----------
+    fit : Fit
+        The best of its starts.
+    spurious : list of Spurious
+        The components of that fit that make a spurious optimum.
+    caveats : list of Warning
+        What the user must be told, in order.
+    structure : Structure
+    table : ndarray, shape (N, D)
+        The data.
+    columns : list of str or None
+        The names of the features.
+    total_weight : float
+        What the sample weights sum to as they were given, or N.
+    """
+
+    fit: Fit
+    spurious: list[Spurious]
+    caveats: list[Warning]
+    structure: Structure
+    table: NDArray[Any]
+    columns: list[str] | None
+    total_weight: float
 
 
 class GaussianMixture(Estimator):
@@ -197,7 +229,7 @@ class GaussianMixture(Estimator):
         if type(self).fit_predict is not GaussianMixture.fit_predict:  # a subclass's, which scikit-learn's `fit` calls too
             self.fit_predict(X, y, **({} if sample_weight is None else {"sample_weight": sample_weight}))
         else:
-            self._fit(X, sample_weight)
+            self._take_on(self._fit(X, sample_weight))
         return self
 
     def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> NDArray[np.intp]:
@@ -213,10 +245,18 @@ class GaussianMixture(Estimator):
         -------
         ndarray of int, shape (N,)
         """
-        table = self._fit(X, sample_weight)
-        return evaluate(self.mixture_._parameters, table, "labels", self.n_threads)
+        outcome = self._fit(X, sample_weight)
+        self._take_on(outcome)
+        return evaluate(self.mixture_._parameters, outcome.table, "labels", self.n_threads)
+
+    def _take_on(self, outcome):
+        """Warn of an outcome and keep it; where a warning is an error, this estimator stays as it was."""
+        for caveat in outcome.caveats:
+            warnings.warn(caveat, stacklevel=3)
+        self._keep(outcome)
 
     def _fit(self, X, sample_weight):
+        """The Outcome of a fit. Nothing is told, and this estimator stays as it is."""
         refuse_hooks(type(self), GaussianMixture, vars(self))
         structure = self._checked_structure()
         table, columns = as_table(X)
@@ -225,9 +265,10 @@ class GaussianMixture(Estimator):
                                    blocks.n_features)
         rng = _parameter(as_generator, self.random_state)
         warm = self._warm_parameters(structure, blocks.n_features)
-        progress = Progress(self.verbose, self.verbose_interval, self.progress, self.max_iter, self.callback)
+        progress = Progress(self.verbose, self.verbose_interval, self.progress, self.max_iter, self.callback,
+                            structure.name)
         with Threads(resolve_threads(self.n_threads)) as threads:
-            reg_covar = self._regularization(blocks, threads, columns)
+            reg_covar, blur = self._regularization(blocks, threads, columns)
             m_step = structure.m_step(reg_covar, blocks.n_features)
             passes = threads.passes(blocks, CompleteRows(structure.kind, self.n_components, blocks.n_features, blocks.size,
                                                          structure.kind))
@@ -253,12 +294,8 @@ class GaussianMixture(Estimator):
                 best, spurious = self._best_fit(blocks, passes, m_step, start, reg_covar, progress, warm is not None)
             finally:
                 progress.close()
-        caveat = self._caveat_of(best, spurious, progress.stopped)
-        if caveat is not None:
-            warnings.warn(caveat, stacklevel=3)
-        self._keep(best, structure, table.dtype, blocks, columns)
-        self._caveat = caveat
-        return table
+        caveats = [caveat for caveat in (blur, self._caveat_of(best, spurious, progress.stopped)) if caveat is not None]
+        return Outcome(best, spurious, caveats, structure, table, columns, blocks.total_weight)
 
     def _blocks(self, table, sample_weight):
         n_rows, n_features = table.shape
@@ -278,22 +315,22 @@ class GaussianMixture(Estimator):
         """What the last fit ended with, where this one starts from it."""
         if not (self.warm_start and self.__sklearn_is_fitted__()):
             return None
-        last = self.mixture_._parameters
-        kind = "spherical" if np.ndim(self.covariances_) == 1 else last.kind.name.lower()
-        for name, before, now in (("n_components", last.n_components, self.n_components), ("covariance_type", kind, structure.name),
+        last = self.mixture_
+        for name, before, now in (("n_components", last.n_components, self.n_components),
+                                  ("covariance_type", last.covariance_type, structure.name),
                                   ("the number of features", last.n_features, n_features)):
             if before != now:
                 raise ValueError(f"warm_start goes on from the last fit, in which {name} was {before!r}, not {now!r}: set "
                                  "warm_start=False to start anew")
-        return last
+        return last._parameters
 
     def _regularization(self, blocks, threads, columns):
-        """What is added to every variance; a warning where it is large for the data."""
+        """What is added to every variance, and a warning where it is large for the data, or None."""
         if not self.reg_covar:
-            return 0.0
+            return 0.0, None
         variances = feature_variances(blocks, threads)
         if not isinstance(self.reg_covar, str) and self.reg_covar <= RUINOUS * variances.min():
-            return float(self.reg_covar)
+            return float(self.reg_covar), None
         for feature in np.flatnonzero(variances == 0):
             values = blocks.X[:, feature] if blocks.weights is None else blocks.X[blocks.weights > 0, feature]
             if (values != values[0]).any():
@@ -301,15 +338,17 @@ class GaussianMixture(Estimator):
         varying = variances[variances > 0]
         if isinstance(self.reg_covar, str):
             if not varying.size:
-                return AUTO
-            return AUTO * np.where(variances > 0, variances, varying.mean())
+                return AUTO, None
+            return AUTO * np.where(variances > 0, variances, varying.mean()), None
+        blur = None
         if varying.size and self.reg_covar > RUINOUS * varying.min():
             feature = int(np.flatnonzero(variances == varying.min())[0])
             name = f"feature {feature}" if columns is None else f"feature {columns[feature]!r}"
-            warnings.warn(f"reg_covar={self.reg_covar:g} is more than a thousandth of the variance of {name}, {varying.min():.3g}, and "
-                          "will blur the fit: give a smaller one, reg_covar='auto', which goes by each feature's variance, or data "
-                          "in larger units.", UserWarning, stacklevel=4)
-        return float(self.reg_covar)
+            blur = UserWarning(
+                f"reg_covar={self.reg_covar:g} is more than a thousandth of the variance of {name}, {varying.min():.3g}, and "
+                "will blur the fit: give a smaller one, reg_covar='auto', which goes by each feature's variance, or data in larger "
+                "units.")
+        return float(self.reg_covar), blur
 
     def _best_fit(self, blocks, passes, m_step, start, reg_covar, progress, warm):
         """The best of several starts, and its spurious components: proper optima first, then by log-likelihood."""
@@ -387,27 +426,88 @@ class GaussianMixture(Estimator):
                                                 f"responsibilities, not {init!r}")
         return structure
 
-    def _keep(self, fit, structure, dtype, blocks, columns):
-        p = fit.parameters
-        real = np.float32 if dtype == np.float32 else np.float64
-        mixture = Mixture.from_parameters(p)
-        precisions_cholesky, precisions = _precisions(mixture._parameters)
-        shape = {"tied": lambda a: a[0], "spherical": lambda a: a[:, 0]}.get(structure.name, lambda a: a)
-        arrays = {"weights_": p.weights, "means_": p.means, "covariances_": shape(p.covariances),
-                  "precisions_cholesky_": shape(precisions_cholesky), "precisions_": shape(precisions)}
-        vars(self).update((name, array.astype(real if real is np.float64 or _fits(array, real) else np.float64))
-                          for name, array in arrays.items())
-        self._fitted = mixture, self._fingerprint()
-        self._n_rows = blocks.total_weight
+    def _keep(self, outcome):
+        fit = outcome.fit
+        self._hold(Mixture.from_parameters(fit.parameters, outcome.structure.name), outcome.columns,
+                   np.float32 if outcome.table.dtype == np.float32 else np.float64)
+        self._n_rows = outcome.total_weight
         self.converged_ = fit.converged
         self.n_iter_ = len(fit.history)
         self.lower_bound_ = fit.history[-1] if fit.history else -math.inf
         self.lower_bounds_ = fit.history
-        self.n_features_in_ = blocks.n_features
+
+    def _hold(self, mixture, columns, real):
+        """Take on a mixture: its arrays, and the names of its features."""
+        vars(self).update(attributes_of(mixture, real))
+        self._fitted = mixture, self._fingerprint()
+        self.n_features_in_ = mixture.n_features
         if columns is not None:
             self.feature_names_in_ = np.array(columns, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
+
+    # Model files.
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """
+        Write the fitted mixture, the structure that it was fitted under and the feature names to a model file.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Raises
+        ------
+        NotFittedError
+        OSError
+            Where the file cannot be written.
+        ValueError
+            Where two features have the same name or one that UTF-8 cannot hold.
+        """
+        self._require_fit()
+        save(path, self)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """
+        A fitted estimator from a model file, whoever wrote it.
+
+        A model file holds a mixture and the names of its features, but not how it was found. So `mixture_` and all that follows
+        from it are there, in float64, and `n_components` and `covariance_type` are the mixture's. The other parameters have their
+        defaults, and `converged_`, `n_iter_`, `lower_bound_`, `lower_bounds_` and `history_` are missing. With `warm_start=True`
+        EM goes on from the mixture.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Returns
+        -------
+        GaussianMixture
+            Its predictions have the same bits as those of the mixture that was saved.
+
+        Raises
+        ------
+        OSError
+            Where the file cannot be read.
+        ModelFileError
+            A ValueError that names the file and says where it is damaged.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> from gaussmix import GaussianMixture
+        >>> gm = GaussianMixture(covariance_type="diag").fit([[1., 2.], [2., 4.], [4., 1.]])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     gm.save(os.path.join(folder, "model.json"))
+        ...     again = GaussianMixture.load(os.path.join(folder, "model.json"))
+        >>> again, again.mixture_ == gm.mixture_
+        (GaussianMixture(covariance_type='diag'), True)
+        """
+        model = load(path)
+        estimator = cls(n_components=model.mixture.n_components, covariance_type=model.covariance_type)
+        estimator._hold(model.mixture, model.columns, np.float64)
+        return estimator
 
     # The fitted mixture, and attributes that a user set instead of fitting.
 
@@ -421,18 +521,22 @@ class GaussianMixture(Estimator):
         The fitted distribution: the fit's own or, where attributes were set by hand, one of them.
 
         Of attributes set by hand `precisions_cholesky_` counts, as in scikit-learn, and `covariances_` only where it was changed
-        alone or there is nothing else.
+        alone or there is nothing else. What the fit left of them is of the structure that was fitted, whatever `covariance_type`
+        has been set since.
         """
         self._require_fit()
-        by_covariances = not hasattr(self, "precisions_cholesky_")
+        structure, by_covariances = self.covariance_type, not hasattr(self, "precisions_cholesky_")
         if "_fitted" in vars(self):
             (mixture, before), now = self._fitted, self._fingerprint()
             if now == before:
                 return mixture
             by_covariances |= now[-1] == before[-1] and now[-2] != before[-2]
+            which = -2 if by_covariances else -1
+            if now[which] == before[which]:
+                structure = mixture.covariance_type
         weights, means, covariances, roots = (getattr(self, name, None) for name in (
             "weights_", "means_", "covariances_", "precisions_cholesky_"))
-        return mixture_of(structure_named(self.covariance_type), weights, means, None if by_covariances else roots, covariances)
+        return mixture_of(structure_named(structure), weights, means, None if by_covariances else roots, covariances)
 
     @property
     def history_(self) -> list[float]:
@@ -460,7 +564,7 @@ class GaussianMixture(Estimator):
     def _checked(self, X):
         self._require_fit()
         table, columns = as_table(X)
-        check_names(self, columns)
+        check_names(columns, getattr(self, "feature_names_in_", None), type(self).__name__, stacklevel=5)
         return self._checked_rows(table)
 
     def _checked_rows(self, table):
@@ -679,7 +783,7 @@ class GaussianMixture(Estimator):
             return summary_text(self, rows, mean * rows, self.icl(X, sample_weight))
         if sample_weight is not None:
             raise ValueError("summary takes sample_weight only together with the rows that the weights are of")
-        if "_fitted" not in vars(self) or self.mixture_ is not self._fitted[0]:
+        if not hasattr(self, "_n_rows") or self.mixture_ is not self._fitted[0]:  # set by hand, or from a file
             return summary_text(self, None, None, None)
         at_last_e_step = self.lower_bound_ * self._n_rows if self.lower_bounds_ else None
         return summary_text(self, self._n_rows, at_last_e_step, None, of_the_fit=True)
@@ -693,7 +797,8 @@ class GaussianMixture(Estimator):
         return weighted_mean(log_p, weights), sum_of_weights(weights)
 
     def _n_parameters(self):
-        return structure_named(self.covariance_type).n_parameters(*self.mixture_.means.shape)
+        mixture = self.mixture_
+        return structure_named(mixture.covariance_type).n_parameters(mixture.n_components, mixture.n_features)
 
 
 def _parameter(read, value):
@@ -720,19 +825,5 @@ def _fingerprint_of(value):
         return repr(value)
 
 
-def _fits(array, real):
-    """Whether all numbers lie in a type's range, neither too large for it nor so small that it would round them coarsely."""
-    sizes = np.abs(array[array != 0])
-    return not sizes.size or np.finfo(real).tiny <= sizes.min() and sizes.max() <= np.finfo(real).max
-
-
 def _rank(fit, spurious):
     return fit.collapsed is None, not spurious, fit.history[-1] if fit.history else -math.inf
-
-
-def _precisions(parameters):
-    """Upper Cholesky factors of the precisions, and the precisions, in the shape of the covariances."""
-    factors = parameters.densities.factors
-    if parameters.kind == Kind.DIAG:
-        return factors, factors**2
-    return np.swapaxes(factors, 1, 2).copy(), gram(factors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # kept as written, so that help() does not print the unions behind ArrayLike
 
+import os
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +17,9 @@ from gaussmix.random_state import RandomState, as_generator
 from gaussmix.statistics import Kind
 
 __all__ = ["Mixture"]
+
+# The structures that covariances kept in each shape may have, under scikit-learn's names; the first claims the least.
+COVARIANCE_TYPES = {Kind.FULL: ("full",), Kind.TIED: ("tied",), Kind.DIAG: ("diag", "spherical")}
 
 
 class Mixture:
@@ -39,6 +43,8 @@ class Mixture:
     means : ndarray, shape (K, D)
     covariances : ndarray, shape (K, D, D)
         Read-only, float64.
+    covariance_type : str
+        The structure that the covariances were fitted under, by scikit-learn's name; "full" where nothing is known of them.
     n_components, n_features : int
 
     Raises
@@ -57,29 +63,14 @@ class Mixture:
     """
 
     def __init__(self, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike) -> None:
-        weights, means, covariances = (_array(value, name) for value, name in (
-            (weights, "weights"), (means, "means"), (covariances, "covariances")))
-        if means.ndim != 2 or 0 in means.shape:
-            raise ValueError(f"means must be of shape (K, D), not {means.shape}")
-        if weights.shape != means.shape[:1]:
-            raise ValueError(f"weights must be of shape ({len(means)},), one a mean, not {weights.shape}")
-        if covariances.shape != (*means.shape, means.shape[1]):
-            raise ValueError(f"covariances must be of shape {(*means.shape, means.shape[1])}, not {covariances.shape}")
-        with np.errstate(over="ignore"):
-            total = weights.sum()
-        if (weights < 0).any() or not np.isclose(total, 1.0, rtol=0, atol=1e-6):
-            raise ValueError(f"weights must not be negative and sum to one; they sum to {total:g}")
-        for k, covariance in enumerate(covariances):
-            with np.errstate(over="ignore"):
-                symmetric = np.allclose(covariance, covariance.T, rtol=1e-6, atol=1e-9 * np.abs(covariance).max())
-            if not symmetric:
-                raise ValueError(f"covariances[{k}] is not symmetric")
+        weights, means, covariances = checked_arrays(weights, means, covariances, lambda K, D: (K, D, D))
+        check_symmetric(covariances)
         parameters = Parameters(Kind.FULL, *means.shape)
         parameters.weights[...], parameters.means[...], parameters.covariances[...] = weights, means, covariances
-        self._take(parameters)
+        self._take(parameters, "full")
 
     @classmethod
-    def from_parameters(cls, parameters: Parameters) -> Self:
+    def from_parameters(cls, parameters: Parameters, covariance_type: str | None = None) -> Self:
         """
         A mixture of parameters in the compact shape of their structure, which stays how it computes.
 
@@ -90,24 +81,41 @@ class Mixture:
         ----------
         parameters : gaussmix._core.parameters.Parameters
             Factorized, or about to be; copied.
+        covariance_type : str, optional
+            scikit-learn's name of their structure. None means "full", "tied" or "diag", by their shape.
 
         Returns
         -------
         Mixture
+
+        Raises
+        ------
+        ValueError
+            Where a covariance is not positive definite, or parameters of that shape have not that structure.
         """
+        possible = COVARIANCE_TYPES[parameters.kind]
+        if covariance_type not in (None, *possible):
+            raise ValueError(f"covariance_type must be {' or '.join(map(repr, possible))} for covariances of shape "
+                             f"{parameters.covariances.shape}, not {covariance_type!r}")
         own = Parameters(parameters.kind, parameters.n_components, parameters.n_features)
         own.weights[...], own.means[...] = parameters.weights, parameters.means
         own.covariances[...] = parameters.covariances
         mixture = cls.__new__(cls)
-        mixture._take(own)
+        mixture._take(own, covariance_type or possible[0])
         return mixture
 
-    def _take(self, parameters):
+    def _take(self, parameters, covariance_type):
         singular = parameters.factorize()
         if singular >= 0:
-            raise ValueError(f"covariances[{singular}] is not positive definite")
+            which = "" if parameters.kind == Kind.TIED else f"[{singular}]"
+            raise ValueError(f"covariances{which} is not positive definite")
         parameters.freeze()
         self._parameters = parameters
+        self._covariance_type = covariance_type
+
+    @property
+    def covariance_type(self) -> str:
+        return self._covariance_type
 
     @property
     def n_components(self) -> int:
@@ -308,6 +316,59 @@ class Mixture:
         check_finite(X)
         return evaluate(self._parameters, X, wanted, n_threads)
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """
+        Write the mixture to a model file, as `gaussmix.save` does.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Raises
+        ------
+        OSError
+            Where the file cannot be written.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> from gaussmix import Mixture
+        >>> m = Mixture([0.5, 0.5], [[0.0], [4.0]], [[[1.0]], [[1.0]]])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     m.save(os.path.join(folder, "model.json"))
+        ...     Mixture.load(os.path.join(folder, "model.json")) == m
+        True
+        """
+        from gaussmix.modelfile import save
+
+        save(path, self)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """
+        The mixture in a model file, whoever wrote it. The names of its columns are left out; `gaussmix.load` gives them too.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Returns
+        -------
+        Mixture
+            It gives the same bits as the one saved.
+
+        Raises
+        ------
+        OSError
+            Where the file cannot be read.
+        ModelFileError
+            A ValueError that names the file and says where it is damaged.
+        """
+        from gaussmix.modelfile import load
+
+        mixture = load(path).mixture
+        return cls.from_parameters(mixture._parameters, mixture.covariance_type)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Mixture) and all(
             np.array_equal(getattr(self, name), getattr(other, name)) for name in ("weights", "means", "covariances"))
@@ -316,7 +377,7 @@ class Mixture:
 
     def __reduce__(self) -> tuple[Any, ...]:
         p = self._parameters
-        return _restored, (int(p.kind), p.weights, p.means, p.covariances)
+        return _restored, (int(p.kind), p.weights, p.means, p.covariances, self._covariance_type)
 
     def __repr__(self) -> str:
         with np.printoptions(precision=4, threshold=20, edgeitems=3):
@@ -325,10 +386,75 @@ class Mixture:
         return "Mixture(" + (",\n" + " " * 8).join(parts) + ")"
 
 
-def _restored(kind, weights, means, covariances):
-    parameters = Parameters(Kind(kind), *means.shape)
-    parameters.weights[...], parameters.means[...], parameters.covariances[...] = weights, means, covariances
-    return Mixture.from_parameters(parameters)
+def _restored(kind, weights, means, covariances, covariance_type=None):
+    """
+    The mixture in a pickle. One of version 0.1 holds no `covariance_type`, and its spherical covariances are known by their
+    equal variances.
+    """
+    if np.ndim(means) != 2:
+        raise ValueError(f"the means of a pickled mixture must be of shape (K, D), not {np.shape(means)}")
+    parameters = Parameters(Kind(kind), *np.shape(means))
+    for name, value in (("weights", weights), ("means", means), ("covariances", covariances)):
+        place = getattr(parameters, name)
+        if np.shape(value) != place.shape:
+            raise ValueError(f"the {name} of a pickled mixture must be of shape {place.shape}, not {np.shape(value)}")
+        place[...] = value
+    if covariance_type is None and parameters.kind == Kind.DIAG:
+        covariance_type = "spherical" if (parameters.covariances == parameters.covariances[:, :1]).all() else "diag"
+    return Mixture.from_parameters(parameters, covariance_type)
+
+
+def checked_arrays(weights, means, covariances, shape):
+    """
+    What a mixture is made of, as arrays of float64 that fit together.
+
+    Parameters
+    ----------
+    weights : array_like, shape (K,)
+    means : array_like, shape (K, D)
+    covariances : array_like
+    shape : callable
+        From K and D to the shape that the covariances must have.
+
+    Returns
+    -------
+    weights, means, covariances : ndarray
+
+    Raises
+    ------
+    ValueError
+        Where shapes do not fit together, a number is not finite, or weights are negative or do not sum to one.
+    """
+    weights, means, covariances = (_array(value, name) for value, name in (
+        (weights, "weights"), (means, "means"), (covariances, "covariances")))
+    if means.ndim != 2 or 0 in means.shape:
+        raise ValueError(f"means must be of shape (K, D), not {means.shape}")
+    if weights.shape != means.shape[:1]:
+        raise ValueError(f"weights must be of shape ({len(means)},), one a mean, not {weights.shape}")
+    if covariances.shape != shape(*means.shape):
+        raise ValueError(f"covariances must be of shape {shape(*means.shape)}, not {covariances.shape}")
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if (weights < 0).any() or not abs(total - 1) <= 1e-6:
+        raise ValueError(f"weights must not be negative and sum to one; they sum to {total:g}")
+    return weights, means, covariances
+
+
+def check_symmetric(covariances):
+    """
+    Raise ValueError where a covariance is not symmetric but for rounding.
+
+    Parameters
+    ----------
+    covariances : ndarray, shape (K, D, D) or (D, D)
+        Finite.
+    """
+    matrices = covariances if covariances.ndim == 3 else covariances[None]
+    for k, matrix in enumerate(matrices):
+        with np.errstate(over="ignore"):  # numbers near the end of the range, whose difference is infinite
+            away = np.abs(matrix - matrix.T)
+        if not (away <= 1e-9 * np.abs(matrix).max() + 1e-6 * np.abs(matrix.T)).all():
+            raise ValueError(f"covariances{f'[{k}]' if covariances.ndim == 3 else ''} is not symmetric")
 
 
 def _array(value, name):

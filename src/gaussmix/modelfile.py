@@ -6,14 +6,14 @@ import json
 import os
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from gaussmix._core.parameters import Parameters
+from gaussmix.blocks import as_table, check_names
 from gaussmix.mixture import Mixture
 from gaussmix.outputs import whole_file
-from gaussmix.statistics import Kind
 from gaussmix.structures import structure_named
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ FORMAT = "gaussmix model"
 VERSION = 1
 ENTRIES = ("format", "version", "covariance_type", "n_components", "n_features", "columns", "weights", "means",
            "covariances")
-KIND_NAMES = {Kind.FULL: "full", Kind.TIED: "tied", Kind.DIAG: "diag"}
+HEAD = 2**20  # bytes in which a model file must have begun, so that endless files are not read
+LONGEST_SHOWN = 40  # letters of a wrong value that an error repeats
 
 
 class ModelFileError(ValueError):
@@ -35,20 +36,90 @@ class ModelFileError(ValueError):
 @dataclass(frozen=True)
 class Model:
     """
-    What a model file holds.
+    What a model file holds. It predicts, and checks the names of the columns of new data as `GaussianMixture` does.
 
     Attributes
     ----------
     mixture : Mixture
     covariance_type : str
-        scikit-learn's name of the structure.
+        scikit-learn's name of the mixture's structure.
     columns : list of str or None
         The names of the features, where they have names.
+
+    Raises
+    ------
+    ValueError
+        Where the mixture has another structure, or columns are not as many different names as it has features.
     """
 
     mixture: Mixture
     covariance_type: str
     columns: list[str] | None
+
+    def __post_init__(self) -> None:
+        if self.covariance_type != self.mixture.covariance_type:
+            raise ValueError(f"covariance_type must be that of the mixture, {self.mixture.covariance_type!r}, "
+                             f"not {self.covariance_type!r}")
+        _check_columns(self.columns, self.mixture.n_features)
+
+    def predict(self, X: ArrayLike) -> NDArray[np.intp]:
+        """
+        The component with the largest responsibility (5) for every row.
+
+        Parameters
+        ----------
+        X : array_like or DataFrame, shape (N, D)
+
+        Returns
+        -------
+        ndarray of int, shape (N,)
+
+        Raises
+        ------
+        ValueError
+            Where X is not of the width or with the names of the model, or not finite.
+
+        Warns
+        -----
+        UserWarning
+            Where only one of X and the model has names.
+        """
+        return self.mixture.classify(self._table(X))
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
+        """
+        The responsibilities γ_nk (5).
+
+        Parameters
+        ----------
+        X : array_like or DataFrame, shape (N, D)
+            As for `predict`.
+
+        Returns
+        -------
+        ndarray, shape (N, K)
+        """
+        return self.mixture.responsibilities(self._table(X))
+
+    def score_samples(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
+        """
+        ln p(x_n) of every row (1), as `mixture.logpdf` gives it.
+
+        Parameters
+        ----------
+        X : array_like or DataFrame, shape (N, D)
+            As for `predict`.
+
+        Returns
+        -------
+        ndarray, shape (N,)
+        """
+        return self.mixture.logpdf(self._table(X))
+
+    def _table(self, X):
+        table, columns = as_table(X)
+        check_names(columns, self.columns, "Model", stacklevel=4)
+        return table
 
 
 def save(path: str | os.PathLike[str], model: GaussianMixture | Mixture | Model) -> None:
@@ -59,14 +130,16 @@ def save(path: str | os.PathLike[str], model: GaussianMixture | Mixture | Model)
     ----------
     path : str or path-like
     model : GaussianMixture, Mixture or Model
-        A GaussianMixture must be fitted; its structure and its feature names are kept too.
+        A GaussianMixture must be fitted; its feature names are kept too. The structure is the one that it was fitted under.
 
     Raises
     ------
     OSError
         Where the file cannot be written.
     ValueError
-        Where a GaussianMixture is not fitted.
+        Where a GaussianMixture is not fitted, or two features have the same name or one that UTF-8 cannot hold.
+    TypeError
+        Where path and model are given in the order of `joblib.dump`.
 
     Examples
     --------
@@ -78,27 +151,28 @@ def save(path: str | os.PathLike[str], model: GaussianMixture | Mixture | Model)
     ...     gaussmix.load(path).mixture == m
     True
     """
+    if isinstance(model, (str, bytes, os.PathLike)):
+        raise TypeError(f"the path comes first, as in save(path, model), and not a {type(path).__name__}")
     model = _as_model(model)
     parameters = model.mixture._parameters
-    covariances = {"tied": lambda a: a[0], "spherical": lambda a: a[:, 0]}.get(model.covariance_type, lambda a: a)(
-        parameters.covariances)
+    covariances = structure_named(model.covariance_type).shown(parameters.covariances)
     entries = dict(zip(ENTRIES, (
         FORMAT, VERSION, model.covariance_type, parameters.n_components, parameters.n_features, model.columns,
         parameters.weights.tolist(), parameters.means.tolist(), covariances.tolist())))
     text = "{\n" + ",\n".join(f'  "{name}": {_laid_out(value)}' for name, value in entries.items()) + "\n}\n"
+    content = text.encode()
     with whole_file(path) as file:
-        file.write(text.encode())
+        file.write(content)
 
 
 def _as_model(model):
     if isinstance(model, Model):
-        return model
-    if isinstance(model, Mixture):
-        return Model(model, KIND_NAMES[model._parameters.kind], None)
-    if not hasattr(model, "mixture_"):
-        raise ValueError(f"only a Mixture or a fitted GaussianMixture can be saved, not {model!r}")
-    columns = [str(name) for name in model.feature_names_in_] if hasattr(model, "feature_names_in_") else None
-    return Model(model.mixture_, structure_named(model.covariance_type).name, columns)
+        return Model(model.mixture, model.covariance_type, model.columns)  # checked again, as a list can be changed
+    mixture = model if isinstance(model, Mixture) else getattr(model, "mixture_", None)
+    if not isinstance(mixture, Mixture):
+        raise ValueError(f"only a Mixture, a Model or a fitted GaussianMixture can be saved, not {model!r}")
+    columns = getattr(model, "feature_names_in_", None)
+    return Model(mixture, mixture.covariance_type, None if columns is None else [str(name) for name in columns])
 
 
 def _laid_out(value, depth=1):
@@ -129,11 +203,22 @@ def load(path: str | os.PathLike[str]) -> Model:
     ModelFileError
         A ValueError that names the file and says where it is damaged.
     """
+    path = os.fspath(path)
     try:
         with open(path, "rb") as file:
-            return _model(_entries(file.read()))
+            return _model(_entries(_content(file)))
     except ModelFileError as error:
-        raise ModelFileError(f"{path}: {error}") from None
+        raise ModelFileError(f"{os.fsdecode(path)}: {error}") from None
+    except MemoryError:
+        raise ModelFileError(f"{os.fsdecode(path)}: does not fit into memory") from None
+
+
+def _content(file):
+    """All that a file holds, but no more than its head where that is not of a JSON object."""
+    head = file.read(HEAD)
+    if len(head) == HEAD and not head.lstrip().startswith(b"{"):
+        raise ModelFileError("is not a model file: it does not begin with {")
+    return head + file.read()
 
 
 def _entries(content):
@@ -148,26 +233,28 @@ def _entries(content):
         raise ModelFileError("is not a model file: its lists are nested too deeply") from None
     except ModelFileError:
         raise
-    except ValueError as error:  # whole numbers of thousands of digits
-        raise ModelFileError(f"is not a model file: {error}") from None
+    except ValueError:
+        raise ModelFileError("is not a model file: it holds a whole number of thousands of digits") from None
     if not isinstance(entries, dict) or entries.get("format") != FORMAT:
         raise ModelFileError(f'is not a model file: "format" must be "{FORMAT}"')
     version = entries.get("version")
     if version != VERSION or isinstance(version, bool):
-        raise ModelFileError(f"is of version {version!r} of the format, but this gaussmix reads version {VERSION}")
+        raise ModelFileError(f"is of version {_short(version)} of the format, but this gaussmix reads version {VERSION}")
     for name in ENTRIES:
         if name not in entries:
             raise ModelFileError(f'has no "{name}"')
     for name in entries:
         if name not in ENTRIES:
-            raise ModelFileError(f'has an unknown entry "{name}"')
+            raise ModelFileError(f"has an unknown entry {_short(name)}")
     return entries
 
 
 def _without_repetition(pairs):
-    entries = dict(pairs)
-    if len(entries) < len(pairs):
-        raise ModelFileError("has an entry twice")
+    entries = {}
+    for name, value in pairs:
+        if name in entries:
+            raise ModelFileError(f"has the entry {_short(name)} twice")
+        entries[name] = value
     return entries
 
 
@@ -176,24 +263,11 @@ def _model(entries):
     K, D = (_count(entries, name) for name in ("n_components", "n_features"))
     try:
         structure = structure_named(entries["covariance_type"])
+        shapes = {"weights": (K,), "means": (K, D), "covariances": structure.shape(K, D)}
+        mixture = structure.mixture(*(_numbers(entries[name], shape, name) for name, shape in shapes.items()))
+        return Model(mixture, structure.name, entries["columns"])
     except ValueError as error:
         raise ModelFileError(str(error)) from None
-    weights = _numbers(entries["weights"], (K,), "weights")
-    means = _numbers(entries["means"], (K, D), "means")
-    shape = {"tied": (D, D), "diag": (K, D), "spherical": (K,)}.get(structure.name, (K, D, D))
-    covariances = _numbers(entries["covariances"], shape, "covariances")
-    if (weights < 0).any() or abs(weights.sum() - 1) > 1e-6:
-        raise ModelFileError(f"weights must not be negative and must sum to one, but they sum to {weights.sum():g}")
-    if structure.kind != Kind.DIAG:
-        _check_symmetric(covariances)
-    parameters = Parameters(structure.kind, K, D)
-    parameters.weights[...], parameters.means[...] = weights, means
-    parameters.covariances[...] = covariances[:, None] if structure.name == "spherical" else covariances
-    try:
-        mixture = Mixture.from_parameters(parameters)
-    except ValueError as error:
-        raise ModelFileError(str(error)) from None
-    return Model(mixture, structure.name, _columns(entries["columns"], D))
 
 
 def _count(entries, name):
@@ -213,7 +287,7 @@ def _check_numbers(value, shape, name):
     if shape:
         if not isinstance(value, list) or len(value) != shape[0]:
             found = f"one of {len(value)}" if isinstance(value, list) else _short(value)
-            raise ModelFileError(f"{name} must be a list of {shape[0]}, not {found}")
+            raise ModelFileError(f"{name} must be a list of {_short(shape[0])}, not {found}")
         for index, item in enumerate(value):
             _check_numbers(item, shape[1:], f"{name}[{index}]")
     elif isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -222,23 +296,33 @@ def _check_numbers(value, shape, name):
         raise ModelFileError(f"{name} must be finite, not {'NaN' if value != value else 'infinite or beyond float64'}")
 
 
-def _check_symmetric(covariances):
-    matrices = covariances if covariances.ndim == 3 else covariances[None]
-    for k, matrix in enumerate(matrices):
-        if not np.allclose(matrix, matrix.T, rtol=1e-6, atol=1e-9 * np.abs(matrix).max()):
-            raise ModelFileError(f"covariances{f'[{k}]' if covariances.ndim == 3 else ''} is not symmetric")
-
-
-def _columns(columns, n_features):
+def _check_columns(columns, n_features):
     if columns is None:
-        return None
+        return
     if not isinstance(columns, list) or not all(isinstance(column, str) for column in columns):
-        raise ModelFileError(f"columns must be null or a list of names, not {_short(columns)}")
-    if len(columns) != n_features or len(set(columns)) != n_features:
-        raise ModelFileError(f"columns must be {n_features} different names, not {_short(columns)}")
-    return columns
+        raise ValueError(f"columns must be null or a list of names, not {_short(columns)}")
+    if len(columns) != n_features:
+        raise ValueError(f"columns must be {n_features} different names, not {len(columns)}")
+    before = set()
+    for index, column in enumerate(columns):
+        if not _is_text(column):
+            raise ValueError(f"columns[{index}] must be text that UTF-8 can hold, not {_short(column)}")
+        if column in before:
+            raise ValueError(f"columns must be {n_features} different names, but {_short(column)} is there twice")
+        before.add(column)
+
+
+def _is_text(name):
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return True
 
 
 def _short(value):
-    text = json.dumps(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+    """A wrong value as a file would have it, in a few letters."""
+    if isinstance(value, (list, dict)):
+        return f"a list of {len(value)}" if isinstance(value, list) else "an object"
+    text = json.dumps(value[:LONGEST_SHOWN] if isinstance(value, str) else value)
+    return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN - 3] + "..."

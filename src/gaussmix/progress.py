@@ -27,6 +27,8 @@ class Progress:
     callback : callable, optional
         Called with the iteration (from 1), its mean log-likelihood and the mixture that it is of; the whole fit ends where it
         returns something true.
+    covariance_type : str, optional
+        The structure of those mixtures.
 
     Attributes
     ----------
@@ -34,9 +36,9 @@ class Progress:
         Whether the callback ended the fit.
     """
 
-    def __init__(self, verbose=0, verbose_interval=10, bar=False, max_iter=100, callback=None):
+    def __init__(self, verbose=0, verbose_interval=10, bar=False, max_iter=100, callback=None, covariance_type=None):
         self.verbose, self.interval = int(verbose), verbose_interval
-        self.callback = callback
+        self.callback, self._covariance_type = callback, covariance_type
         self._max_iter = max_iter
         self.stopped = False
         self._bar = _bar(max_iter) if bar and sys.stderr is not None else None
@@ -65,8 +67,9 @@ class Progress:
             print(f"  Iteration {iteration}{detail}")
         if self._bar is not None:
             self._bar.advance(iteration, log_likelihood, change)
-        if self.callback is not None and self.callback(iteration, log_likelihood, Mixture.from_parameters(parameters)):
-            self.stopped = True
+        if self.callback is not None:
+            mixture = Mixture.from_parameters(parameters, self._covariance_type)
+            self.stopped = bool(self.callback(iteration, log_likelihood, mixture))
         return self.stopped
 
     def end(self, fit):

@@ -8,7 +8,6 @@ from __future__ import annotations  # kept as written, so that help() does not p
 import html
 import inspect
 import sys
-import warnings
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     import sklearn.mixture
     from sklearn.utils.metadata_routing import MetadataRequest
 
-__all__ = ["Estimator", "check_names", "refuse_hooks"]
+__all__ = ["Estimator", "refuse_hooks"]
 
 WEIGHTED = ("fit", "score")  # the methods whose sample_weight scikit-learn's metadata routing may fill
 FITTED = ("weights_", "means_", "covariances_", "precisions_cholesky_", "precisions_", "converged_", "n_iter_", "lower_bound_",
@@ -229,7 +228,8 @@ class Estimator:
         The same model as a `sklearn.mixture.GaussianMixture`.
 
         Parameters and, where it is fitted, attributes are the same to the last bit; what scikit-learn has no name for
-        (`n_threads`, `progress`, `callback`) is left out.
+        (`n_threads`, `progress`, `callback`) is left out. `covariance_type` is that of the fit, also where another has been set
+        since.
 
         Returns
         -------
@@ -248,7 +248,7 @@ class Estimator:
             raise ValueError("scikit-learn knows no array as init_params and no reg_covar='auto': set them to what it knows before "
                              "to_sklearn()")
         parameters = {name: getattr(self, name) for name in GaussianMixture().get_params()}
-        name = structure_named(self.covariance_type).name
+        name = structure_named(self.mixture_.covariance_type if self.__sklearn_is_fitted__() else self.covariance_type).name
         if name not in ("full", "tied", "diag", "spherical"):
             raise ValueError(f"scikit-learn has no covariance_type {name!r}, only 'full', 'tied', 'diag' and 'spherical'")
         return _copy_fit(self, GaussianMixture(**parameters | {"covariance_type": name}))
@@ -316,41 +316,3 @@ def refuse_hooks(kind, base, attributes=()):
     for name in sorted(private.intersection(names).difference(OPEN)):
         raise TypeError(f"{kind.__name__} has a method {name}, a name that is private to gaussmix's {base.__name__}: give yours another "
                         "name")
-
-
-def check_names(estimator, columns):
-    """
-    Compare the column names of new data with those of the fit, as scikit-learn does.
-
-    Parameters
-    ----------
-    estimator : Estimator
-    columns : list of str or None
-
-    Raises
-    ------
-    ValueError
-        Where both have names and they differ.
-
-    Warns
-    -----
-    UserWarning
-        Where only one of them has names.
-    """
-    name, fitted = type(estimator).__name__, getattr(estimator, "feature_names_in_", None)
-    fitted = None if fitted is None else list(fitted)
-    if columns == fitted:
-        return
-    if fitted is None:
-        warnings.warn(f"X has feature names, but {name} was fitted without feature names", stacklevel=5)
-    elif columns is None:
-        warnings.warn(f"X does not have valid feature names, but {name} was fitted with feature names", stacklevel=5)
-    else:
-        message = "The feature names should match those that were passed during fit.\n"
-        for what, names in (("Feature names unseen at fit time", set(columns) - set(fitted)),
-                            ("Feature names seen at fit time, yet now missing", set(fitted) - set(columns))):
-            if names:
-                message += f"{what}:\n" + "".join(f"- {name}\n" for name in sorted(names)[:5]) + "- ...\n" * (len(names) > 5)
-        if set(columns) == set(fitted):
-            message += "Feature names must be in the same order as they were in fit.\n"
-        raise ValueError(message)

@@ -15,7 +15,6 @@ from numpy.typing import ArrayLike
 from gaussmix.blocks import as_table, as_weights
 from gaussmix.em import SingularStart
 from gaussmix.estimator import GaussianMixture
-from gaussmix.exceptions import CollapseWarning, SpuriousOptimumWarning
 from gaussmix.random_state import RandomState
 from gaussmix.structures import structure_named
 
@@ -115,7 +114,8 @@ def select(X: ArrayLike, n_components: int | Iterable[int] = range(1, 10), covar
     """
     Fit every number of components with every structure, and choose by an information criterion.
 
-    A candidate that cannot be fitted (more components than rows, a singular start) is a row in the table with the reason.
+    A candidate that cannot be fitted (more components than rows with a positive weight, a singular start) is a row in the table
+    with the reason.
 
     Parameters
     ----------
@@ -167,18 +167,18 @@ def select(X: ArrayLike, n_components: int | Iterable[int] = range(1, 10), covar
     weights = as_weights(sample_weight, shape[0])
     candidates, chosen, best, told = [], None, None, []
     for model in models:
-        candidate, caught = _fitted(model, X, weights, shape)
+        candidate, caveats = _fitted(model, X, weights, shape)
         candidates.append(candidate)
         if not candidate.failure and (chosen is None or _rank(candidate, criterion) < _rank(chosen, criterion)):
-            chosen, best, told = candidate, model, caught
+            chosen, best, told = candidate, model, caveats
         if progress is not None:
             progress(candidate)
     if chosen is None:
         raise ValueError(candidates[0].failure if len(candidates) == 1 else
                          f"no candidate could be fitted; with {candidates[0].n_components} components, "
                          f"{candidates[0].covariance_type}: {candidates[0].failure}")
-    for message in told:
-        warnings.warn(message, stacklevel=2)
+    for caveat in told:
+        warnings.warn(caveat, stacklevel=2)
     return Selection(candidates, criterion, chosen, best)
 
 
@@ -191,26 +191,25 @@ def _listed(value, name, kind):
 
 
 def _fitted(model, X, weights, shape):
-    """The candidate that a model becomes, and the warnings about it."""
+    """The candidate that a model becomes, and what is to be told of it."""
     n_rows, n_features = shape
     K, name = model.n_components, model.covariance_type
-    unfitted = partial(Candidate, K, name, structure_named(name).n_parameters(K, n_features))
-    if K > n_rows:
-        return unfitted(failure=f"more components ({K}) than rows ({n_rows})"), []
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            model.fit(X, sample_weight=weights)
-        except SingularStart as error:
-            return unfitted(failure=str(error)), []
-    caught = [warning.message for warning in caught]
+    p = structure_named(name).n_parameters(K, n_features)
+    unfitted = partial(Candidate, K, name, p)
+    n_alive = n_rows if weights is None else int((weights > 0).sum())
+    if K > n_alive:
+        rows = "rows" if n_alive == n_rows else "rows with a positive weight"
+        return unfitted(failure=f"more components ({K}) than {rows} ({n_alive})"), []
+    try:
+        outcome = model._fit(X, weights)
+    except SingularStart as error:
+        return unfitted(failure=str(error)), []
+    model._keep(outcome)
+    collapsed = outcome.fit.collapsed is not None
     log_likelihood = model.mixture_.log_likelihood(X, weights, n_threads=model.n_threads)
     total = n_rows if weights is None else weights.sum()
-    p = unfitted().n_parameters
-    spurious = isinstance(model._caveat, SpuriousOptimumWarning)
-    collapsed = isinstance(model._caveat, CollapseWarning) and not spurious
     return unfitted(log_likelihood, -2 * log_likelihood + p * math.log(total), -2 * log_likelihood + 2 * p,
-                    model.converged_, collapsed, spurious), caught
+                    model.converged_, collapsed, bool(outcome.spurious) and not collapsed), outcome.caveats
 
 
 def _rank(candidate, criterion):

@@ -4,6 +4,7 @@ from __future__ import annotations  # kept as written, so that help() does not p
 
 from typing import Any, Self
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from gaussmix._core.densities import Kind
@@ -16,7 +17,7 @@ class Statistics(_Sums):
     """
     Weight, first and second moments of every component about a reference point, and the log-likelihood.
 
-    All that an M step sees (DESIGN, section 2). Statistics of different rows add; where their reference points differ,
+    All that an M step sees (docs/mathematics.md). Statistics of different rows add; where their reference points differ,
     one is translated first.
 
     Parameters
@@ -66,10 +67,18 @@ class Statistics(_Sums):
         Returns
         -------
         Statistics
+
+        Raises
+        ------
+        ValueError
+            Where `reference` is of another shape or not finite, or too far away for float64.
         """
         moved = self.copy()
-        moved.reference[...] = reference
-        step = self.reference - moved.reference
+        moved.reference[...] = _points(reference, self.reference.shape)
+        with np.errstate(invalid="ignore", over="ignore"):
+            step = self.reference - moved.reference
+        if not np.isfinite(step).all():
+            raise ValueError("reference points must be finite, and so must be the steps between them")
         moved.first[...] += self.weight[:, None] * step
         if self.kind == Kind.DIAG:
             moved.second[...] += 2 * self.first * step + self.weight[:, None] * step**2
@@ -80,10 +89,21 @@ class Statistics(_Sums):
         return moved
 
     def __add__(self, other: Statistics) -> Self:
+        """
+        The sums of both sets of rows, about the reference points of the first.
+
+        Raises
+        ------
+        ValueError
+            Where they are of different kinds or shapes.
+        TypeError
+            Where `other` is no Statistics.
+        """
         if not isinstance(other, Statistics):
             return NotImplemented
         total = self.copy()
-        total.accumulate(other if (other.reference == self.reference).all() else other.translated(self.reference))
+        apart = other.reference.shape == self.reference.shape and (other.reference != self.reference).any()
+        total.accumulate(other.translated(self.reference) if apart else other)
         return total
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -95,9 +115,25 @@ class Statistics(_Sums):
                 f"total_weight={self.total_weight:g}, log_likelihood={self.log_likelihood:g})")
 
 
+def _points(reference, shape):
+    """Reference points, one for each component."""
+    try:
+        points = np.asarray(reference, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"reference must be points of shape {shape}: {error}") from None
+    if points.shape != shape:
+        raise ValueError(f"reference must be points of shape {shape}, one for each component, not {points.shape}")
+    return points
+
+
 def _restored(kind, n_components, n_features, state):
+    """The statistics in a pickle."""
     statistics = Statistics(Kind(kind), n_components, n_features)
-    for name, value in zip(("reference", "weight", "first", "second"), state):
-        getattr(statistics, name)[...] = value
-    statistics.log_likelihood, statistics.total_weight = state[4:]
+    *arrays, log_likelihood, total_weight = state
+    for name, value in zip(("reference", "weight", "first", "second"), arrays, strict=True):
+        place = getattr(statistics, name)
+        if np.shape(value) != place.shape:
+            raise ValueError(f"{name} of pickled statistics must be of shape {place.shape}, not {np.shape(value)}")
+        place[...] = value
+    statistics.log_likelihood, statistics.total_weight = log_likelihood, total_weight
     return statistics

@@ -33,7 +33,7 @@ def summary_text(estimator, rows, log_likelihood, icl, *, of_the_fit=False):
     lines = [header] + [_component(mixture, k, rows) for k in range(mixture.n_components)]
     widths = [max(map(len, column)) for column in zip(*lines)]
     table = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths)) for line in lines]
-    title = (f"Gaussian mixture, {mixture.n_components} components, {mixture.n_features} features, {estimator.covariance_type} "
+    title = (f"Gaussian mixture, {mixture.n_components} components, {mixture.n_features} features, {mixture.covariance_type} "
              "covariances")
     if hasattr(estimator, "n_iter_"):  # not where the attributes were set by hand
         title += f": {'converged' if estimator.converged_ else 'not converged'} after {estimator.n_iter_} iterations"

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""Statistics: the sums that a pass leaves behind (DESIGN, section 2), as memory that the compiled loops write.
+"""Statistics: the sums that a pass leaves behind (docs/mathematics.md), as memory that the compiled loops write.
 
 What is done to them once a block is less than a thousandth of the block's work: too short to let go of the GIL for.
 """
@@ -91,5 +91,6 @@ cdef class Statistics:
         """Add the sums of `other`, of the same shape and taken about the same reference, in place."""
         if (other.kind != self.kind or other.n_components != self.n_components
                 or other.n_features != self.n_features):
-            raise ValueError("statistics of different shapes do not add")
+            raise ValueError("only statistics of the same kind and shape add, not " + " and ".join(
+                "%s of shape %r" % (one.kind.name, one.reference.shape) for one in (<object> self, <object> other)))
         self.add_sums(other)

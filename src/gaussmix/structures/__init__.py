@@ -1,8 +1,12 @@
 """Covariance structures: each is an M step, from Statistics to covariances, with its number of free parameters."""
 
+import reprlib
+
 import numpy as np
 
 from gaussmix._core.mstep import MStep, SphericalMStep
+from gaussmix._core.parameters import Parameters
+from gaussmix.mixture import Mixture, check_symmetric, checked_arrays
 from gaussmix.statistics import Kind
 
 __all__ = ["STRUCTURES", "Structure", "structure_named"]
@@ -44,6 +48,59 @@ class Structure:
         """
         return MStep(np.zeros(n_features) + reg_covar)
 
+    def shape(self, n_components, n_features):
+        """The shape of K covariances in D dimensions as users see them: in `covariances_`, `precisions_init` and model files."""
+        if self.kind == Kind.DIAG:
+            return n_components, n_features
+        return (n_features, n_features) if self.kind == Kind.TIED else (n_components, n_features, n_features)
+
+    def shown(self, kept):
+        """
+        What users see of an array that Parameters keep in the shape of their kind.
+
+        Parameters
+        ----------
+        kept : ndarray, shape (K, D, D), (1, D, D) or (K, D)
+            Covariances, or factors of precisions.
+
+        Returns
+        -------
+        ndarray
+            Of shape `shape(K, D)`; a view where it can be one.
+        """
+        return kept[0] if self.kind == Kind.TIED else kept
+
+    def kept(self, shown):
+        """The array that Parameters keep, or one that is broadcast to it, of what users see."""
+        return shown[None] if self.kind == Kind.TIED else shown
+
+    def mixture(self, weights, means, covariances):
+        """
+        The mixture of these parameters.
+
+        Parameters
+        ----------
+        weights : array_like, shape (K,)
+        means : array_like, shape (K, D)
+        covariances : array_like
+            Of shape `shape(K, D)`.
+
+        Returns
+        -------
+        Mixture
+
+        Raises
+        ------
+        ValueError
+            Where they are not those of a mixture with this structure.
+        """
+        weights, means, covariances = checked_arrays(weights, means, covariances, self.shape)
+        if self.kind != Kind.DIAG:
+            check_symmetric(covariances)
+        parameters = Parameters(self.kind, *means.shape)
+        parameters.weights[...], parameters.means[...], parameters.covariances[...] = weights, means, self.kept(covariances)
+        return Mixture.from_parameters(parameters, self.name)
+
     def n_covariance_parameters(self, n_components, n_features):
         """How many free parameters the covariances of K components in D dimensions have."""
         if self.kind == Kind.DIAG:
@@ -70,6 +127,17 @@ class Spherical(Structure):
 
     def m_step(self, reg_covar, n_features):
         return SphericalMStep(np.zeros(n_features) + reg_covar)
+
+    def shape(self, n_components, n_features):
+        return (n_components,)
+
+    def shown(self, kept):
+        if (kept != kept[:, :1]).any():
+            raise ValueError("the variances of a component differ, so that they are not spherical")
+        return kept[:, 0]
+
+    def kept(self, shown):
+        return shown[:, None]
 
     def n_covariance_parameters(self, n_components, n_features):
         return n_components
@@ -109,4 +177,4 @@ def structure_named(name):
         if isinstance(name, str) and name in (structure.name, structure.alias):
             return structure
     known = ", ".join(f"{s.name!r} ({s.alias!r})" for s in STRUCTURES)
-    raise ValueError(f"covariance_type must be one of {known}, not {name!r}")
+    raise ValueError(f"covariance_type must be one of {known}, not {reprlib.repr(name)}")
