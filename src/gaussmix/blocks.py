@@ -107,7 +107,7 @@ class Blocks:
     size : int
         Bytes of the number type that the loops work in.
     limit : float
-        Parameters with a number as large need a wider type.
+        Densities with a number as large need a wider type.
     at_once : int
         How many passes a compiled loop may make before it has to listen to Ctrl-C.
     """

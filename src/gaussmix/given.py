@@ -26,7 +26,7 @@ def start_of(init_params, blocks, n_components, rng, threads):
     Returns
     -------
     callable or Chosen
-        An allotment, as `Passes.allot` takes it, or rows as means.
+        An `Allotment` or rows as means (`Chosen`).
 
     Raises
     ------
