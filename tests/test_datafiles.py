@@ -1,6 +1,7 @@
 """Data files: how text is laid out, which columns are read, and what is written."""
 
 import csv
+import decimal
 import gzip
 import itertools
 import re
@@ -336,6 +337,27 @@ def test_a_parquet_column_of_words(tmp_path):
     assert_is(read_table(path, by_name_or_number(["2", "4"])), X[:, :2], ["a", "b"])
 
 
+# Parquet
+
+def test_every_type_of_number_in_parquet(tmp_path):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = str(tmp_path / "x.parquet")
+    numbers = [0, 1, 3]
+    columns = {str(kind): pa.array(numbers).cast(kind) for kind in
+               (pa.int8(), pa.uint8(), pa.int16(), pa.uint16(), pa.int32(), pa.uint32(), pa.int64(), pa.uint64(), pa.float32(),
+                pa.float64())}
+    columns["halffloat"] = pa.array(np.array(numbers, np.float16))
+    columns["bool"] = pa.array([False, True, True])
+    columns["decimal"] = pa.array([decimal.Decimal(text) for text in ("0.25", "-1.50", "300.00")])
+    columns["precise"] = pa.array([0.1, 1e300, np.pi])
+    pq.write_table(pa.table(columns), path)
+    expected = dict.fromkeys(columns, numbers) | {"bool": [0, 1, 1], "decimal": [0.25, -1.5, 300], "precise": [0.1, 1e300, np.pi]}
+    assert_is(read_table(path), np.transpose(list(expected.values())), list(columns))
+    for wanted, dtype in ((["float"], np.float32), (["double"], np.float64), (["float", "double"], np.float64),
+                          (["float", "int8"], np.float64)):
+        assert read_table(path, by_name(wanted)).values.dtype == dtype
+
+
 # .npy
 
 def test_npy_files_are_mapped_where_all_columns_are_wanted(tmp_path):
@@ -360,10 +382,11 @@ HEADER = "{'descr': '<f8', 'fortran_order': False, 'shape': (300, 3), }"
     HEADER.replace("'<f8'", "[('a', '<f8')]"), HEADER.replace("<f8", "|O"), HEADER.replace("<f8", "<M8[s]"), "'", "\\", "0x"])
 def test_a_damaged_npy_header(read, header):
     packed = header.encode().ljust(117) + b"\n"
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         with pytest.raises(DataFileError, match=r"x.npy: (is not a .npy file of numbers, or is damaged: .|must hold )"):
             read(b"\x93NUMPY\x01\x00" + len(packed).to_bytes(2, "little") + packed + X.tobytes(), name="x.npy")
+    assert caught == []
 
 
 # Writing
@@ -393,7 +416,16 @@ def test_every_row_is_written(tmp_path, suffix, n_rows):
 def test_the_same_table_is_the_same_file(tmp_path, suffix):
     for name in ("one", "two"):
         write_table(str(tmp_path / f"{name}{suffix}"), NAMES, [X])
-    assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"two{suffix}").read_bytes()
+    content = (tmp_path / f"one{suffix}").read_bytes()
+    assert content == (tmp_path / f"two{suffix}").read_bytes()
+    assert suffix != ".csv.gz" or content[3:8] == bytes(5)  # neither a name nor a time
+
+
+def test_suffixes_in_capitals(tmp_path):
+    for suffix in (".NPY", ".Parquet", ".CSV.gz"):
+        write_table(str(tmp_path / f"x{suffix}"), NAMES, [X])
+        assert_is(read_table(str(tmp_path / f"x{suffix}")), X, None if suffix == ".NPY" else NAMES)
+    np.testing.assert_array_equal(np.load(tmp_path / "x.NPY"), X)
 
 
 def test_columns_without_names(tmp_path):
@@ -401,4 +433,5 @@ def test_columns_without_names(tmp_path):
     write_table(str(tmp_path / "x.parquet"), None, [X])
     assert pq.read_schema(tmp_path / "x.parquet").names == ["x1", "x2", "x3"]
     write_table(str(tmp_path / "x.csv"), None, [X])
+    assert (tmp_path / "x.csv").read_text().count("\n") == 300
     assert_is(read_table(str(tmp_path / "x.csv")), X, None)

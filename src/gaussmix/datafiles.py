@@ -77,7 +77,7 @@ def _pyarrow_parquet(path, to="reading"):
 def _read_npy(path, choose, largest):
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)  # of Python, in which the header is written
+            warnings.simplefilter("ignore")  # of Python, in which the header is written, and of huge shapes
             values = np.lib.format.open_memmap(path, mode="r")
     except (OSError, MemoryError):
         raise
