@@ -43,7 +43,7 @@ def clock(monkeypatch):
 def test_every_terminal_is_shown_a_line_that_fits(rows, columns, wide, before):
     shown, _ = on_a_terminal(["-c", before + FIT], rows, columns)
     lines = [line for line in re.split("[\r\n]+", shown) if line]
-    assert max(map(len, lines)) <= wide
+    assert max(map(len, lines)) < wide  # the last column may begin a new line
     for number in range(2):
         mine = [line for line in lines if line.startswith(f"EM, start {number}:")]
         assert len(mine) >= 2 and len(mine[-1]) > min(wide, 60) - 3
@@ -54,6 +54,44 @@ def test_what_is_no_terminal_has_no_size(tmp_path):
     with open(tmp_path / "x", "w") as file:
         assert bar_size(file) == {}
     assert bar_size(object()) == {} and bar_size(None) == {}
+
+
+class Bar:
+    """A bar that remembers what it is told."""
+
+    made = []
+
+    def __init__(self, **options):
+        self.options, self.n, self.text, self.closed = options, 0, "", False
+        self.made.append(self)
+
+    def set_postfix_str(self, text, refresh):
+        self.text = text
+
+    def update(self, n):
+        self.n += n
+
+    def close(self):
+        self.closed = True
+
+
+def test_a_bar_for_each_start(monkeypatch):
+    tqdm = pytest.importorskip("tqdm.auto")
+    monkeypatch.setattr(tqdm, "tqdm", Bar)
+    monkeypatch.setattr(Bar, "made", [])
+    progress = Progress(bar=True, max_iter=50)
+    for start, changes in enumerate(([2.0, 0.5], [1.0, 0.25, 0.125])):
+        progress.begin(start)
+        log_likelihood = -9.0
+        for iteration, change in enumerate(changes, 1):
+            log_likelihood += change
+            progress.listener(iteration, log_likelihood, None)
+        bar = Bar.made[start]
+        assert (bar.options["total"], bar.options["desc"], bar.n, bar.closed) == (50, f"EM, start {start}", len(changes), False)
+        assert bar.text == f"log-likelihood {log_likelihood:.6g}, change {change:.2g}"
+        progress.end(None) if start == 0 else progress.close()
+        assert bar.closed
+    assert len(Bar.made) == 2
 
 
 def lines_of(monkeypatch, capsys):
@@ -112,6 +150,10 @@ def test_verbose_lines(capsys, clock):
         "Initialization 0", "  Iteration 2\t time lapse 3.00000s\t ll change 1.00000",
         "  Iteration 4\t time lapse 7.00000s\t ll change 0.25000",
         "Initialization converged. time lapse 10.50000s\t lower bound -3.25000."]
+    progress.begin(1)
+    clock.now += 2.25
+    progress.end(Fit(True, [-5.0]))
+    assert capsys.readouterr().out.splitlines()[1] == "Initialization converged. time lapse 2.25000s\t lower bound -5.00000."
     progress = Progress(verbose=1, verbose_interval=1)
     progress.begin(3)
     progress.listener(1, -5.0, None)

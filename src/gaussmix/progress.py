@@ -42,7 +42,6 @@ class Progress:
         self._max_iter = max_iter
         self.stopped = False
         self._bar = _bar(max_iter) if bar and sys.stderr is not None else None
-        self._last = -math.inf
 
     def begin(self, number, log_likelihood=-math.inf):
         """A start begins, from parameters that an earlier fit left at `log_likelihood`."""
@@ -106,7 +105,10 @@ def bar_size(stream):
         finds out by itself.
     """
     size = _terminal_size(stream)
-    return {} if size is None or 0 not in size else dict(zip(("ncols", "nrows"), shutil.get_terminal_size()))
+    if size is None or 0 not in size:
+        return {}
+    columns, rows = shutil.get_terminal_size()  # as the environment says, or 80 and 24
+    return {"ncols": columns - 1, "nrows": rows}
 
 
 def _terminal_size(stream):
