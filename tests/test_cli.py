@@ -5,6 +5,7 @@ import io
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -120,13 +121,74 @@ def test_lines_fit_in_eighty_columns(tmp_path, command, monkeypatch):
 
 @pytest.mark.parametrize("numbers, shown", [
     ([2.036521, 4.289779], ["2.037", "4.290"]), ([54.4799, 79.9695], ["54.48", "79.97"]), ([0.0, 0.0], ["0", "0"]),
-    ([1.0, -1e-17], ["1.000", "0.000"]), ([123456.7, 0.5], ["123456.700", "0.500"]),
+    ([1.0, -1e-17], ["1.000", "0.000"]), ([1.0, -0.0], ["1.000", "0.000"]), ([123456.7, 0.5], ["123456.700", "0.500"]),
     ([1e-9, 2e-9], ["1.000e-09", "2.000e-09"]), ([3e8, 1.0], ["3.000e+08", "1.000e+00"]),
-    ([999.96, 12.0], ["1000.0", "12.0"]),
+    ([999.96, 12.0], ["1000.0", "12.0"]), ([-1234567.4], ["-1234567"]), ([9999999.0], ["9999999"]), ([1e7], ["1.000e+07"]),
+    ([1.25e-5], ["1.250e-05"]), ([0.000125, 0.5], ["0.000125", "0.500000"]), ([1.5e-5, 0.5], ["0.0000150", "0.5000000"]),
+    ([1.5e-6, 0.5], ["1.500e-06", "5.000e-01"]), ([2e-4], ["0.0002000"]),
 ])
 def test_numbers_of_a_column_are_aligned(numbers, shown):
-    got = cli._aligned(np.array(numbers))
-    assert [text.replace("-0.000", "0.000") for text in got] == shown
+    assert cli._aligned(np.array(numbers)) == shown
+
+
+@pytest.mark.parametrize("columns, headings", [
+    (28, [["a", "long name", "b"]]), (27, [["a", "long name"], ["b"]]), (21, [["a", "long name"], ["b"]]),
+    (20, [["a"], ["long name"], ["b"]]), (1, [["a"], ["long name"], ["b"]])])
+def test_a_table_is_as_wide_as_the_terminal(monkeypatch, columns, headings):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    values = {"a": [1.0, 2.0], "long name": [3.0, 4.0], "b": [5.0, 6.0]}
+    lines = cli._grid("row", ["0", "1"], list(values), list(values.values()))
+    blocks = "\n".join(lines).split("\n\n")
+    assert [block.splitlines()[0].replace("long name", "long_name").split()[1:] for block in blocks] == [
+        [name.replace(" ", "_") for name in block] for block in headings]
+    for block, names in zip(blocks, headings, strict=True):
+        heading, *rows = block.splitlines()
+        assert [line.split()[1:] for line in rows] == [[f"{values[name][row]:.3f}" for name in names] for row in (0, 1)]
+        assert {len(line) for line in rows} == {len(heading)} and (len(names) == 1 or len(heading) <= columns)
+
+
+@pytest.mark.parametrize("n_columns, name, title", [
+    (1, "full", "Variances"), (2, "full", "Covariance of component 0"), (12, "full", "Covariance of component 1"),
+    (13, "full", "Variances (the covariances are in the model file)"), (13, "diag", "Variances"), (3, "spherical", "Variances"),
+    (1, "tied", "Variances"), (12, "tied", "Covariance of every component"),
+    (13, "tied", "Variances (the covariances are in the model file)")])
+def test_what_is_shown_of_covariances(tmp_path, command, n_columns, name, title):
+    X = np.random.default_rng(1).normal(size=(200, n_columns)) + np.repeat([0, 9], 100)[:, None]
+    names = [f"x{number}" for number in range(n_columns)]
+    np.savetxt(tmp_path / "x.csv", X, delimiter=",", header=",".join(names), comments="")
+    out = command("fit", tmp_path / "x.csv", "--components", 2, "--covariance", name, "--output", tmp_path / "m")[1]
+    lines = out.splitlines()
+    titles = [line for line in lines if line.startswith(("Cov", "Var"))]
+    assert title in titles and len(titles) == (2 if title.startswith("Covariance of component") else 1)
+    row = lines[lines.index(title) + 2].split()  # of the first component, or of the first column
+    component = int(title[-1]) if title[-1].isdigit() else 0
+    assert row[0] == ("x0" if title.startswith("Covariance") else "0")
+    assert float(row[1]) == pytest.approx(gaussmix.load(tmp_path / "m").mixture.covariances[component, 0, 0], rel=1e-3)
+
+
+def test_the_report_counts(tmp_path, command):
+    data = tmp_path / "x.csv"
+    data.write_text("1\n2\n")
+    out = command("fit", data, "--components", 1)[1]
+    assert out.startswith(f"{data}: 2 rows, 1 column\n") and "\n1 component, full covariances; EM " in out
+    data.write_text("1,2\n2,5\n3,5\n4,7\n")
+    assert command("fit", data, "--components", 1)[1].startswith(f"{data}: 4 rows, 2 columns\n")
+    for iterations, text in ((1, "1 iteration"), (2, "2 iterations")):
+        out = command("fit", FAITHFUL_FILE, "--components", 2, "--tol", 0, "--max-iter", iterations)[1]
+        assert f"2 components, full covariances; EM stopped after {text}\n" in out
+    assert "EM converged in " in command("fit", FAITHFUL_FILE, "--components", 2)[1]
+
+
+@pytest.mark.parametrize("count, marked", [("1", False), ("1,2", True), ("1:3", True)])
+def test_the_chosen_of_several_is_marked(command, count, marked):
+    out = command("fit", FAITHFUL_FILE, "--components", count)[1]
+    assert ("* chosen: the lowest BIC" in out) == marked and [row[-1] == "*" for row in table_rows(out)].count(True) == marked
+
+
+@pytest.mark.parametrize("name, shown", [("x" * 20, "x" * 20), ("x" * 21, "x" * 17 + "..."), ("größe", "größe"),
+                                         ("a\tb", "a?b"), ("a\x1b[31m", "a?[31m")])
+def test_names_are_shown_printable_and_short(name, shown):
+    assert cli._shown(name) == shown
 
 
 # What fit is asked for
@@ -155,18 +217,37 @@ def test_reg_covar(tmp_path, command, option, value):
         assert same == (other == value)
 
 
-def test_options_reach_the_fit(tmp_path, command):
-    for option, value, name in (("--tol", 1e-9, "tol"), ("--max-iter", 3, "max_iter"), ("--n-init", 4, "n_init"),
-                                ("--seed", 7, "random_state")):
-        path = tmp_path / f"{name}.json"
-        options = {"max_iter": 2, "tol": 0, "random_state": 0} | {name: value}
-        given = [text for key, flag in (("max_iter", "--max-iter"), ("tol", "--tol"), ("random_state", "--seed"))
-                 for text in (flag, options[key])]
-        assert command("fit", FAITHFUL_FILE, "--components", 5, *given, option, value, "--output", path)[0] == 0
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            expected = gaussmix.GaussianMixture(5, **options).fit(FAITHFUL).mixture_
-        assert gaussmix.load(path).mixture == expected
+@pytest.mark.parametrize("options, expected", [
+    ([], {}), (["--tol", "0"], {"tol": 0.0}), (["--tol", "1e-9"], {"tol": 1e-9}), (["--max-iter", "3"], {"max_iter": 3}),
+    (["--n-init", "4"], {"n_init": 4}), (["--seed", "0"], {}), (["--seed", "7"], {"random_state": 7}),
+    (["--reg-covar", "0"], {"reg_covar": 0.0}), (["--reg-covar", "auto"], {"reg_covar": "auto"}),
+    (["--threads", "3"], {"n_threads": 3})])
+def test_options_reach_the_fit(command, monkeypatch, options, expected):
+    given = []
+
+    def record(X, counts, names, *, progress, **options):
+        given.append((list(counts), names, options))
+        raise ValueError("enough")
+
+    monkeypatch.setattr(cli, "select", record)
+    monkeypatch.setenv("GAUSSMIX_NUM_THREADS", "2")
+    assert one_line(command("fit", FAITHFUL_FILE, *options)) == f"gaussmix: {FAITHFUL_FILE}: enough\n"
+    defaults = {"n_init": 1, "random_state": 0, "n_threads": 2, "tol": 1e-3, "reg_covar": 1e-6, "max_iter": 100}
+    assert given == [(list(range(1, 10)), ["full"], defaults | expected)]
+
+
+def test_threads_reach_the_prediction(command, monkeypatch, model):
+    given = []
+    for name in ("classify", "responsibilities"):
+        method = getattr(gaussmix.Mixture, name)
+
+        def recorded(*arguments, n_threads, method=method):
+            given.append(n_threads)
+            return method(*arguments, n_threads=n_threads)
+
+        monkeypatch.setattr(gaussmix.Mixture, name, recorded)
+    assert command("predict", model, FAITHFUL_FILE, "--threads", 3)[0] == 0
+    assert given == [3, 3]
 
 
 # What it reads
@@ -507,6 +588,7 @@ def test_folders_and_pipes_are_no_data(tmp_path, command):
     (["fit", "f.csv", "--components", "1,2,"], "--components"),
     (["fit", "f.csv", "--components", "1:999999999"], "at most 10,000"),
     (["fit", "f.csv", "--components", "1:10001"], "at most 10,000"),
+    (["fit", "f.csv", "--components", "1:10000"], "f.csv: No such file"),
     (["fit", "f.csv", "--components", "1:3,2"], "--components: must be different numbers, not '1:3,2'"),
     (["fit", "f.csv", "--components", "0"], "--components"), (["fit", "f.csv", "--components", "two"], "--components"),
     (["fit", "f.csv", "--components", "1:"], "--components"), (["fit", "f.csv", "--components", "-3"], "--components"),
@@ -591,11 +673,14 @@ def test_an_output_that_may_not_be_written(tmp_path, command, model, monkeypatch
     assert line == f"gaussmix: {tmp_path / 'out.csv'}: cannot be written: permission denied\n"
 
 
-def test_a_device_is_not_replaced(command, tmp_path):
-    link = tmp_path / "null.csv"
-    link.symlink_to(os.devnull)
-    assert "not an ordinary file" in one_line(command("fit", FAITHFUL_FILE, "--output", link))
-    assert not os.path.isfile(os.devnull)
+@needs_posix
+def test_what_is_no_ordinary_file_is_not_replaced(command, tmp_path):
+    pipe, link = tmp_path / "pipe.csv", tmp_path / "link.csv"  # not a device of the system's, which a mistake would destroy
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link):
+        assert "not an ordinary file" in one_line(command("fit", FAITHFUL_FILE, "--output", path))
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
 
 
 @pytest.mark.parametrize("link", [None, os.symlink, os.link])
@@ -814,6 +899,6 @@ def test_a_progress_bar_on_a_terminal_only(rows, columns, wide):
     assert [line[:17] for line in piped.stderr.splitlines()] == ["gaussmix: warning"]
     shown, out = on_a_terminal(["-m", "gaussmix", *fit], rows, columns)
     first = shown.removeprefix("\r").partition("\r")[0]
-    assert first.startswith("Fitting:   0%|") and "| 0/9 [" in first and wide - 2 <= len(first) <= wide
+    assert first.startswith("Fitting:   0%|") and "| 0/9 [" in first and wide - 2 <= len(first) < wide
     assert re.split(r"\r +\r", shown)[-1].replace("\r\n", "\n") == piped.stderr  # the bar has gone
     assert out == piped.stdout

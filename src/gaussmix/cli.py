@@ -459,4 +459,4 @@ def _aligned(numbers):
     decimals = max(3 - math.floor(math.log10(largest)), 2 - math.floor(math.log10(smallest)), 0)
     if largest >= 1e7 or decimals > 7:
         return [f"{number:.3e}" for number in numbers]
-    return [f"{number + 0.0:.{decimals}f}" for number in numbers]
+    return [f"{number:z.{decimals}f}" for number in numbers]
