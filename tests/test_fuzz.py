@@ -181,7 +181,7 @@ NOT_OURS = re.compile(r"broadcast|ufunc|operand|reshape array|out of bounds|sett
 
 
 def outcome(model, X, sample_weight=None):
-    """Fit; return the model, or None where it was refused as it should be."""
+    """Fit; return the model, with what it `told`, or None where it was refused as it should be."""
     before = dict(vars(model))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -195,6 +195,7 @@ def outcome(model, X, sample_weight=None):
         assert isinstance(warning.message, UserWarning) and OURS.match(str(warning.message)), warning
     event("refused: " + re.sub(r"\d.*", "", str(refusal))[:40] if refusal else "fitted")
     if refusal is None:
+        model.told = [warning.message for warning in caught]
         return model
     is_a_sentence(refusal)
     assert vars(model).keys() == before.keys() and all(vars(model)[name] is value for name, value in before.items())
@@ -266,7 +267,8 @@ def fits_float32(array):
 
 
 def collapsed(model):
-    return isinstance(model._caveat, gaussmix.CollapseWarning) and not isinstance(model._caveat, gaussmix.SpuriousOptimumWarning)
+    return any(isinstance(message, gaussmix.CollapseWarning) and not isinstance(message, gaussmix.SpuriousOptimumWarning)
+               for message in model.told)
 
 
 def has_the_moments_of_the_data(model, X, sample_weight, epsilon):

@@ -192,12 +192,12 @@ def test_without_standard_error_nothing_is_shown(monkeypatch, capsys, without):
     assert capsys.readouterr() == ("", "")
 
 
-class Bar:
+class ToldBar:
     """In place of tqdm's: what it was told."""
 
     def __init__(self, **options):
         self.options, self.n, self.texts, self.open = options, 0, [], True
-        Bar.shown.append(self)
+        ToldBar.shown.append(self)
 
     def set_postfix_str(self, text, refresh):
         self.texts.append(text)
@@ -213,9 +213,9 @@ class Bar:
 @pytest.fixture
 def bars(monkeypatch):
     tqdm = pytest.importorskip("tqdm.auto")
-    Bar.shown = []
-    monkeypatch.setattr(tqdm, "tqdm", Bar)
-    return Bar.shown
+    ToldBar.shown = []
+    monkeypatch.setattr(tqdm, "tqdm", ToldBar)
+    return ToldBar.shown
 
 
 def test_each_start_has_a_bar_that_counts_its_iterations(bars):
