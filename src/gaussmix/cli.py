@@ -1,5 +1,7 @@
 """The command line: gaussmix fit, predict, sample."""
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import errno
@@ -9,8 +11,11 @@ import re
 import shutil
 import sys
 import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import IO, Any, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gaussmix._version import __version__
 from gaussmix.blocks import LARGEST
@@ -20,10 +25,11 @@ from gaussmix.engines import resolve_threads
 from gaussmix.modelfile import Model, load, save
 from gaussmix.outputs import check_output
 from gaussmix.progress import bar_size
-from gaussmix.selection import select
+from gaussmix.selection import Candidate, Selection, select
 from gaussmix.statistics import Kind
 from gaussmix.structures import STRUCTURES, structure_named
-from gaussmix.tables import STANDARD_STREAM, ColumnOfWords, DataFileError, by_name, by_name_or_number, every_column
+from gaussmix.tables import (
+    STANDARD_STREAM, Choice, ColumnOfWords, DataFileError, Table, by_name, by_name_or_number, every_column)
 
 __all__ = ["main"]
 
@@ -36,7 +42,7 @@ FOREIGN = {".pkl", ".pickle", ".joblib", ".npy", ".npz", ".csv", ".gz", ".parque
 THREADS = "how many threads; the result is the same (default: all CPUs)"
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """
     Run the command `gaussmix`.
 
@@ -77,14 +83,14 @@ def main(argv=None):
     return ERROR
 
 
-def _tell(message, program="gaussmix"):
+def _tell(message: object, program: str = "gaussmix") -> None:
     """One line on standard error, where somebody may hear it."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError):
             print(f"{program}:", " ".join(str(message).splitlines()), file=sys.stderr)
 
 
-def _standard_output():
+def _standard_output() -> IO[str]:
     """Standard output, for text that is read again: in UTF-8, as files are."""
     _check_standard_output()
     if hasattr(sys.stdout, "reconfigure"):
@@ -92,17 +98,17 @@ def _standard_output():
     return sys.stdout
 
 
-def _check_standard_output():
+def _check_standard_output() -> None:
     if sys.stdout is None:
         raise OSError(errno.EBADF, "is closed")
 
 
-def _flush_standard_output():
+def _flush_standard_output() -> None:
     if sys.stdout is not None:
         sys.stdout.flush()
 
 
-def _leave_standard_output():
+def _leave_standard_output() -> None:
     """What is still to be flushed at exit goes nowhere."""
     with contextlib.suppress(AttributeError, OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -111,16 +117,16 @@ def _leave_standard_output():
 # Options
 
 class _Parser(argparse.ArgumentParser):
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         _tell(f"{message} (see {self.prog} --help)", self.prog)
         sys.exit(ERROR)
 
-    def exit(self, status=0, message=None):
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         _flush_standard_output()
         super().exit(status, message)
 
 
-def _parser():
+def _parser() -> _Parser:
     parser = _Parser(prog="gaussmix", description="Fit Gaussian mixtures to tables of numbers.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"gaussmix {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -166,7 +172,7 @@ def _parser():
     return parser
 
 
-def _add_data(command):
+def _add_data(command: argparse.ArgumentParser) -> None:
     """The file that a command reads, and how it is to be read."""
     command.add_argument("file", metavar="FILE",
                          help="CSV (with a header or without, compressed by gzip or not), Parquet or .npy; - is CSV on standard "
@@ -184,8 +190,8 @@ def _add_data(command):
                               "number, or nothing but words)")
 
 
-def _components(text):
-    counts = []
+def _components(text: str) -> list[int]:
+    counts: list[int] = []
     for part in text.split(","):
         match = re.fullmatch(r"([0-9]{1,9})(?::([0-9]{1,9}))?", part)
         low, high = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
@@ -200,29 +206,29 @@ def _components(text):
     return counts
 
 
-def _structures(text):
+def _structures(text: str) -> list[str]:
     try:
         return [structure_named(name).name for name in text.split(",")]
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error).removeprefix("covariance_type ")) from None
 
 
-def _columns(text):
+def _columns(text: str) -> list[str]:
     wanted = text.split(",")
     if len(set(wanted)) < len(wanted) or not all(map(str.strip, wanted)):
         raise argparse.ArgumentTypeError(f"must be different names or numbers with commas between, not {text!r}")
     return wanted
 
 
-def _delimiter(text):
+def _delimiter(text: str) -> str:
     delimiter = {"tab": "\t", r"\t": "\t", "space": " "}.get(text, text)
     if len(delimiter) != 1 or not delimiter.isascii() or delimiter.isalnum() or delimiter in '"+-.\r\n\0':
         raise argparse.ArgumentTypeError(f"must be tab, space or one character that no number holds, as in ';', not {text!r}")
     return delimiter
 
 
-def _whole(least, digits=18):
-    def convert(text):
+def _whole(least: int, digits: int = 18) -> Callable[[str], int]:
+    def convert(text: str) -> int:
         if not re.fullmatch(f"[0-9]{{1,{digits}}}", text) or int(text) < least:
             raise argparse.ArgumentTypeError(
                 f"must be a whole number of at least {least} with at most {digits} digits, not {text!r}")
@@ -230,7 +236,7 @@ def _whole(least, digits=18):
     return convert
 
 
-def _not_negative(text, wanted="a number of at least 0"):
+def _not_negative(text: str, wanted: str = "a number of at least 0") -> float:
     try:
         value = float(text)
     except ValueError:
@@ -240,24 +246,24 @@ def _not_negative(text, wanted="a number of at least 0"):
     return value
 
 
-def _regularization(text):
+def _regularization(text: str) -> float | str:
     return text if text == "auto" else _not_negative(text, "auto or a number of at least 0")
 
 
-def _model_file(text):
+def _model_file(text: str) -> str:
     if text == STANDARD_STREAM:
         raise argparse.ArgumentTypeError("must be a file, as the report goes to standard output")
     return text
 
 
-def _check_not_input(output, *inputs):
+def _check_not_input(output: str, *inputs: str) -> None:
     """Raise where an output is one of the files that are read."""
     for path in inputs:
         if os.path.exists(output) and _is_same_file(output, path):
             raise DataFileError(f"{output}: cannot be written: it is also read")
 
 
-def _is_same_file(output, path):
+def _is_same_file(output: str, path: str) -> bool:
     if path != STANDARD_STREAM:
         return os.path.exists(path) and os.path.samefile(output, path)
     with contextlib.suppress(AttributeError, OSError, ValueError):  # no standard input, or none of the operating system's
@@ -267,7 +273,7 @@ def _is_same_file(output, path):
 
 # Commands
 
-def _fit(options):
+def _fit(options: argparse.Namespace) -> None:
     _check_standard_output()
     if options.output is not None:
         check_output(options.output)
@@ -296,7 +302,7 @@ def _fit(options):
     print(report.encode(encoding, "replace").decode(encoding))
 
 
-def _predict(options):
+def _predict(options: argparse.Namespace) -> None:
     _check_table_output(options.output, options.model, options.file)
     threads = resolve_threads(options.threads)
     model = load(options.model)
@@ -312,14 +318,14 @@ def _predict(options):
     _write(options.output, columns, [labels, responsibilities])
 
 
-def _sample(options):
+def _sample(options: argparse.Namespace) -> None:
     _check_table_output(options.output, options.model)
     model = load(options.model)
     rows = model.mixture.rvs(options.n, random_state=options.seed)
     _write(options.output, model.columns, [rows])
 
 
-def _read(options, choose, needed=1, largest=sys.float_info.max):
+def _read(options: argparse.Namespace, choose: Choice, needed: int = 1, largest: float = sys.float_info.max) -> Table:
     """The table that a command is to read: the columns of --columns, or those of `choose`; `needed` are needed at least."""
     dialect = Dialect(options.delimiter, options.decimal, None if options.header is None else options.header == "yes")
     if options.columns is not None:
@@ -331,9 +337,9 @@ def _read(options, choose, needed=1, largest=sys.float_info.max):
         raise DataFileError(f"{error}{advice}") from None
 
 
-def _ranges(numbers):
+def _ranges(numbers: Iterable[int]) -> str:
     """Numbers as --columns takes them, as in 1:3,5."""
-    ranges = []
+    ranges: list[list[int]] = []
     for number in numbers:
         if ranges and number == ranges[-1][1] + 1:
             ranges[-1][1] = number
@@ -342,27 +348,27 @@ def _ranges(numbers):
     return ",".join(f"{low}" if low == high else f"{low}:{high}" for low, high in ranges)
 
 
-def _called(path):
+def _called(path: str) -> str:
     return "standard input" if path == STANDARD_STREAM else path
 
 
-def _check_table_output(output, *inputs):
-    if output in (None, STANDARD_STREAM):
+def _check_table_output(output: str | None, *inputs: str) -> None:
+    if output is None or output == STANDARD_STREAM:
         _check_standard_output()
     else:
         check_table_output(output)
         _check_not_input(output, *inputs)
 
 
-def _write(output, columns, arrays):
-    if output in (None, STANDARD_STREAM):
+def _write(output: str | None, columns: list[str] | None, arrays: Sequence[NDArray[Any]]) -> None:
+    if output is None or output == STANDARD_STREAM:
         write_csv(_standard_output(), columns, arrays)
     else:
         write_table(output, columns, arrays)
 
 
 @contextlib.contextmanager
-def _caught_warnings():
+def _caught_warnings() -> Iterator[list[warnings.WarningMessage]]:
     """Warnings, kept until the progress bar has gone."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
@@ -370,12 +376,12 @@ def _caught_warnings():
 
 
 @contextlib.contextmanager
-def _progress_bar(total):
+def _progress_bar(total: int) -> Iterator[Callable[[Candidate], object] | None]:
     """A bar on standard error where that is a terminal; yields what is to be called after each candidate, or None."""
-    tqdm = None
+    tqdm: Any = None
     if sys.stderr is not None and sys.stderr.isatty():
         with contextlib.suppress(ImportError):
-            from tqdm import tqdm
+            from tqdm import tqdm  # type: ignore[no-redef]
     if tqdm is None:
         yield None
         return
@@ -385,7 +391,7 @@ def _progress_bar(total):
 
 # What a person reads
 
-def _report(path, table, selection, model):
+def _report(path: str, table: Table, selection: Selection, model: Model) -> str:
     """The candidates, and the chosen model."""
     n_rows, n_columns = table.values.shape
     names = [_shown(name) for name in table.columns or [f"column {number}" for number in table.numbers]]
@@ -400,17 +406,17 @@ def _report(path, table, selection, model):
         *_model_lines(model, names)])
 
 
-def _counted(number, noun):
+def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _shown(name):
+def _shown(name: str) -> str:
     """A column's name, printable and short."""
     name = "".join(letter if letter.isprintable() else "?" for letter in name)
     return name if len(name) <= LONGEST_NAME else name[:LONGEST_NAME - 3] + "..."
 
 
-def _model_lines(model, names):
+def _model_lines(model: Model, names: list[str]) -> list[str]:
     mixture = model.mixture
     K, D = mixture.means.shape
     components = [str(k) for k in range(K)]
@@ -429,12 +435,13 @@ def _model_lines(model, names):
     return lines
 
 
-def _grid(corner, rows, headings, columns):
+def _grid(corner: str, rows: list[str], headings: list[str], columns: Iterable[NDArray[Any]]) -> list[str]:
     """Lines of a table with as many columns beside each other as the terminal is wide."""
     left = max(map(len, [corner, *rows]))
     cells = [_aligned(column) for column in columns]
     widths = [max(map(len, [heading, *column])) for heading, column in zip(headings, cells)]
-    lines, start, room = [], 0, shutil.get_terminal_size().columns
+    lines: list[str] = []
+    start, room = 0, shutil.get_terminal_size().columns
     while start < len(widths):
         stop = start + 1
         while stop < len(widths) and left + sum(width + 2 for width in widths[start:stop + 1]) <= room:
@@ -449,7 +456,7 @@ def _grid(corner, rows, headings, columns):
     return lines
 
 
-def _aligned(numbers):
+def _aligned(numbers: NDArray[Any]) -> list[str]:
     """One column's numbers with four digits in the largest and three at least in the smallest, or in powers of ten."""
     sizes = np.abs(np.asarray(numbers, dtype=np.float64))
     largest = sizes.max()

@@ -1,5 +1,7 @@
 """What this installation is and uses."""
 
+from __future__ import annotations
+
 from gaussmix._core.estep import ISA, instruction_sets
 from gaussmix._version import __version__
 from gaussmix.engines import resolve_threads
@@ -29,7 +31,7 @@ def show_config() -> None:
     print(f"threads: {resolve_threads()}")
 
 
-def _blas():
+def _blas() -> str:
     """SciPy's, through which every factorization goes."""
     import scipy
 

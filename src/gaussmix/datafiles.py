@@ -1,5 +1,7 @@
 """Data in files: CSV, Parquet and .npy, read with errors that say where, and written whole or not at all."""
 
+from __future__ import annotations
+
 import csv
 import gzip
 import io
@@ -7,13 +9,16 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Sequence
+from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gaussmix.delimited import Dialect, read_delimited
 from gaussmix.outputs import check_output, whole_file
 from gaussmix.tables import (
-    STANDARD_STREAM, ColumnOfWords, DataFileError, Table, check_values, chosen_columns, every_column, shown)
+    STANDARD_STREAM, Choice, ColumnOfWords, DataFileError, Table, check_values, chosen_columns, every_column, shown)
 
 __all__ = ["check_table_output", "read_table", "write_csv", "write_table"]
 
@@ -21,7 +26,7 @@ SUFFIXES = (".csv", ".csv.gz", ".parquet", ".npy")
 ROWS_AT_ONCE = 10_000
 
 
-def read_table(path, choose=every_column, largest=sys.float_info.max, dialect=Dialect()):
+def read_table(path: str, choose: Choice = every_column, largest: float = sys.float_info.max, dialect: Dialect = Dialect()) -> Table:
     """
     Read a file of numbers, as its suffix says: `.npy`, `.parquet`, and CSV (compressed by gzip or not) for every other.
 
@@ -59,12 +64,12 @@ def read_table(path, choose=every_column, largest=sys.float_info.max, dialect=Di
     return read_delimited(path, choose, largest, dialect) if read is None else read(path, choose, largest)
 
 
-def _suffix(path):
+def _suffix(path: str) -> str:
     root, suffix = os.path.splitext(path.lower())
     return os.path.splitext(root)[1] + suffix if suffix == ".gz" else suffix
 
 
-def _pyarrow_parquet(path, to="reading"):
+def _pyarrow_parquet(path: str, to: str = "reading") -> Any:
     try:
         from pyarrow import parquet
     except ImportError:
@@ -74,11 +79,11 @@ def _pyarrow_parquet(path, to="reading"):
 
 # .npy
 
-def _read_npy(path, choose, largest):
+def _read_npy(path: str, choose: Choice, largest: float) -> Table:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Python, in which the header is written, and of huge shapes
-            values = np.lib.format.open_memmap(path, mode="r")
+            values: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
     except (OSError, MemoryError):
         raise
     except Exception as error:  # a damaged header can raise nearly anything
@@ -96,13 +101,13 @@ def _read_npy(path, choose, largest):
     return Table(values, None, [position + 1 for position in chosen])
 
 
-def _first_line(error):
+def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n")[0]
 
 
 # Parquet
 
-def _read_parquet(path, choose, largest):
+def _read_parquet(path: str, choose: Choice, largest: float) -> Table:
     parquet = _pyarrow_parquet(path)
     try:
         with open(path, "rb") as file:
@@ -121,14 +126,14 @@ def _read_parquet(path, choose, largest):
         raise DataFileError(f"{path}: holds no rows")
     _refuse_words(path, table, chosen)
     single = all(str(kind) == "float" for kind in table.schema.types)
-    values = np.empty(table.shape, np.float32 if single else np.float64)
+    values: NDArray[Any] = np.empty(table.shape, np.float32 if single else np.float64)
     for index, name in enumerate(wanted):
         values[:, index] = _parquet_column(path, name, table.column(name))
     check_values(path, values, names, chosen, largest)
     return Table(values, wanted, [position + 1 for position in chosen])
 
 
-def _refuse_words(path, table, chosen):
+def _refuse_words(path: str, table: Any, chosen: list[int]) -> None:
     """Raise where a column does not hold numbers."""
     fields = list(zip(chosen, table.schema))
     others = [position + 1 for position, field in fields if _holds_numbers(field)]
@@ -138,20 +143,21 @@ def _refuse_words(path, table, chosen):
                                 others)
 
 
-def _holds_numbers(field):
+def _holds_numbers(field: Any) -> bool:
     return re.match(r"u?int\d|float|halffloat|double|bool|decimal", str(field.type)) is not None
 
 
-def _parquet_column(path, name, column):
+def _parquet_column(path: str, name: str, column: Any) -> NDArray[Any]:
     if column.null_count:
         row = int(np.argmax(column.is_null().to_numpy()))
         raise DataFileError(f"{path}: row {row + 1}, column {shown(name)}: the value is missing")
-    return column.cast("float64").to_numpy() if str(column.type).startswith("decimal") else column.to_numpy()
+    numbers: NDArray[Any] = column.cast("float64").to_numpy() if str(column.type).startswith("decimal") else column.to_numpy()
+    return numbers
 
 
 # Writing
 
-def check_table_output(path):
+def check_table_output(path: str) -> None:
     """
     Raise where `write_table` could not write there, before the work whose result it is to hold.
 
@@ -172,7 +178,7 @@ def check_table_output(path):
         _pyarrow_parquet(path, "writing")
 
 
-def write_table(path, columns, arrays):
+def write_table(path: str, columns: list[str] | None, arrays: Sequence[NDArray[Any]]) -> None:
     """
     Write columns to a file, whole or not at all, as its suffix says.
 
@@ -195,21 +201,21 @@ def write_table(path, columns, arrays):
         write(file, columns, arrays)
 
 
-def _write_npy(file, columns, arrays):
+def _write_npy(file: IO[bytes], columns: list[str] | None, arrays: Sequence[NDArray[Any]]) -> None:
     np.save(file, np.column_stack(arrays), allow_pickle=False)
 
 
-def _write_csv(file, columns, arrays):
+def _write_csv(file: IO[bytes] | gzip.GzipFile, columns: list[str] | None, arrays: Sequence[NDArray[Any]]) -> None:
     with io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True) as text:
         write_csv(text, columns, arrays)
 
 
-def _write_packed_csv(file, columns, arrays):
+def _write_packed_csv(file: IO[bytes], columns: list[str] | None, arrays: Sequence[NDArray[Any]]) -> None:
     with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:  # the same table is the same file
         _write_csv(packed, columns, arrays)
 
 
-def _write_parquet(file, columns, arrays):
+def _write_parquet(file: IO[bytes], columns: list[str] | None, arrays: Sequence[NDArray[Any]]) -> None:
     import pyarrow
     from pyarrow import parquet
 
@@ -218,7 +224,7 @@ def _write_parquet(file, columns, arrays):
     parquet.write_table(pyarrow.table(dict(zip(names, map(np.ascontiguousarray, vectors)))), file)
 
 
-def write_csv(file, columns, arrays):
+def write_csv(file: IO[str], columns: list[str] | None, arrays: Sequence[NDArray[Any]]) -> None:
     """
     Write columns as CSV; every number as the shortest decimal that reads back as the same bits.
 

@@ -1,5 +1,7 @@
 """CSV and its relatives: tables in text, whose delimiter and header are told or found, read with errors that say which line."""
 
+from __future__ import annotations
+
 import csv
 import gzip
 import io
@@ -7,15 +9,17 @@ import re
 import sys
 import zlib
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from typing import IO, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gaussmix.tables import (
-    STANDARD_STREAM, ColumnOfWords, DataFileError, Table, chosen_columns, fault, first_fault, label, shown)
+    STANDARD_STREAM, Choice, ColumnOfWords, DataFileError, Table, chosen_columns, fault, first_fault, label, shown)
 
 __all__ = ["Dialect", "read_delimited"]
 
@@ -27,6 +31,9 @@ SPELLED = {";": "';'", "\t": "tab", " ": "space", "|": "'|'", ",": "','"}  # as 
 SAMPLED_ROWS, SAMPLED_CELLS = 100, 10_000  # by which the layout is found
 COMMA_HINT = "; where its comma stands before decimals, say --decimal-comma"
 GZIP = b"\x1f\x8b"  # never the beginning of text in UTF-8
+
+_Row: TypeAlias = tuple[int, int, list[str]]
+"""First and last line, and fields."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,7 @@ class _Layout:
     skipped: int
 
 
-def read_delimited(path, choose, largest, dialect):
+def read_delimited(path: str, choose: Choice, largest: float, dialect: Dialect) -> Table:
     """
     Read a table from text in UTF-8, compressed by gzip or not.
 
@@ -106,7 +113,7 @@ def read_delimited(path, choose, largest, dialect):
         raise DataFileError(f"{source.name}: is compressed by gzip and damaged: {error}") from None
 
 
-def _read(source, choose, largest, dialect):
+def _read(source: _Source, choose: Choice, largest: float, dialect: Dialect) -> Table:
     layout = _found_layout(source, dialect)
     chosen = chosen_columns(source.name, layout.names, layout.width, choose, f": line {layout.first_line}")
     values = _read_fast(source, layout, chosen)
@@ -126,10 +133,10 @@ class _Source:
     """Text that can be read several times: what messages call it, and what opens its bytes as they lie."""
 
     name: str
-    raw: Callable
+    raw: Callable[[], IO[bytes]]
 
     @contextmanager
-    def open(self):
+    def open(self) -> Iterator[IO[bytes] | gzip.GzipFile]:
         """Its bytes, unpacked where they are compressed."""
         with self.raw() as file:
             packed = file.read(len(GZIP)) == GZIP
@@ -141,7 +148,7 @@ class _Source:
                 yield unpacked
 
 
-def _standard_input():
+def _standard_input() -> _Source:
     name = "standard input"
     if sys.stdin is None:
         raise DataFileError(f"{name}: is closed")
@@ -152,7 +159,7 @@ def _standard_input():
     return _Source(name, lambda: io.BytesIO(content))
 
 
-def _rows(source, delimiter):
+def _rows(source: _Source, delimiter: str) -> Iterator[_Row]:
     """First and last line, from 1, and fields of every row that is not blank."""
     last = 0
     try:
@@ -168,18 +175,19 @@ def _rows(source, delimiter):
         raise DataFileError(f"{source.name}: line {_undecodable_line(source)} is not UTF-8 text") from None
 
 
-def _undecodable_line(source):
+def _undecodable_line(source: _Source) -> int | None:
     with source.open() as file:
         for number, line in enumerate(file, 1):
             try:
                 line.decode()
             except UnicodeDecodeError:
                 return number
+    return None
 
 
 # How it is laid out
 
-def _found_layout(source, dialect):
+def _found_layout(source: _Source, dialect: Dialect) -> _Layout:
     delimiter = dialect.delimiter or _found_delimiter(source, dialect.decimal)
     sample = _sample(source, delimiter)
     if not sample:
@@ -189,9 +197,10 @@ def _found_layout(source, dialect):
     return _Layout(delimiter, dialect.decimal, first if header else None, len(first), line, last if header else 0)
 
 
-def _sample(source, delimiter):
+def _sample(source: _Source, delimiter: str) -> list[_Row]:
     """The first rows: two, and more while they are not too many cells; up to one that cannot be read, which may not be needed."""
-    sample, cells = [], 0
+    sample: list[_Row] = []
+    cells = 0
     try:
         for row in islice(_rows(source, delimiter), SAMPLED_ROWS):
             sample.append(row)
@@ -204,9 +213,9 @@ def _sample(source, delimiter):
     return sample
 
 
-def _found_delimiter(source, decimal):
+def _found_delimiter(source: _Source, decimal: str) -> str:
     """The delimiter that makes numbers of the most cells, where it stands in the first line."""
-    def share(delimiter):
+    def share(delimiter: str) -> float:
         try:
             rows = [fields for _, _, fields in _sample(source, delimiter)]
         except DataFileError:
@@ -217,11 +226,11 @@ def _found_delimiter(source, decimal):
         return numbers / sum(map(len, rows))
 
     shares = {delimiter: share(delimiter) for delimiter in FOUND}
-    best = max(FOUND, key=shares.get)
+    best = max(FOUND, key=shares.__getitem__)
     return best if shares[best] >= 0 else ","
 
 
-def _found_header(source, sample):
+def _found_header(source: _Source, sample: list[_Row]) -> bool:
     """Whether the first row holds names, that is words of which one at least stands above a number, or nothing but words."""
     (line, _, first), *rows = sample
     words = [column for column, field in enumerate(first) if not _like_a_number(field)]
@@ -234,19 +243,19 @@ def _found_header(source, sample):
     return bool(words)
 
 
-def _is_number(text):
+def _is_number(text: str) -> bool:
     """Whether a field is a number, with a decimal point or comma."""
     return bool(NUMBER.fullmatch(text.replace(",", ".")))
 
 
-def _like_a_number(text):
+def _like_a_number(text: str) -> bool:
     """Whether a field is a number, or stands for one that is missing or infinite."""
     return _is_number(text) or text.lower() in MISSING or bool(INFINITE.fullmatch(text))
 
 
 # Reading
 
-def _read_fast(source, layout, chosen):
+def _read_fast(source: _Source, layout: _Layout, chosen: list[int]) -> NDArray[np.float64] | None:
     """The chosen columns as pyarrow reads them, or None where it finds anything that is not a number."""
     try:
         from pyarrow import csv as arrow
@@ -264,7 +273,7 @@ def _read_fast(source, layout, chosen):
                     decimal_point=layout.decimal))
     except ValueError:  # ArrowInvalid
         return None
-    values = np.empty(table.shape)
+    values: NDArray[np.float64] = np.empty(table.shape)
     for index, column in enumerate(table.columns):
         if column.null_count:
             return None
@@ -272,11 +281,11 @@ def _read_fast(source, layout, chosen):
     return values
 
 
-def _refuse_words(source, layout, chosen):
+def _refuse_words(source: _Source, layout: _Layout, chosen: list[int]) -> None:
     """Raise where a chosen column begins with words, and not every chosen one does."""
     rows = [(line, fields) for line, last, fields in _sample(source, layout.delimiter)
             if last > layout.skipped and len(fields) == layout.width]
-    words = {}
+    words: dict[int, tuple[int, str]] = {}
     for column in chosen:
         cells = [(line, fields[column]) for line, fields in rows if fields[column]]
         if cells and not any(_like_a_number(cell) or _hint(cell, layout) for _, cell in cells):
@@ -288,7 +297,7 @@ def _refuse_words(source, layout, chosen):
         raise ColumnOfWords(f"{source.name}: column {column + 1}{name} holds words, as {shown(word)} in line {line}", others)
 
 
-def _read_cells(source, layout, chosen, largest):
+def _read_cells(source: _Source, layout: _Layout, chosen: list[int], largest: float) -> NDArray[np.float64]:
     """The same cell by cell: it names the first that is not a number, and reads the odd file that pyarrow does not."""
     numbers = array("d")
     for line, last, fields in _rows(source, layout.delimiter):
@@ -301,13 +310,13 @@ def _read_cells(source, layout, chosen, largest):
                 f"{source.name}: line {line} has {found}, but line {layout.first_line} has {layout.width}{hint}")
         for column in chosen:
             wrong, value = _parsed(fields[column], layout, largest)
-            if wrong:
+            if wrong or value is None:
                 raise DataFileError(f"{source.name}: line {line}, column {label(layout.names, column)}: {wrong}")
             numbers.append(value)
     return np.array(numbers).reshape(-1, len(chosen))
 
 
-def _parsed(text, layout, largest):
+def _parsed(text: str, layout: _Layout, largest: float) -> tuple[str | None, float | None]:
     """What is wrong with a cell, or None, and its number."""
     if text.lower() in MISSING:
         return f"the value is missing{f' ({text})' if text else ''}", None
@@ -319,7 +328,7 @@ def _parsed(text, layout, largest):
     return fault(float(number), largest), float(number)
 
 
-def _hint(text, layout):
+def _hint(text: str, layout: _Layout) -> str:
     """What to say on the command line where a cell looks like a number, or several, of another layout."""
     if layout.decimal == "." and _like_a_number(text):
         return COMMA_HINT

@@ -1,15 +1,24 @@
 """What goes wrong, under the builtin types that scikit-learn's errors have, and under scikit-learn's own where it is in use."""
 
+from __future__ import annotations
+
 import functools
 import sys
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
 
 __all__ = ["CollapseWarning", "ConvergenceWarning", "InvalidParameterError", "NotFittedError", "SpuriousOptimumWarning", "in_use"]
+
+E = TypeVar("E", bound=Exception)
 
 
 class _Raised:
     """Pickles by the name of its public class, as the class in use may not exist where it is unpickled."""
 
-    def __reduce__(self):
+    public: ClassVar[type[Exception]]
+    args: tuple[Any, ...]
+
+    def __reduce__(self) -> tuple[Callable[..., Exception], tuple[Any, ...]]:
         return _restored, (self.public, self.args)
 
 
@@ -42,7 +51,7 @@ for public_class in (NotFittedError, InvalidParameterError, ConvergenceWarning, 
     public_class.public = public_class
 
 
-def in_use(kind):
+def in_use(kind: type[E]) -> type[E]:
     """
     The class to raise: where scikit-learn is loaded, one that `except` and `filterwarnings` with its class catch too.
 
@@ -66,14 +75,14 @@ def in_use(kind):
         for module in modules:
             theirs = getattr(module, base.__name__, None)
             if theirs is not None and base.__module__ == __name__:
-                return _both(kind, theirs)
+                return _both(kind, theirs)  # type: ignore[arg-type]  # every class is hashable
     return kind
 
 
 @functools.cache
-def _both(ours, theirs):
+def _both(ours: type[E], theirs: type[Exception]) -> type[E]:
     return type(ours.__name__, (ours, theirs), {"__doc__": ours.__doc__, "__module__": ours.__module__})
 
 
-def _restored(kind, arguments):
+def _restored(kind: type[E], arguments: tuple[Any, ...]) -> E:
     return in_use(kind)(*arguments)

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -116,7 +116,7 @@ class Model:
         """
         return self.mixture.logpdf(self._table(X))
 
-    def _table(self, X):
+    def _table(self, X: ArrayLike) -> NDArray[Any]:
         table, columns = as_table(X)
         check_names(columns, self.columns, "Model", stacklevel=4)
         return table
@@ -153,11 +153,11 @@ def save(path: str | os.PathLike[str], model: GaussianMixture | Mixture | Model)
     """
     if isinstance(model, (str, bytes, os.PathLike)):
         raise TypeError(f"the path comes first, as in save(path, model), and not a {type(path).__name__}")
-    model = _as_model(model)
-    parameters = model.mixture._parameters
-    covariances = structure_named(model.covariance_type).shown(parameters.covariances)
+    checked = _as_model(model)
+    parameters = checked.mixture._parameters
+    covariances = structure_named(checked.covariance_type).shown(parameters.covariances)
     entries = dict(zip(ENTRIES, (
-        FORMAT, VERSION, model.covariance_type, parameters.n_components, parameters.n_features, model.columns,
+        FORMAT, VERSION, checked.covariance_type, parameters.n_components, parameters.n_features, checked.columns,
         parameters.weights.tolist(), parameters.means.tolist(), covariances.tolist())))
     text = "{\n" + ",\n".join(f'  "{name}": {_laid_out(value)}' for name, value in entries.items()) + "\n}\n"
     content = text.encode()
@@ -165,7 +165,7 @@ def save(path: str | os.PathLike[str], model: GaussianMixture | Mixture | Model)
         file.write(content)
 
 
-def _as_model(model):
+def _as_model(model: GaussianMixture | Mixture | Model) -> Model:
     if isinstance(model, Model):
         return Model(model.mixture, model.covariance_type, model.columns)  # checked again, as a list can be changed
     mixture = model if isinstance(model, Mixture) else getattr(model, "mixture_", None)
@@ -175,7 +175,7 @@ def _as_model(model):
     return Model(mixture, mixture.covariance_type, None if columns is None else [str(name) for name in columns])
 
 
-def _laid_out(value, depth=1):
+def _laid_out(value: Any, depth: int = 1) -> str:
     """JSON with one row of numbers on a line."""
     if not (isinstance(value, list) and value and isinstance(value[0], list)):
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
@@ -213,7 +213,7 @@ def load(path: str | os.PathLike[str]) -> Model:
         raise ModelFileError(f"{os.fsdecode(path)}: does not fit into memory") from None
 
 
-def _content(file):
+def _content(file: IO[bytes]) -> bytes:
     """All that a file holds, but no more than its head where that is not of a JSON object."""
     head = file.read(HEAD)
     if len(head) == HEAD and not head.lstrip().startswith(b"{"):
@@ -221,7 +221,7 @@ def _content(file):
     return head + file.read()
 
 
-def _entries(content):
+def _entries(content: bytes) -> dict[str, Any]:
     """The JSON object in a file."""
     try:
         entries = json.loads(content.decode(), object_pairs_hook=_without_repetition)
@@ -249,8 +249,8 @@ def _entries(content):
     return entries
 
 
-def _without_repetition(pairs):
-    entries = {}
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    entries: dict[str, Any] = {}
     for name, value in pairs:
         if name in entries:
             raise ModelFileError(f"has the entry {_short(name)} twice")
@@ -258,7 +258,7 @@ def _without_repetition(pairs):
     return entries
 
 
-def _model(entries):
+def _model(entries: dict[str, Any]) -> Model:
     """The model that entries describe, all checked."""
     K, D = (_count(entries, name) for name in ("n_components", "n_features"))
     try:
@@ -270,20 +270,20 @@ def _model(entries):
         raise ModelFileError(str(error)) from None
 
 
-def _count(entries, name):
+def _count(entries: dict[str, Any], name: str) -> int:
     value = entries[name]
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ModelFileError(f"{name} must be a whole number of at least 1, not {_short(value)}")
     return value
 
 
-def _numbers(value, shape, name):
+def _numbers(value: Any, shape: tuple[int, ...], name: str) -> NDArray[np.float64]:
     """Nested lists of finite numbers as an array of exactly this shape."""
     _check_numbers(value, shape, name)
     return np.array(value, dtype=np.float64)
 
 
-def _check_numbers(value, shape, name):
+def _check_numbers(value: Any, shape: tuple[int, ...], name: str) -> None:
     if shape:
         if not isinstance(value, list) or len(value) != shape[0]:
             found = f"one of {len(value)}" if isinstance(value, list) else _short(value)
@@ -296,14 +296,14 @@ def _check_numbers(value, shape, name):
         raise ModelFileError(f"{name} must be finite, not {'NaN' if value != value else 'infinite or beyond float64'}")
 
 
-def _check_columns(columns, n_features):
+def _check_columns(columns: Any, n_features: int) -> None:
     if columns is None:
         return
     if not isinstance(columns, list) or not all(isinstance(column, str) for column in columns):
         raise ValueError(f"columns must be null or a list of names, not {_short(columns)}")
     if len(columns) != n_features:
         raise ValueError(f"columns must be {n_features} different names, not {len(columns)}")
-    before = set()
+    before: set[str] = set()
     for index, column in enumerate(columns):
         if not _is_text(column):
             raise ValueError(f"columns[{index}] must be text that UTF-8 can hold, not {_short(column)}")
@@ -312,7 +312,7 @@ def _check_columns(columns, n_features):
         before.add(column)
 
 
-def _is_text(name):
+def _is_text(name: str) -> bool:
     try:
         name.encode()
     except UnicodeEncodeError:  # a lone surrogate
@@ -320,7 +320,7 @@ def _is_text(name):
     return True
 
 
-def _short(value):
+def _short(value: Any) -> str:
     """A wrong value as a file would have it, in a few letters."""
     if isinstance(value, (list, dict)):
         return f"a list of {len(value)}" if isinstance(value, list) else "an object"

@@ -1,15 +1,19 @@
 """Outputs: a file appears whole or not at all."""
 
+from __future__ import annotations
+
 import errno
 import os
 import secrets
 import shutil
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import BinaryIO
 
 __all__ = ["check_output", "whole_file"]
 
 
-def check_output(path):
+def check_output(path: str | os.PathLike[str]) -> str:
     """
     Raise OSError where a file could not be written, before the work that it is to hold.
 
@@ -42,7 +46,7 @@ def check_output(path):
 
 
 @contextmanager
-def whole_file(path):
+def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     A binary file to write to, which takes its name only when all has been written.
 
@@ -78,6 +82,6 @@ def whole_file(path):
         raise
 
 
-def _remove(path):
+def _remove(path: str) -> None:
     with suppress(OSError):
         os.unlink(path)

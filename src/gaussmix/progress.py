@@ -1,12 +1,20 @@
 """What a long fit shows while it runs: scikit-learn's lines, a progress bar, and a callback that may stop it."""
 
+from __future__ import annotations
+
 import math
 import os
 import shutil
 import sys
 import time
+from collections.abc import Callable
+from typing import IO, TYPE_CHECKING, Any
 
 from gaussmix.mixture import Mixture
+
+if TYPE_CHECKING:
+    from gaussmix._core.parameters import Parameters
+    from gaussmix.em import Fit
 
 __all__ = ["Progress", "bar_size"]
 
@@ -36,14 +44,15 @@ class Progress:
         Whether the callback ended the fit.
     """
 
-    def __init__(self, verbose=0, verbose_interval=10, bar=False, max_iter=100, callback=None, covariance_type=None):
+    def __init__(self, verbose: int = 0, verbose_interval: int = 10, bar: bool = False, max_iter: int = 100,
+                 callback: Callable[[int, float, Mixture], object] | None = None, covariance_type: str | None = None) -> None:
         self.verbose, self.interval = int(verbose), verbose_interval
         self.callback, self._covariance_type = callback, covariance_type
         self._max_iter = max_iter
         self.stopped = False
         self._bar = _bar(max_iter) if bar and sys.stderr is not None else None
 
-    def begin(self, number, log_likelihood=-math.inf):
+    def begin(self, number: int, log_likelihood: float = -math.inf) -> None:
         """A start begins, from parameters that an earlier fit left at `log_likelihood`."""
         self._last = log_likelihood
         self._begun = self._ticked = time.perf_counter()
@@ -53,11 +62,11 @@ class Progress:
             self._bar.begin(number)
 
     @property
-    def listener(self):
+    def listener(self) -> Callable[[int, float, Parameters], bool] | None:
         """What `maximize_likelihood` calls after each iteration, or None where nobody listens."""
         return self._iteration if self.verbose or self._bar is not None or self.callback is not None else None
 
-    def _iteration(self, iteration, log_likelihood, parameters):
+    def _iteration(self, iteration: int, log_likelihood: float, parameters: Parameters) -> bool:
         change, self._last = log_likelihood - self._last, log_likelihood
         if self.verbose and iteration % self.interval == 0:
             now = time.perf_counter()
@@ -71,7 +80,7 @@ class Progress:
             self.stopped = bool(self.callback(iteration, log_likelihood, mixture))
         return self.stopped
 
-    def end(self, fit):
+    def end(self, fit: Fit | None) -> None:
         """A start ended with `fit`, or, where it is None, could not begin."""
         if self._bar is not None:
             self._bar.end()
@@ -83,13 +92,13 @@ class Progress:
             message += f" time lapse {time.perf_counter() - self._begun:.5f}s\t lower bound {bound:.5f}."
         print(message)
 
-    def close(self):
+    def close(self) -> None:
         """The fit ended, however."""
         if self._bar is not None:
             self._bar.end()
 
 
-def bar_size(stream):
+def bar_size(stream: IO[str]) -> dict[str, int]:
     """
     What a progress bar of tqdm's has to be told of its size.
 
@@ -111,7 +120,7 @@ def bar_size(stream):
     return {"ncols": columns - 1, "nrows": rows}
 
 
-def _terminal_size(stream):
+def _terminal_size(stream: IO[str]) -> os.terminal_size | None:
     """Columns and rows, as a terminal tells them; None where there is no terminal."""
     try:
         return os.get_terminal_size(stream.fileno()) if stream.isatty() else None
@@ -119,7 +128,7 @@ def _terminal_size(stream):
         return None
 
 
-def _bar(max_iter):
+def _bar(max_iter: int) -> _Bar | _Lines:
     try:
         from tqdm.auto import tqdm
     except ImportError:
@@ -130,18 +139,19 @@ def _bar(max_iter):
 class _Bar:
     """tqdm's bar, one for each start."""
 
-    def __init__(self, tqdm, max_iter):
-        self._tqdm, self._max_iter, self._shown = tqdm, max_iter, None
+    def __init__(self, tqdm: Callable[..., Any], max_iter: int) -> None:
+        self._tqdm, self._max_iter = tqdm, max_iter
+        self._shown: Any = None
 
-    def begin(self, number):
+    def begin(self, number: int) -> None:
         self._shown = self._tqdm(total=min(self._max_iter, sys.maxsize), desc=f"EM, start {number}", unit="it", leave=True,
                                  **bar_size(sys.stderr))
 
-    def advance(self, iteration, log_likelihood, change):
+    def advance(self, iteration: int, log_likelihood: float, change: float) -> None:
         self._shown.set_postfix_str(f"log-likelihood {log_likelihood:.6g}, change {change:.2g}", refresh=False)
         self._shown.update(1)
 
-    def end(self):
+    def end(self) -> None:
         if self._shown is not None:
             self._shown.close()
             self._shown = None
@@ -150,27 +160,27 @@ class _Bar:
 class _Lines:
     """Without tqdm: one line on standard error for each start, written over about ten times a second."""
 
-    def __init__(self, max_iter):
+    def __init__(self, max_iter: int) -> None:
         self._max_iter, self._number, self._next, self._text, self._width = max_iter, 0, 0.0, "", 0
 
-    def begin(self, number):
+    def begin(self, number: int) -> None:
         self._number, self._next, self._text, self._width = number, 0.0, "", 0
 
-    def advance(self, iteration, log_likelihood, change):
+    def advance(self, iteration: int, log_likelihood: float, change: float) -> None:
         self._text = (f"EM, start {self._number}: iteration {iteration} of {self._max_iter}, "
                       f"log-likelihood {log_likelihood:.6g}, change {change:.2g}")
         if time.perf_counter() >= self._next:
             self._next = time.perf_counter() + 0.1
             self._show("")
 
-    def _show(self, end):
+    def _show(self, end: str) -> None:
         """Write over what stands there, and not beyond a terminal's last column, where a second line would begin."""
         size = _terminal_size(sys.stderr)
         text = self._text if size is None else self._text[:(size.columns or 80) - 1]
         print(f"\r{text:<{self._width}}", end=end, file=sys.stderr, flush=True)
         self._width = len(text)
 
-    def end(self):
+    def end(self) -> None:
         if self._text:
             self._show("\n")
             self._text = ""

@@ -29,7 +29,7 @@ def as_generator(random_state: RandomState) -> np.random.Generator:
     """
     if isinstance(random_state, np.random.RandomState):
         return np.random.default_rng(random_state.randint(0, 2**32, size=4, dtype=np.uint32))
-    if random_state is np.random:
+    if random_state is np.random:  # type: ignore[comparison-overlap]  # as scikit-learn allows, though no annotation says so
         return np.random.default_rng(np.random.randint(0, 2**32, size=4, dtype=np.uint32))
     try:
         if np.iterable(random_state):  # as numpy's seeds may be

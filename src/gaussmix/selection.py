@@ -9,8 +9,9 @@ import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from gaussmix.blocks import as_table, as_weights
 from gaussmix.em import SingularStart
@@ -160,12 +161,15 @@ def select(X: ArrayLike, n_components: int | Iterable[int] = range(1, 10), covar
         raise ValueError(f"criterion must be one of {', '.join(map(repr, CRITERIA))}, not {criterion!r}")
     counts = _listed(n_components, "n_components", numbers.Integral)
     names = [structure_named(name).name for name in _listed(covariance_types, "covariance_types", str)]
-    options = dict(n_init=n_init, random_state=random_state, n_threads=n_threads, tol=tol, reg_covar=reg_covar,
-                   max_iter=max_iter, init_params=init_params)
+    options: dict[str, Any] = dict(n_init=n_init, random_state=random_state, n_threads=n_threads, tol=tol, reg_covar=reg_covar,
+                                   max_iter=max_iter, init_params=init_params)
     models = [GaussianMixture(k, covariance_type=name, **options) for name in names for k in counts]
     shape = as_table(X)[0].shape
     weights = as_weights(sample_weight, shape[0])
-    candidates, chosen, best, told = [], None, None, []
+    candidates: list[Candidate] = []
+    chosen: Candidate | None = None
+    best: GaussianMixture | None = None
+    told: list[Warning] = []
     for model in models:
         candidate, caveats = _fitted(model, X, weights, shape)
         candidates.append(candidate)
@@ -173,7 +177,7 @@ def select(X: ArrayLike, n_components: int | Iterable[int] = range(1, 10), covar
             chosen, best, told = candidate, model, caveats
         if progress is not None:
             progress(candidate)
-    if chosen is None:
+    if chosen is None or best is None:
         raise ValueError(candidates[0].failure if len(candidates) == 1 else
                          f"no candidate could be fitted; with {candidates[0].n_components} components, "
                          f"{candidates[0].covariance_type}: {candidates[0].failure}")
@@ -182,7 +186,7 @@ def select(X: ArrayLike, n_components: int | Iterable[int] = range(1, 10), covar
     return Selection(candidates, criterion, chosen, best)
 
 
-def _listed(value, name, kind):
+def _listed(value: Any, name: str, kind: type) -> list[Any]:
     values = [value] if isinstance(value, (kind, str)) else list(value)
     if not values or not all(isinstance(item, kind) and not isinstance(item, bool) for item in values):
         what = "a whole number" if kind is numbers.Integral else "a name"
@@ -190,7 +194,8 @@ def _listed(value, name, kind):
     return values
 
 
-def _fitted(model, X, weights, shape):
+def _fitted(model: GaussianMixture, X: ArrayLike, weights: NDArray[Any] | None,
+            shape: tuple[int, int]) -> tuple[Candidate, list[Warning]]:
     """The candidate that a model becomes, and what is to be told of it."""
     n_rows, n_features = shape
     K, name = model.n_components, model.covariance_type
@@ -212,5 +217,5 @@ def _fitted(model, X, weights, shape):
                     model.converged_, collapsed, bool(outcome.spurious) and not collapsed), outcome.caveats
 
 
-def _rank(candidate, criterion):
+def _rank(candidate: Candidate, criterion: str) -> tuple[bool, bool, float]:
     return candidate.collapsed, candidate.spurious, getattr(candidate, criterion)

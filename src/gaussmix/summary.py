@@ -1,13 +1,21 @@
 """A fitted mixture as a statistician's table."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from gaussmix.estimator import GaussianMixture
+    from gaussmix.mixture import Mixture
 
 __all__ = ["summary_text"]
 
 
-def summary_text(estimator, rows, log_likelihood, icl, *, of_the_fit=False):
+def summary_text(estimator: GaussianMixture, rows: float | None, log_likelihood: float | None, icl: float | None, *,
+                 of_the_fit: bool = False) -> str:
     """
     A line for each component, and the criteria.
 
@@ -40,7 +48,7 @@ def summary_text(estimator, rows, log_likelihood, icl, *, of_the_fit=False):
     criteria = [f"free parameters {n_parameters}"]
     if rows is not None:
         criteria.insert(0, f"rows {rows:g}")
-    if log_likelihood is not None:
+    if rows is not None and log_likelihood is not None:
         whose = "at the last E step of the fit, before its M step: " if of_the_fit else ""
         criteria += [f"{whose}log-likelihood {log_likelihood:.4f}", f"BIC {-2 * log_likelihood + n_parameters * math.log(rows):.4f}",
                      f"AIC {-2 * log_likelihood + 2 * n_parameters:.4f}"]
@@ -49,7 +57,7 @@ def summary_text(estimator, rows, log_likelihood, icl, *, of_the_fit=False):
     return "\n".join([title, "", *table, "", ", ".join(criteria)])
 
 
-def _component(mixture, k, rows):
+def _component(mixture: Mixture, k: int, rows: float | None) -> list[str]:
     covariance = mixture.covariances[k]
     log_det = np.linalg.slogdet(covariance)[1]
     numbers = [mixture.weights[k], math.nan if rows is None else mixture.weights[k] * rows, *mixture.means[k],

@@ -1,11 +1,15 @@
 """A table that a file holds: its numbers, which of its columns are wanted, and what may be wrong with either."""
 
+from __future__ import annotations
+
 import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gaussmix.blocks import block_bounds
 
@@ -34,7 +38,7 @@ class ColumnOfWords(DataFileError):
         The numbers, from 1, of the columns that were to be read and may hold numbers.
     """
 
-    def __init__(self, message, others):
+    def __init__(self, message: str, others: list[int]) -> None:
         super().__init__(message)
         self.others = others
 
@@ -54,26 +58,26 @@ class Table:
         Which of the file's columns these are, counted from 1.
     """
 
-    values: np.ndarray
+    values: NDArray[Any]
     columns: list[str] | None
     numbers: list[int]
 
 
 # Which columns
 
-def every_column(names, width):
+def every_column(names: list[str] | None, width: int) -> list[int]:
     """All columns, as the file has them."""
     return list(range(width))
 
 
-def by_name(wanted):
+def by_name(wanted: list[str]) -> Choice:
     """These columns, where the file has names; all columns where it has none."""
-    def choose(names, width):
+    def choose(names: list[str] | None, width: int) -> list[int]:
         return list(range(width)) if names is None else [_position(names, name) for name in wanted]
     return choose
 
 
-def by_name_or_number(wanted):
+def by_name_or_number(wanted: list[str]) -> Choice:
     """
     Columns as a person writes them.
 
@@ -86,7 +90,7 @@ def by_name_or_number(wanted):
     -------
     Choice
     """
-    def choose(names, width):
+    def choose(names: list[str] | None, width: int) -> list[int]:
         positions = [position for text in wanted for position in _positions(text, names, width)]
         twice = [position for position, times in Counter(positions).items() if times > 1]
         if twice:
@@ -95,9 +99,9 @@ def by_name_or_number(wanted):
     return choose
 
 
-def _positions(text, names, width):
+def _positions(text: str, names: list[str] | None, width: int) -> list[int]:
     for name in (text, text.strip()):
-        if name in (names or ()):
+        if names is not None and name in names:
             return [_position(names, name)]
     low, colon, high = (part.strip() for part in text.partition(":"))
     ends = [low, high] if colon else [low, low]
@@ -107,7 +111,7 @@ def _positions(text, names, width):
     raise ValueError(f"has no column {shown(text)}; its columns are {_listed(names, width)}")
 
 
-def _position(names, name):
+def _position(names: list[str], name: str) -> int:
     if name not in names:
         raise ValueError(f"has no column {shown(name)}; its columns are {_listed(names, len(names))}")
     if names.count(name) > 1:
@@ -115,24 +119,24 @@ def _position(names, name):
     return names.index(name)
 
 
-def _listed(names, width):
+def _listed(names: list[str] | None, width: int) -> str:
     if names is None:
         return f"without names, numbered from 1 to {width}"
     some = ", ".join(map(shown, names[:MOST_NAMES]))
     return f"{some} and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else some
 
 
-def shown(text):
+def shown(text: str) -> str:
     """A name or a cell in quotation marks, shortened."""
     return repr(text if len(text) <= LONGEST_NAME else text[:LONGEST_NAME - 3] + "...")
 
 
-def label(names, position):
+def label(names: list[str] | None, position: int) -> int | str:
     """How messages call a column: by its name, or by its number where it has none."""
     return position + 1 if names is None or not names[position] else shown(names[position])
 
 
-def chosen_columns(path, names, width, choose, line=""):
+def chosen_columns(path: str, names: list[str] | None, width: int, choose: Choice, line: str = "") -> list[int]:
     """
     The positions that a choice gives, and no two of the same name.
 
@@ -154,8 +158,10 @@ def chosen_columns(path, names, width, choose, line=""):
         positions = choose(names, width)
     except ValueError as error:
         raise DataFileError(f"{path}: {error}") from None
-    seen = set()
-    for position in positions if names is not None else ():
+    if names is None:
+        return positions
+    seen: set[str] = set()
+    for position in positions:
         if not names[position]:
             raise DataFileError(f"{path}{line}: column {position + 1} has no name")
         if names[position] in seen:
@@ -166,7 +172,7 @@ def chosen_columns(path, names, width, choose, line=""):
 
 # What may be wrong with a number
 
-def fault(value, largest):
+def fault(value: float, largest: float) -> str | None:
     """What is wrong with a number, or None."""
     if np.isnan(value):
         return "the value is missing (NaN)"
@@ -175,12 +181,12 @@ def fault(value, largest):
     return None if abs(float(value)) <= largest else f"the value {value:g} is too large; the largest is {largest:g}"
 
 
-def first_fault(values, largest):
+def first_fault(values: NDArray[Any], largest: float) -> tuple[int, int] | None:
     """Row and column of the first number that is NaN, infinite or too large, or None."""
     if values.dtype.kind in "iub":
         return None
     limit = min(largest, float(np.finfo(values.dtype).max))  # no narrower type can hold a wider one's largest number
-    for start, stop in block_bounds(*values.shape, 1):
+    for start, stop in block_bounds(values.shape[0], values.shape[1], 1):
         bad = ~(np.abs(values[start:stop]) <= limit)
         if bad.any():
             row, column = np.argwhere(bad)[0]
@@ -188,7 +194,7 @@ def first_fault(values, largest):
     return None
 
 
-def check_values(path, values, names, positions, largest):
+def check_values(path: str, values: NDArray[Any], names: list[str] | None, positions: list[int], largest: float) -> None:
     """
     Raise where a number is NaN, infinite or too large.
 
