@@ -1,20 +1,25 @@
 """scikit-learn's attributes of a fitted mixture, and the mixture that such attributes make where a user has set them."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from gaussmix._core.linalg import gram
 from gaussmix._core.parameters import Parameters
 from gaussmix.blocks import shown
 from gaussmix.mixture import Mixture
 from gaussmix.statistics import Kind
-from gaussmix.structures import structure_named
+from gaussmix.structures import Structure, structure_named
 
 __all__ = ["attributes_of", "mixture_of"]
 
 ROUNDING = 1e-6  # so small a part of a matrix's largest number may stand where there should be a zero
 
 
-def attributes_of(mixture, real):
+def attributes_of(mixture: Mixture, real: type[np.floating[Any]]) -> dict[str, NDArray[np.floating[Any]]]:
     """
     A mixture as scikit-learn's attributes.
 
@@ -36,7 +41,7 @@ def attributes_of(mixture, real):
     return {name: array.astype(real if _fits(array, real) else np.float64) for name, array in arrays.items()}
 
 
-def _precisions(parameters):
+def _precisions(parameters: Parameters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Upper Cholesky factors of the precisions, and the precisions, in the shape that Parameters keep covariances in."""
     factors = parameters.densities.factors
     if parameters.kind == Kind.DIAG:
@@ -44,15 +49,16 @@ def _precisions(parameters):
     return np.swapaxes(factors, 1, 2).copy(), gram(factors)
 
 
-def _fits(array, real):
+def _fits(array: NDArray[np.float64], real: type[np.floating[Any]]) -> bool:
     """Whether all numbers lie in a type's range, neither too large for it nor so small that it would round them coarsely."""
     if real == np.float64:
         return True
     sizes = np.abs(array[array != 0])
-    return not sizes.size or np.finfo(real).tiny <= sizes.min() and sizes.max() <= np.finfo(real).max
+    return bool(not sizes.size or np.finfo(real).tiny <= sizes.min() and sizes.max() <= np.finfo(real).max)
 
 
-def mixture_of(structure, weights, means, precisions_cholesky=None, covariances=None):
+def mixture_of(structure: Structure, weights: ArrayLike | None, means: ArrayLike | None,
+               precisions_cholesky: ArrayLike | None = None, covariances: ArrayLike | None = None) -> Mixture:
     """
     The mixture of attributes that were set by hand.
 
@@ -97,7 +103,7 @@ def mixture_of(structure, weights, means, precisions_cholesky=None, covariances=
     return Mixture.from_parameters(parameters, structure.name)
 
 
-def _numbers(name, value, shape=None):
+def _numbers(name: str, value: ArrayLike | None, shape: tuple[int, ...] | None = None) -> NDArray[np.float64]:
     """A float64 array of finite real numbers."""
     wanted = f"{name} must be an array of real numbers{'' if shape is None else f', of shape {shape}'}"
     try:
@@ -115,7 +121,7 @@ def _numbers(name, value, shape=None):
     return array
 
 
-def _weights(value, n_components):
+def _weights(value: ArrayLike | None, n_components: int) -> NDArray[np.float64]:
     weights = _numbers("weights_", value, (n_components,))
     if (weights < 0).any():
         k = int(np.argmax(weights < 0))
@@ -127,7 +133,7 @@ def _weights(value, n_components):
     return weights
 
 
-def _check_symmetric(name, matrices, tolerance):
+def _check_symmetric(name: str, matrices: NDArray[np.float64], tolerance: float) -> None:
     for k, matrix in enumerate(matrices.reshape(-1, *matrices.shape[-2:])):
         with np.errstate(over="ignore"):
             symmetric = np.allclose(matrix, matrix.T, rtol=1e-6, atol=tolerance * np.abs(matrix).max())
@@ -135,7 +141,7 @@ def _check_symmetric(name, matrices, tolerance):
             raise ValueError(f"{name}{f'[{k}]' if matrices.ndim == 3 else ''} is not symmetric")
 
 
-def _covariances(name, roots, kind):
+def _covariances(name: str, roots: NDArray[np.float64], kind: Kind) -> NDArray[np.float64]:
     """Σ = R⁻ᵀ R⁻¹ of each R; not finite where there is none."""
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         if kind == Kind.DIAG:

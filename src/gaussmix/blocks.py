@@ -1,11 +1,17 @@
 """Data as blocks of rows: what a user brings, checked, and cut so that a block is a few milliseconds' work."""
 
+from __future__ import annotations
+
 import copy
 import math
 import warnings
+from collections.abc import Callable, Iterable
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from gaussmix._core.densities import Densities
 from gaussmix._core.estep import TILE, Block, Rows
 
 # A block is cut by N, D and K alone, so that the sums (in block order) have the same bits for any number of threads. Its work is
@@ -34,17 +40,18 @@ SINGLE_RANGE = (2.0**-40, 2.0**40)
 LARGEST_SINGLE = 2.0**45
 
 
-def operations_of_row(n_features, n_components):
+def operations_of_row(n_features: int, n_components: int) -> float:
     """The work of an E step over one row: each component's density and second moments."""
     return n_components * (2.0 * n_features * (n_features + 1) + EXPONENTIAL)
 
 
-def operations_of_distances(n_features, n_points):
+def operations_of_distances(n_features: int, n_points: int) -> float:
     """The work of measuring the distances of one row to some points, and of finding the least; that is half an exponential's."""
     return n_points * (3.0 * n_features + EXPONENTIAL / 2)
 
 
-def block_bounds(n_rows, n_features, n_components, operations=operations_of_row):
+def block_bounds(n_rows: int, n_features: int, n_components: int,
+                 operations: Callable[[int, int], float] = operations_of_row) -> list[tuple[int, int]]:
     """
     Where blocks begin and end.
 
@@ -112,51 +119,52 @@ class Blocks:
         How many passes a compiled loop may make before it has to listen to Ctrl-C.
     """
 
-    def __init__(self, X, n_components, weights=None, labels=None):
+    def __init__(self, X: NDArray[Any], n_components: int, weights: NDArray[np.float64] | None = None,
+                 labels: NDArray[np.int32] | None = None) -> None:
         self.X = X
         self.labels = labels
         self.n_rows, self.n_features = X.shape
-        self.weights = balanced(weights)
+        self.weights = None if weights is None else balanced(weights)
         self.total_weight = float(self.n_rows) if weights is None else sum_of_weights(weights)
         self.n_positive = self.n_rows if weights is None else int(np.count_nonzero(weights))
         self._cut(operations_of_row, n_components)
         self._work_in(np.float32 if X.dtype == np.float32 and fits_single(X, self.bounds) else np.float64)
 
-    def for_distances(self, n_points):
+    def for_distances(self, n_points: int) -> Self:
         """The same rows, cut for passes that measure their distances to so many points."""
         other = copy.copy(self)
         other._cut(operations_of_distances, n_points)
         other._work_in(self.dtype)
         return other
 
-    def with_labels(self, labels):
+    def with_labels(self, labels: NDArray[np.int32]) -> Self:
         """The same rows, with other labels."""
         other = copy.copy(self)
         other.labels = labels
         other._work_in(self.dtype)
         return other
 
-    def _cut(self, operations, n_components):
+    def _cut(self, operations: Callable[[int, int], float], n_components: int) -> None:
         self.bounds = block_bounds(self.n_rows, self.n_features, n_components, operations)
         # Factorizing a D × D covariance is the work of less than D rows.
         work = (self.n_rows + self.n_features) * operations(self.n_features, n_components)
         self.at_once = int(min(max(OPERATIONS_AT_ONCE / work, 1), MOST_AT_ONCE))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.bounds)
 
-    def _work_in(self, dtype):
-        self.dtype = np.dtype(dtype)
+    def _work_in(self, dtype: DTypeLike) -> None:
+        self.dtype: np.dtype[Any] = np.dtype(dtype)
         self.size = self.dtype.itemsize
         self.limit = LARGEST_SINGLE if self.size == 4 else np.inf
-        self._blocks = [None] * len(self.bounds)
+        self._blocks: list[Block | None] = [None] * len(self.bounds)
 
-    def widen_for(self, densities):
+    def widen_for(self, densities: Densities) -> None:
         """Work in float64 from now on where float32 cannot hold these densities."""
         if self.size == 4 and not densities.largest() < self.limit:
             self._work_in(np.float64)
 
-    def block(self, index):
+    def block(self, index: int) -> Block:
         """Block `index` as the compiled loops read it."""
         kept = self._blocks[index]
         if kept is not None:
@@ -164,38 +172,39 @@ class Blocks:
         start, stop = self.bounds[index]
         rows = self.X[start:stop]
         readable = rows.dtype == self.dtype and rows.flags.aligned and (rows.strides[1] == self.size or self.n_features == 1)
-        block = Block(Rows(rows if readable else np.require(rows, self.dtype, "CA")), _part(self.weights, start, stop),
+        block = Block(Rows(rows if readable else np.require(rows, self.dtype, ["C", "A"])), _part(self.weights, start, stop),
                       _part(self.labels, start, stop), index, start)
         if readable:  # a copy would need as much memory as the rows again
             self._blocks[index] = block
         return block
 
 
-def _part(array, start, stop):
+def _part(array: NDArray[Any] | None, start: int, stop: int) -> NDArray[Any] | None:
     return None if array is None else array[start:stop]
 
 
-def balanced(weights):
+def balanced(weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Weights times a power of two that keeps their sums, in float32 too, inside the range; only their proportions count."""
-    if weights is None or 2.0**-20 < weights.max() < 2.0**20:
+    if 2.0**-20 < weights.max() < 2.0**20:
         return weights
-    return np.ldexp(weights, -np.frexp(weights.max())[1])
+    scaled: NDArray[np.float64] = np.ldexp(weights, -np.frexp(weights.max())[1])
+    return scaled
 
 
-def sum_of_weights(weights):
+def sum_of_weights(weights: NDArray[np.float64]) -> float:
     """Σ_n w_n, or the largest number where they sum to more."""
     with np.errstate(over="ignore"):
         return float(min(weights.sum(), np.finfo(np.float64).max))
 
 
-def weighted_mean(values, weights):
+def weighted_mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
     """Σ_n w_n v_n / Σ_n w_n over the rows with weight, whatever the scale of the weights."""
     weights = balanced(weights)
     alive = weights > 0
     return float((values[alive] * weights[alive]).sum() / weights.sum())
 
 
-def fits_single(X, bounds):
+def fits_single(X: NDArray[np.float32], bounds: list[tuple[int, int]]) -> bool:
     """Whether the squares of all residuals of float32 data stay well inside float32's range."""
     smallest, largest = SINGLE_RANGE
     if not bounds:
@@ -207,7 +216,7 @@ def fits_single(X, bounds):
     return bool(np.all(np.maximum(np.abs(low), np.abs(high)) < largest) and np.all((spread == 0) | (spread > smallest)))
 
 
-def as_table(X, *, name="X"):
+def as_table(X: Any, *, name: str = "X") -> tuple[NDArray[Any], list[str] | None]:
     """
     What a user calls data, as a two-dimensional real array and the names of its columns.
 
@@ -267,7 +276,7 @@ def as_table(X, *, name="X"):
     return array, _checked_names(columns, name)
 
 
-def _plain_array(X, name):
+def _plain_array(X: Any, name: str) -> NDArray[Any]:
     try:
         return np.asarray(X)
     except ValueError:
@@ -277,7 +286,7 @@ def _plain_array(X, name):
         raise ValueError(f"{name} must be a table whose rows are all of one length, but {wrong}") from None
 
 
-def _first_wrong(array, column=None):
+def _first_wrong(array: NDArray[Any], column: object = None) -> str:
     """Where the first entry is that is no number; of a column of a table with its name."""
     for place, value in np.ndenumerate(array):
         try:
@@ -289,7 +298,7 @@ def _first_wrong(array, column=None):
     return "does not"
 
 
-def shown(value):
+def shown(value: object) -> str:
     """A value as an error shows it, on one line."""
     try:
         text = " ".join(repr(value).split())
@@ -298,7 +307,7 @@ def shown(value):
     return text if len(text) <= 60 else f"{text[:40]}... ({len(text)} characters)"
 
 
-def _column_names(X):
+def _column_names(X: Any) -> list[Any] | None:
     """The names of a table's columns: pyarrow's are `column_names`, the others' `columns`."""
     names = getattr(X, "column_names", None)
     if not isinstance(names, list):  # a pandas table may have a column of that name
@@ -306,18 +315,18 @@ def _column_names(X):
     return None if names is None or callable(names) else list(names)
 
 
-def _checked_names(columns, name):
+def _checked_names(columns: list[Any] | None, name: str) -> list[str] | None:
     kinds = sorted({type(column).__qualname__ for column in columns or ()})
     if len(kinds) > 1 and "str" in kinds:
         raise TypeError("Feature names are only supported if all input features have string names, but "
                         f"{name} has {kinds} as feature name / column name types: make them all strings")
-    return list(map(str, columns)) if kinds == ["str"] else None
+    return list(map(str, columns or ())) if kinds == ["str"] else None
 
 
-def _table_array(X, columns, name):
+def _table_array(X: Any, columns: list[Any], name: str) -> NDArray[Any]:
     """The columns of a pandas, polars or pyarrow table side by side; missing values become NaN."""
     if hasattr(X, "to_numpy"):
-        array = X.to_numpy()
+        array: NDArray[Any] = X.to_numpy()
         if array.dtype.kind in "fiub":
             return array
     series = [X.iloc[:, i] if hasattr(X, "iloc") else X.column(i) if hasattr(X, "column_names") else X[column]
@@ -326,9 +335,9 @@ def _table_array(X, columns, name):
     return np.column_stack(arrays) if arrays else np.empty((len(X), 0))
 
 
-def _column_array(series, column, name):
+def _column_array(series: Any, column: object, name: str) -> NDArray[Any]:
     arrow = type(series).__module__.startswith("pyarrow")
-    array = series.to_numpy(zero_copy_only=False) if arrow else series.to_numpy()
+    array: NDArray[Any] = series.to_numpy(zero_copy_only=False) if arrow else series.to_numpy()
     if array.dtype.kind == "O":  # booleans among numbers, or missing values of a nullable type
         present = np.array([value is not None and str(value) != "<NA>" and value == value for value in array], dtype=bool)
         try:
@@ -349,7 +358,7 @@ def _column_array(series, column, name):
     return array
 
 
-def check_names(columns, fitted, owner, stacklevel):
+def check_names(columns: list[str] | None, fitted: Iterable[str] | None, owner: str, stacklevel: int) -> None:
     """
     Compare the column names of new data with those of the fit, as scikit-learn does.
 
@@ -390,7 +399,7 @@ def check_names(columns, fitted, owner, stacklevel):
         raise ValueError(message)
 
 
-def check_finite(X, *, name="X", largest=np.inf):
+def check_finite(X: NDArray[Any], *, name: str = "X", largest: float = np.inf) -> None:
     """
     Raise ValueError naming the row and column of the first number that is NaN, infinite or larger than `largest`.
 
@@ -404,7 +413,7 @@ def check_finite(X, *, name="X", largest=np.inf):
         return
     if X.dtype.itemsize > 8:  # a wider type, whose numbers become float64
         largest = min(largest, np.finfo(np.float64).max)
-    for start, stop in block_bounds(*X.shape, 1):
+    for start, stop in block_bounds(X.shape[0], X.shape[1], 1):
         block = X[start:stop]
         if not block.size:
             continue
@@ -422,7 +431,7 @@ def check_finite(X, *, name="X", largest=np.inf):
                              f"all values must be finite{'' if largest == np.inf else f' and below {largest:g}'}")
 
 
-def as_reals(values, *, name):
+def as_reals(values: ArrayLike, *, name: str) -> NDArray[np.float64]:
     """
     Numbers of any type as the compiled loops read them.
 
@@ -455,12 +464,12 @@ def as_reals(values, *, name):
         raise TypeError(f"{name} must be real numbers, not {array.dtype}")
     try:
         with np.errstate(over="ignore"):
-            return np.require(array, np.float64, "CA").reshape(array.shape)
+            return np.require(array, np.float64, ["C", "A"]).reshape(array.shape)
     except (TypeError, ValueError, OverflowError):
         raise TypeError(f"{name} must be real numbers, but {_first_wrong(array)}") from None
 
 
-def as_weights(weights, n_rows):
+def as_weights(weights: ArrayLike | None, n_rows: int) -> NDArray[np.float64] | None:
     """
     Sample weights as a float64 array.
 

@@ -1,11 +1,16 @@
 """Spurious optima: components that fit the accidents of a few rows. docs/collapse.md gives the reasons."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gaussmix._core.linalg import whiten
+from gaussmix._core.parameters import Parameters
+from gaussmix.blocks import Blocks
 from gaussmix.statistics import Kind
 
 __all__ = ["Spurious", "effective_rows", "spurious_components"]
@@ -44,7 +49,7 @@ class Spurious:
     ratio: float
     held: bool
 
-    def __str__(self):
+    def __str__(self) -> str:
         count = f"{self.rows:.3g}"
         rows = f"component {self.component} sits on {count} row{'' if count == '1' else 's'}"
         if self.held:
@@ -52,7 +57,7 @@ class Spurious:
         return f"{rows} and is {1 / self.ratio:.2g} times narrower (in variance) than the average component in one direction"
 
 
-def effective_rows(blocks):
+def effective_rows(blocks: Blocks) -> float:
     """
     How many rows the data have: Σ_n w_n, or the number of rows with weight where that is more (weights that sum to one, say).
 
@@ -67,7 +72,8 @@ def effective_rows(blocks):
     return max(blocks.total_weight, float(blocks.n_positive))
 
 
-def spurious_components(parameters, n_rows, reg_covar, epsilon):
+def spurious_components(parameters: Parameters, n_rows: float, reg_covar: float | NDArray[np.float64],
+                        epsilon: float) -> list[Spurious]:
     """
     The components of a fit that sit on accidents of a few rows.
 
@@ -109,27 +115,29 @@ def spurious_components(parameters, n_rows, reg_covar, epsilon):
     return found
 
 
-def _few(parameters, rows):
+def _few(parameters: Parameters, rows: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which components have fewer than twice the rows that their covariance needs to be regular."""
     if parameters.kind == Kind.TIED:  # the rows of all components are behind their common covariance
         return np.zeros(len(rows), dtype=bool)
     return rows < FEW * (2 if parameters.kind == Kind.DIAG else parameters.n_features + 1)
 
 
-def _precision_bound(parameters):
+def _precision_bound(parameters: Parameters) -> NDArray[np.float64]:
     """An upper bound of the largest eigenvalue of each Σ_k⁻¹: the squared Frobenius norm of L_k⁻¹."""
     squares = parameters.densities.factors**2
     bound = squares.max(axis=1) if parameters.kind == Kind.DIAG else squares.sum(axis=(1, 2))
     return np.repeat(bound, parameters.n_components) if parameters.kind == Kind.TIED else bound
 
 
-def _matrix(parameters, k):
+def _matrix(parameters: Parameters, k: int) -> NDArray[np.float64]:
     if parameters.kind == Kind.DIAG:
-        return np.diag(parameters.covariances[k])
-    return parameters.covariances[0 if parameters.kind == Kind.TIED else k]
+        diagonal: NDArray[np.float64] = np.diag(parameters.covariances[k])
+        return diagonal
+    matrix: NDArray[np.float64] = parameters.covariances[0 if parameters.kind == Kind.TIED else k]
+    return matrix
 
 
-def _narrowest(covariance, reference):
+def _narrowest(covariance: NDArray[np.float64], reference: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
     """
     The direction v in which a covariance Σ is smallest by another, T, and the quotient of the variances there.
 

@@ -1,16 +1,26 @@
 """EM: the passes over the data that it makes, where it starts and where it ends. The loop itself is `_core/em.pyx`."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gaussmix._core.densities import Densities
 from gaussmix._core.em import EM, maximize
-from gaussmix._core.estep import GivenResponsibilities
+from gaussmix._core.estep import Block, GivenResponsibilities
+from gaussmix._core.mstep import MStep
 from gaussmix._core.parameters import Parameters
+from gaussmix._core.passes import Passes
+from gaussmix.blocks import Blocks
+from gaussmix.engines import Threads
+from gaussmix.initialization import Allotment, Chosen
 from gaussmix.statistics import Kind
-from gaussmix.structures import structure_named
+from gaussmix.structures import Structure, structure_named
 
 __all__ = ["Fit", "SingularStart", "allotted_start", "chosen_start", "feature_variances", "maximize_likelihood"]
 
@@ -23,7 +33,7 @@ class SingularStart(ValueError):
     """EM cannot begin: a component of the start has no rows, or a singular covariance."""
 
     @classmethod
-    def covariance(cls, component):
+    def covariance(cls, component: int) -> Self:
         return cls(
             f"the covariance of component {component} of the start is singular, as its rows lie in a subspace or are too few. Fitting "
             "the mixture model failed because some components have ill-defined empirical covariance (for instance caused by singleton "
@@ -48,12 +58,13 @@ class Fit:
     """
 
     parameters: Parameters
-    history: list
+    history: list[float]
     converged: bool
     collapsed: int | None
 
 
-def allotted_start(blocks, threads, structure, n_components, allotment, m_step, *, share=False):
+def allotted_start(blocks: Blocks, threads: Threads, structure: Structure, n_components: int, allotment: Allotment, m_step: MStep, *,
+                   share: bool = False) -> Parameters:
     """
     Parameters from given labels or responsibilities: an M step before the first E step.
 
@@ -92,7 +103,8 @@ def allotted_start(blocks, threads, structure, n_components, allotment, m_step, 
     return parameters
 
 
-def _means(blocks, threads, allotment, shape, share):
+def _means(blocks: Blocks, threads: Threads, allotment: Allotment, shape: tuple[int, int],
+           share: bool) -> tuple[NDArray[np.float64], Allotment]:
     """Every component's mean, and the allotment in which one without rows has half of those of the largest."""
     some_point = Densities(Kind.DIAG, *shape)
     some_point.means[...] = np.asarray(blocks.X[:1], dtype=np.float64)
@@ -110,7 +122,7 @@ def _means(blocks, threads, allotment, shape, share):
     return _means(blocks, threads, allotment.shared(shares), shape, False)
 
 
-def chosen_start(chosen, structure, reg_covar):
+def chosen_start(chosen: Chosen, structure: Structure, reg_covar: float | NDArray[np.float64]) -> Parameters:
     """
     Parameters with rows as means, as scikit-learn's: equal weights and the same small variance everywhere.
 
@@ -142,7 +154,7 @@ def chosen_start(chosen, structure, reg_covar):
     return parameters
 
 
-def feature_variances(blocks, threads):
+def feature_variances(blocks: Blocks, threads: Threads) -> NDArray[np.float64]:
     """
     The variance of every feature, with sample weights.
 
@@ -159,15 +171,17 @@ def feature_variances(blocks, threads):
     first_row.means[...] = np.asarray(blocks.X[:1], dtype=np.float64)
     passes = threads.passes(blocks, GivenResponsibilities(Kind.DIAG, 1, blocks.n_features, blocks.size, _everything))
     maximize(passes, first_row, structure_named("diag").m_step(0.0, blocks.n_features), parameters)
-    return np.maximum(parameters.covariances[0], 0.0)
+    variances: NDArray[np.float64] = np.maximum(parameters.covariances[0], 0.0)
+    return variances
 
 
-def _everything(block):
+def _everything(block: Block) -> NDArray[np.float64]:
     """The responsibilities of a single component."""
     return np.broadcast_to(1.0, (block.rows.array.shape[0], 1))
 
 
-def maximize_likelihood(passes, start, m_step, *, tol, max_iter, previous=-math.inf, report=None):
+def maximize_likelihood(passes: Passes, start: Parameters, m_step: MStep, *, tol: float, max_iter: int, previous: float = -math.inf,
+                        report: Callable[[int, float, Parameters], bool] | None = None) -> Fit:
     """
     EM from one start: E step (5), M step (7) (8) (11), until the log-likelihood (6) stops rising.
 
@@ -191,7 +205,8 @@ def maximize_likelihood(passes, start, m_step, *, tol, max_iter, previous=-math.
     -------
     Fit
     """
-    loop, history = EM(passes, start, m_step, tol, previous), []
+    loop = EM(passes, start, m_step, tol, previous)
+    history: list[float] = []
     stop, at_once = False, passes.at_once if report is None else 1
     while len(history) < max_iter and not (loop.converged or loop.collapsed >= 0 or stop):
         history += loop.run(min(at_once, max_iter - len(history)))

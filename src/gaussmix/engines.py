@@ -1,28 +1,38 @@
 """Who maps the blocks: the calling thread, or several threads. The sums come out the same, bit for bit."""
 
+from __future__ import annotations
+
 import os
 import queue
 import sys
 import threading
 from collections import deque
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
 
-from gaussmix._core.estep import Workspace
+from numpy.typing import NDArray
+
+from gaussmix._core.densities import Densities
+from gaussmix._core.estep import EStep, Workspace
 from gaussmix._core.passes import OneBlock, Passes
 from gaussmix._core.statistics import Statistics
+from gaussmix.blocks import Blocks
+
+_Result = TypeVar("_Result")  # of the work on one block
 
 
-def available_cpus():
+def available_cpus() -> int:
     """How many CPUs this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_worker_process():
+def in_worker_process() -> bool:
     """Whether multiprocessing, concurrent.futures or joblib started this process: its siblings have the other CPUs."""
     process = sys.modules.get("multiprocessing.process")
-    return process is not None and process.current_process().name != "MainProcess"
+    return process is not None and bool(process.current_process().name != "MainProcess")
 
 
-def resolve_threads(n_threads=None):
+def resolve_threads(n_threads: int | str | None = None) -> int:
     """
     How many threads to use.
 
@@ -68,26 +78,26 @@ class _Budget:
     on the number of threads, neither do the results depend on who else is at work.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.reset()
 
-    def reset(self):
+    def reset(self) -> None:
         self._lock = threading.Lock()
         self._working = 0
 
-    def enter(self):
+    def enter(self) -> None:
         """Count the caller in."""
         with self._lock:
             self._working += 1
 
-    def borrow(self, wanted, limit):
+    def borrow(self, wanted: int, limit: int) -> int:
         """Helpers for one pass: up to `wanted`, while no more than `limit` threads are at work."""
         with self._lock:
             lent = max(0, min(wanted, limit - self._working))
             self._working += lent
             return lent
 
-    def leave(self, count=1):
+    def leave(self, count: int = 1) -> None:
         with self._lock:
             self._working -= count
 
@@ -110,22 +120,22 @@ class Threads:
     n_threads : int
     """
 
-    def __init__(self, n_threads):
+    def __init__(self, n_threads: int) -> None:
         self.n_threads = n_threads
         self._limit = max(n_threads, available_cpus())
-        self._helpers = []
+        self._helpers: list[_Helper] = []
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         _budget.enter()
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         _budget.leave()
         for helper in self._helpers:
             helper.end()
         self._helpers = []
 
-    def each(self, n_blocks, compute, add):
+    def each(self, n_blocks: int, compute: Callable[[int, int], _Result], add: Callable[[int, _Result], object]) -> None:
         """
         Call `add(block, compute(worker, block))` for every block, `add` in block order.
 
@@ -152,7 +162,7 @@ class Threads:
         finally:
             _budget.leave(lent)
 
-    def passes(self, observations, estep):
+    def passes(self, observations: Blocks, estep: EStep) -> Passes:
         """
         The passes of an E step over all rows.
 
@@ -168,7 +178,7 @@ class Threads:
         """
         return OneBlock(observations, estep) if len(observations) == 1 else _ThreadedPasses(self, observations, estep)
 
-    def _started(self, wanted):
+    def _started(self, wanted: int) -> list[_Helper]:
         """So many helpers, or as many as could be started."""
         while len(self._helpers) < wanted:
             try:
@@ -181,23 +191,22 @@ class Threads:
 class _ThreadedPasses(Passes):
     """Passes over several blocks, mapped over threads and added in block order."""
 
-    def __init__(self, threads, observations, estep):
+    def __init__(self, threads: Threads, observations: Blocks, estep: EStep) -> None:
         super().__init__(estep, observations.at_once)
         self.threads, self.observations = threads, observations
-        n_workers = min(threads.n_threads, len(observations))
+        self.n_workers = min(threads.n_threads, len(observations))
         shape = estep.kind, estep.n_components, estep.n_features
-        self.parts = [Statistics(*shape) for _ in range(min(2 * n_workers, len(observations)))]
-        self.workspaces = [None] * n_workers
+        self.parts = [Statistics(*shape) for _ in range(min(2 * self.n_workers, len(observations)))]
         self._work_in(observations.size)
 
-    def _work_in(self, size):
+    def _work_in(self, size: int) -> None:
         """Have an E step and workspaces of the number type that the observations are worked on in."""
         if self.estep.size != size:
             self.estep = self.estep.with_size(size)
         shape = self.estep.n_components, self.estep.n_features
-        self.workspaces = [Workspace(*shape, size) for _ in self.workspaces]
+        self.workspaces = [Workspace(*shape, size) for _ in range(self.n_workers)]
 
-    def sum_blocks(self, densities, about):
+    def sum_blocks(self, densities: Densities, about: Densities | None) -> None:
         self.observations.widen_for(densities)
         if self.estep.size != self.observations.size:
             self._work_in(self.observations.size)
@@ -205,13 +214,13 @@ class _ThreadedPasses(Passes):
         self.total.clear()
         free = deque(self.parts)
 
-        def compute(worker, index):
+        def compute(worker: int, index: int) -> Statistics:
             part = free.popleft()
             part.clear()
             self.estep.accumulate(self.observations.block(index), part, self.workspaces[worker])
             return part
 
-        def add(index, part):
+        def add(index: int, part: Statistics) -> None:
             if index == 0:
                 self.total.reference[...] = part.reference
             self.total.accumulate(part)
@@ -219,28 +228,29 @@ class _ThreadedPasses(Passes):
 
         self.threads.each(len(self.observations), compute, add)
 
-    def row(self, n):
-        return self.observations.X[n]
+    def row(self, n: int) -> NDArray[Any]:
+        row: NDArray[Any] = self.observations.X[n]
+        return row
 
 
 class _Helper:
     """A thread that does what it is given, one thing after the other."""
 
-    def __init__(self, number):
+    def __init__(self, number: int) -> None:
         self.number = number
-        self._tasks = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[Callable[[int], object] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=f"gaussmix_{number}")
         self._thread.start()
 
-    def _work(self):
+    def _work(self) -> None:
         while (task := self._tasks.get()) is not None:
             task(self.number)
             del task  # which holds what a pass works on
 
-    def give(self, task):
+    def give(self, task: Callable[[int], object]) -> None:
         self._tasks.put(task)
 
-    def end(self):
+    def end(self) -> None:
         self._tasks.put(None)
         self._thread.join()
 
@@ -252,14 +262,14 @@ class _Turns:
     The caller is worker 0. The first exception of any worker is raised when all have ended.
     """
 
-    def __init__(self, n_blocks, compute, add):
+    def __init__(self, n_blocks: int, compute: Callable[[int, int], Any], add: Callable[[int, Any], object]) -> None:
         self.n_blocks, self.compute, self.add = n_blocks, compute, add
         self.taken = self.added = self.helping = 0
-        self.results = {}
-        self.error = None
+        self.results: dict[int, Any] = {}
+        self.error: BaseException | None = None
         self.condition = threading.Condition()
 
-    def taken_by(self, helpers):
+    def taken_by(self, helpers: list[_Helper]) -> None:
         """Make the pass, with the calling thread and these helpers."""
         self.most_alive = 2 * (len(helpers) + 1)
         try:
@@ -279,7 +289,7 @@ class _Turns:
             finally:
                 self.error = None  # whose traceback holds this object
 
-    def help(self, worker):
+    def help(self, worker: int) -> None:
         try:
             self.work(worker)
         except BaseException as error:
@@ -288,11 +298,11 @@ class _Turns:
             self.helping -= 1
             self.condition.notify_all()
 
-    def work(self, worker):
+    def work(self, worker: int) -> None:
         while (block := self.take()) is not None:
             self.bring(block, self.compute(worker, block))
 
-    def take(self):
+    def take(self) -> int | None:
         with self.condition:
             self.condition.wait_for(lambda: self.error is not None or self.taken - self.added < self.most_alive)
             if self.error is not None or self.taken == self.n_blocks:
@@ -300,7 +310,7 @@ class _Turns:
             self.taken += 1
             return self.taken - 1
 
-    def bring(self, block, result):
+    def bring(self, block: int, result: Any) -> None:
         with self.condition:
             self.results[block] = result
             while self.added in self.results and self.error is None:
@@ -308,7 +318,7 @@ class _Turns:
                 self.added += 1
                 self.condition.notify_all()
 
-    def stop(self, error):
+    def stop(self, error: BaseException) -> None:
         """Let every worker end with the block that it is at."""
         with self.condition:
             self.error = self.error if self.error is not None else error

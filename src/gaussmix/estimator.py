@@ -8,12 +8,14 @@ import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gaussmix._core.estep import CompleteRows
+from gaussmix._core.mstep import MStep
+from gaussmix._core.passes import Passes
 from gaussmix.attributes import attributes_of, mixture_of
 from gaussmix.blocks import (LARGEST, Blocks, as_table, as_weights, block_bounds, check_finite, check_names, shown, sum_of_weights,
                              weighted_mean)
@@ -33,6 +35,8 @@ from gaussmix._core.parameters import Parameters
 from gaussmix.structures import Structure, structure_named
 
 __all__ = ["GaussianMixture"]
+
+_Read = TypeVar("_Read")  # what a parameter is understood as
 
 AUTO = 1e-6  # reg_covar="auto", as a part of each feature's variance
 RUINOUS = 1e-3  # a reg_covar of more than this part of a feature's variance gets a warning
@@ -249,13 +253,13 @@ class GaussianMixture(Estimator):
         self._take_on(outcome)
         return evaluate(self.mixture_._parameters, outcome.table, "labels", self.n_threads)
 
-    def _take_on(self, outcome):
+    def _take_on(self, outcome: Outcome) -> None:
         """Warn of an outcome and keep it; where a warning is an error, this estimator stays as it was."""
         for caveat in outcome.caveats:
             warnings.warn(caveat, stacklevel=3)
         self._keep(outcome)
 
-    def _fit(self, X, sample_weight):
+    def _fit(self, X: ArrayLike, sample_weight: ArrayLike | None) -> Outcome:
         """The Outcome of a fit. Nothing is told, and this estimator stays as it is."""
         refuse_hooks(type(self), GaussianMixture, vars(self))
         structure = self._checked_structure()
@@ -273,7 +277,7 @@ class GaussianMixture(Estimator):
             passes = threads.passes(blocks, CompleteRows(structure.kind, self.n_components, blocks.n_features, blocks.size,
                                                          structure.kind))
 
-            def start():
+            def start() -> tuple[Parameters, bool]:
                 """Parameters, and whether they are only points, in need of an M step."""
                 if warm is not None:
                     return warm, False
@@ -297,7 +301,7 @@ class GaussianMixture(Estimator):
         caveats = [caveat for caveat in (blur, self._caveat_of(best, spurious, progress.stopped)) if caveat is not None]
         return Outcome(best, spurious, caveats, structure, table, columns, blocks.total_weight)
 
-    def _blocks(self, table, sample_weight):
+    def _blocks(self, table: NDArray[Any], sample_weight: ArrayLike | None) -> Blocks:
         n_rows, n_features = table.shape
         if n_features < 1:
             raise ValueError(f"Found array with 0 feature(s) (shape={table.shape}) while a minimum of 1 is required.")
@@ -305,13 +309,13 @@ class GaussianMixture(Estimator):
         if n_rows < 2:
             raise ValueError(f"Found array with {n_rows} sample(s) (shape={table.shape}) while a minimum of 2 is required.")
         weights = as_weights(sample_weight, n_rows)
-        n_alive = n_rows if weights is None else np.count_nonzero(weights)
+        n_alive = n_rows if weights is None else int(np.count_nonzero(weights))
         if n_alive < self.n_components:
             raise ValueError(f"Expected n_samples >= n_components but got n_components = {self.n_components}, n_samples = {n_alive}"
                              + (" with a positive sample_weight" if n_alive < n_rows else ""))
         return Blocks(table, self.n_components, weights)
 
-    def _warm_parameters(self, structure, n_features):
+    def _warm_parameters(self, structure: Structure, n_features: int) -> Parameters | None:
         """What the last fit ended with, where this one starts from it."""
         if not (self.warm_start and self.__sklearn_is_fitted__()):
             return None
@@ -324,17 +328,18 @@ class GaussianMixture(Estimator):
                                  "warm_start=False to start anew")
         return last._parameters
 
-    def _regularization(self, blocks, threads, columns):
+    def _regularization(self, blocks: Blocks, threads: Threads,
+                        columns: list[str] | None) -> tuple[float | NDArray[np.float64], UserWarning | None]:
         """What is added to every variance, and a warning where it is large for the data, or None."""
         if not self.reg_covar:
             return 0.0, None
         variances = feature_variances(blocks, threads)
         if not isinstance(self.reg_covar, str) and self.reg_covar <= RUINOUS * variances.min():
             return float(self.reg_covar), None
-        for feature in np.flatnonzero(variances == 0):
-            values = blocks.X[:, feature] if blocks.weights is None else blocks.X[blocks.weights > 0, feature]
+        for constant in np.flatnonzero(variances == 0):
+            values = blocks.X[:, constant] if blocks.weights is None else blocks.X[blocks.weights > 0, constant]
             if (values != values[0]).any():
-                variances[feature] = np.finfo(np.float64).tiny  # not constant: its squares underflow
+                variances[constant] = np.finfo(np.float64).tiny  # not constant: its squares underflow
         varying = variances[variances > 0]
         if isinstance(self.reg_covar, str):
             if not varying.size:
@@ -350,10 +355,13 @@ class GaussianMixture(Estimator):
                 "units.")
         return float(self.reg_covar), blur
 
-    def _best_fit(self, blocks, passes, m_step, start, reg_covar, progress, warm):
+    def _best_fit(self, blocks: Blocks, passes: Passes, m_step: MStep, start: Callable[[], tuple[Parameters, bool]],
+                  reg_covar: float | NDArray[np.float64], progress: Progress, warm: bool) -> tuple[Fit, list[Spurious]]:
         """The best of several starts, and its spurious components: proper optima first, then by log-likelihood."""
         n_rows = effective_rows(blocks)
-        best, spurious, failure = None, [], None
+        best: Fit | None = None
+        spurious: list[Spurious] = []
+        failure: SingularStart | None = None
         for number in range(1 if warm else int(self.n_init)):
             if progress.stopped:
                 break
@@ -375,11 +383,13 @@ class GaussianMixture(Estimator):
             if best is None or _rank(fit, found) > _rank(best, spurious):
                 best, spurious = fit, found
         if best is None:
+            assert failure is not None
             raise failure
         return best, spurious
 
-    def _caveat_of(self, fit, spurious, stopped):
+    def _caveat_of(self, fit: Fit, spurious: list[Spurious], stopped: bool) -> Warning | None:
         """The warning that a fit deserves, or None."""
+        kind: type[ConvergenceWarning]
         if fit.collapsed is not None:
             kind, weight = CollapseWarning, fit.parameters.weights[fit.collapsed]
             message = (f"Component {fit.collapsed} (weight {weight:.3g}) collapsed in iteration {len(fit.history)}: its covariance "
@@ -399,7 +409,7 @@ class GaussianMixture(Estimator):
             return None
         return in_use(kind)(message)
 
-    def _checked_structure(self):
+    def _checked_structure(self) -> Structure:
         """The structure that `covariance_type` names, after a look at the other parameters too."""
         structure = _parameter(structure_named, self.covariance_type)
         for name, least, whole in (("n_components", 1, True), ("n_init", 1, True), ("max_iter", 0, True),
@@ -426,7 +436,7 @@ class GaussianMixture(Estimator):
                                                 f"responsibilities, not {init!r}")
         return structure
 
-    def _keep(self, outcome):
+    def _keep(self, outcome: Outcome) -> None:
         fit = outcome.fit
         self._hold(Mixture.from_parameters(fit.parameters, outcome.structure.name), outcome.columns,
                    np.float32 if outcome.table.dtype == np.float32 else np.float64)
@@ -436,7 +446,7 @@ class GaussianMixture(Estimator):
         self.lower_bound_ = fit.history[-1] if fit.history else -math.inf
         self.lower_bounds_ = fit.history
 
-    def _hold(self, mixture, columns, real):
+    def _hold(self, mixture: Mixture, columns: list[str] | None, real: type[np.floating[Any]]) -> None:
         """Take on a mixture: its arrays, and the names of its features."""
         vars(self).update(attributes_of(mixture, real))
         self._fitted = mixture, self._fingerprint()
@@ -511,7 +521,7 @@ class GaussianMixture(Estimator):
 
     # The fitted mixture, and attributes that a user set instead of fitting.
 
-    def _fingerprint(self):
+    def _fingerprint(self) -> list[object]:
         """Tells whether a user has set another array, or changed one in place, since the fit."""
         return [_fingerprint_of(getattr(self, name, ())) for name in ("weights_", "means_", "covariances_", "precisions_cholesky_")]
 
@@ -552,22 +562,22 @@ class GaussianMixture(Estimator):
 
     # What a fitted mixture answers.
 
-    def _evaluate(self, X, wanted):
+    def _evaluate(self, X: ArrayLike, wanted: str) -> NDArray[Any]:
         table, parameters = self._checked(X)
         result = evaluate(parameters, table, wanted, self.n_threads)
         return result if wanted == "labels" else self._as_fitted(result)
 
-    def _as_fitted(self, result):
+    def _as_fitted(self, result: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         """As scikit-learn: float32 only where the model and X are."""
         return result if np.asarray(self.means_).dtype == np.float32 else result.astype(np.float64, copy=False)
 
-    def _checked(self, X):
+    def _checked(self, X: ArrayLike) -> tuple[NDArray[Any], Parameters]:
         self._require_fit()
         table, columns = as_table(X)
         check_names(columns, getattr(self, "feature_names_in_", None), type(self).__name__, stacklevel=5)
         return self._checked_rows(table)
 
-    def _checked_rows(self, table):
+    def _checked_rows(self, table: NDArray[Any]) -> tuple[NDArray[Any], Parameters]:
         """A table that the mixture can read, and the mixture's parameters."""
         parameters = self.mixture_._parameters
         if table.shape[1] != parameters.n_features:
@@ -755,7 +765,7 @@ class GaussianMixture(Estimator):
         """
         table, parameters = self._checked(X)
         weights, certainty = as_weights(sample_weight, len(table)), np.empty(len(table))
-        for start, stop in block_bounds(*table.shape, parameters.n_components):
+        for start, stop in block_bounds(table.shape[0], table.shape[1], parameters.n_components):
             shares = evaluate(parameters, table[start:stop], "responsibilities", self.n_threads)
             certainty[start:stop] = np.log(shares.max(axis=1), dtype=np.float64)
         total = len(table) if weights is None else sum_of_weights(weights)
@@ -788,7 +798,7 @@ class GaussianMixture(Estimator):
         at_last_e_step = self.lower_bound_ * self._n_rows if self.lower_bounds_ else None
         return summary_text(self, self._n_rows, at_last_e_step, None, of_the_fit=True)
 
-    def _mean_log_likelihood(self, X, sample_weight):
+    def _mean_log_likelihood(self, X: ArrayLike, sample_weight: ArrayLike | None) -> tuple[float, float]:
         """L / Σ_n w_n (6), and Σ_n w_n."""
         log_p = self.score_samples(X).astype(np.float64, copy=False)
         weights = as_weights(sample_weight, len(log_p))
@@ -796,12 +806,12 @@ class GaussianMixture(Estimator):
             return float(log_p.mean()), len(log_p)
         return weighted_mean(log_p, weights), sum_of_weights(weights)
 
-    def _n_parameters(self):
+    def _n_parameters(self) -> int:
         mixture = self.mixture_
         return structure_named(mixture.covariance_type).n_parameters(mixture.n_components, mixture.n_features)
 
 
-def _parameter(read, value):
+def _parameter(read: Callable[[Any], _Read], value: Any) -> _Read:
     """A parameter as `read` understands it, or the error of a wrong parameter."""
     try:
         return read(value)
@@ -809,7 +819,7 @@ def _parameter(read, value):
         raise in_use(InvalidParameterError)(str(error)) from None
 
 
-def _is_finite(number):
+def _is_finite(number: float) -> bool:
     """Whether it is a number in double precision."""
     try:
         return math.isfinite(number)
@@ -817,7 +827,7 @@ def _is_finite(number):
         return False
 
 
-def _fingerprint_of(value):
+def _fingerprint_of(value: Any) -> object:
     try:
         array = np.ascontiguousarray(value)
         return array.shape, array.dtype.str, zlib.crc32(array)
@@ -825,5 +835,5 @@ def _fingerprint_of(value):
         return repr(value)
 
 
-def _rank(fit, spurious):
+def _rank(fit: Fit, spurious: list[Spurious]) -> tuple[bool, bool, float]:
     return fit.collapsed is None, not spurious, fit.history[-1] if fit.history else -math.inf

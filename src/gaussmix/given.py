@@ -1,17 +1,24 @@
 """What a user gives EM to start from: labels or responsibilities, weights, means and precisions; checked."""
 
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from gaussmix._core.linalg import gram, whiten
-from gaussmix.blocks import as_reals
+from gaussmix._core.parameters import Parameters
+from gaussmix.blocks import Blocks, as_reals
+from gaussmix.engines import Threads
 from gaussmix.exceptions import InvalidParameterError, in_use
-from gaussmix.initialization import STARTS, given_labels, given_responsibilities
+from gaussmix.initialization import STARTS, Allotment, Chosen, given_labels, given_responsibilities
 from gaussmix.statistics import Kind
+from gaussmix.structures import Structure
 
 __all__ = ["checked_parameters", "insert_parameters", "start_of"]
 
 
-def start_of(init_params, blocks, n_components, rng, threads):
+def start_of(init_params: str | ArrayLike, blocks: Blocks, n_components: int, rng: np.random.Generator,
+             threads: Threads) -> Allotment | Chosen:
     """
     The start that `init_params` names or holds.
 
@@ -42,7 +49,7 @@ def start_of(init_params, blocks, n_components, rng, threads):
     if array.shape == (blocks.n_rows,) and array.dtype.kind in "iu":
         if array.min() < 0 or array.max() >= n_components:
             raise ValueError(f"init_params: labels must be from 0 to {n_components - 1}, not from {array.min()} to {array.max()}")
-        return given_labels(np.require(array, np.int32, "CA"))
+        return given_labels(np.require(array, np.int32, ["C", "A"]))
     if array.shape == (blocks.n_rows, n_components) and array.dtype.kind in "fiub":
         return given_responsibilities(_checked_responsibilities(as_reals(array, name="init_params")))
     raise in_use(InvalidParameterError)(
@@ -50,7 +57,7 @@ def start_of(init_params, blocks, n_components, rng, threads):
         f"shape ({blocks.n_rows}, {n_components}), not {array.dtype} of shape {array.shape}")
 
 
-def _checked_responsibilities(shares):
+def _checked_responsibilities(shares: NDArray[np.float64]) -> NDArray[np.float64]:
     if not np.isfinite(shares).all() or (shares < 0).any():
         row = int(np.argmax((~np.isfinite(shares) | (shares < 0)).any(axis=1)))
         raise ValueError(f"init_params: responsibilities must be finite and not negative, but row {row} holds {shares[row]}")
@@ -62,7 +69,9 @@ def _checked_responsibilities(shares):
     return shares
 
 
-def checked_parameters(weights, means, precisions, structure, n_components, n_features):
+def checked_parameters(
+        weights: ArrayLike | None, means: ArrayLike | None, precisions: ArrayLike | None, structure: Structure, n_components: int,
+        n_features: int) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None, NDArray[np.float64] | None]:
     """
     `weights_init`, `means_init` and `precisions_init` as arrays.
 
@@ -85,16 +94,13 @@ def checked_parameters(weights, means, precisions, structure, n_components, n_fe
         Where one is of another shape or not finite, weights are negative or do not sum to one, or a precision is not
         positive definite.
     """
-    if weights is not None:
-        weights = _checked_weights(weights, n_components)
-    if means is not None:
-        means = _array("means_init", means, (n_components, n_features))
-    if precisions is not None:
-        precisions = _covariances(precisions, structure, n_components, n_features)
-    return weights, means, precisions
+    return (None if weights is None else _checked_weights(weights, n_components),
+            None if means is None else _array("means_init", means, (n_components, n_features)),
+            None if precisions is None else _covariances(precisions, structure, n_components, n_features))
 
 
-def insert_parameters(start, weights, means, covariances):
+def insert_parameters(start: Parameters, weights: NDArray[np.float64] | None, means: NDArray[np.float64] | None,
+                      covariances: NDArray[np.float64] | None) -> None:
     """Overwrite what is given of a start, and factorize it."""
     if weights is not None:
         start.weights[...] = weights
@@ -109,7 +115,7 @@ def insert_parameters(start, weights, means, covariances):
         raise ValueError(f"precisions_init{which} is too close to singular, or too large or small, for double precision")
 
 
-def _checked_weights(weights, n_components):
+def _checked_weights(weights: ArrayLike, n_components: int) -> NDArray[np.float64]:
     array = _array("weights_init", weights, (n_components,))
     if (array < 0).any() or (array > 1).any():
         k = int(np.argmax((array < 0) | (array > 1)))
@@ -119,7 +125,7 @@ def _checked_weights(weights, n_components):
     return array
 
 
-def _covariances(precisions, structure, n_components, n_features):
+def _covariances(precisions: ArrayLike, structure: Structure, n_components: int, n_features: int) -> NDArray[np.float64]:
     kind = structure.kind
     shape = {"tied": (n_features, n_features), "spherical": (n_components,), "diag": (n_components, n_features)}.get(
         structure.name, (n_components, n_features, n_features))
@@ -135,7 +141,7 @@ def _covariances(precisions, structure, n_components, n_features):
     return gram(np.array(factors))
 
 
-def _factor(precision, which):
+def _factor(precision: NDArray[np.float64], which: str) -> NDArray[np.float64]:
     """L⁻¹ of a precision matrix L Lᵀ."""
     try:
         with np.errstate(over="ignore"):
@@ -147,7 +153,7 @@ def _factor(precision, which):
         raise ValueError(f"precisions_init{which} must be symmetric and positive definite") from None
 
 
-def _array(name, value, shape):
+def _array(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
     try:
         array = as_reals(value, name=name)
         if array.ndim == 0:

@@ -3,16 +3,22 @@
 A start is an `Allotment`, the labels or responsibilities of all rows, or a choice of rows as means (`Chosen`).
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gaussmix._core.densities import Densities
-from gaussmix._core.estep import GivenLabels, GivenResponsibilities
+from gaussmix._core.estep import Block, GivenLabels, GivenResponsibilities
 from gaussmix._core.kmeans import Closest, Lloyd, Nearest, Potentials, Seeding
+from gaussmix._core.passes import Passes
+from gaussmix.blocks import Blocks
+from gaussmix.engines import Threads
 from gaussmix.statistics import Kind
 
 # Where Lloyd's algorithm ends as a start of EM: mixtures reach the same log-likelihoods as from scikit-learn's 1e-4 (over 32 fits of
@@ -23,7 +29,7 @@ START_TOLERANCE = 1e-3
 __all__ = ["STARTS", "Allotment", "Chosen", "given_labels", "given_responsibilities", "k_means", "k_means_plus_plus"]
 
 
-def lower_to(blocks, threads, points, closest):
+def lower_to(blocks: Blocks, threads: Threads, points: NDArray[np.float64], closest: NDArray[np.float64]) -> float:
     """
     Lower `closest`, the squared distance of each row to some points, to that to further points where it is less.
 
@@ -41,21 +47,21 @@ def lower_to(blocks, threads, points, closest):
     """
     at, blocks = _densities_at(points), blocks.for_distances(len(points))
     masses = np.zeros(len(blocks))
-    threads.passes(blocks, Closest(Kind.DIAG, *points.shape, blocks.size, closest, masses)).sum(at)
+    threads.passes(blocks, Closest(Kind.DIAG, len(points), blocks.n_features, blocks.size, closest, masses)).sum(at)
     return float(masses.sum())
 
 
-def _densities_at(points):
+def _densities_at(points: NDArray[np.float64]) -> Densities:
     at = Densities(Kind.DIAG, *points.shape)
     at.means[...] = points
     return at
 
 
-def _points(blocks, rows):
+def _points(blocks: Blocks, rows: list[int] | NDArray[np.intp]) -> NDArray[np.float64]:
     return np.array(blocks.X[rows], dtype=np.float64)
 
 
-def k_means_plus_plus(blocks, n_components, rng, threads):
+def k_means_plus_plus(blocks: Blocks, n_components: int, rng: np.random.Generator, threads: Threads) -> list[int]:
     """
     Rows that lie far apart, by greedy k-means++.
 
@@ -84,7 +90,7 @@ def k_means_plus_plus(blocks, n_components, rng, threads):
     seeding = Seeding(threads.passes(blocks, Potentials(Kind.DIAG, n_candidates, blocks.n_features, blocks.size, closest)),
                       threads.passes(blocks, Closest(Kind.DIAG, 1, blocks.n_features, blocks.size, closest, masses)),
                       blocks.weights, [stop for _, stop in blocks.bounds], closest, masses)
-    chosen = []
+    chosen: list[int] = []
     uniform = np.full((1, n_candidates), rng.random())  # for the first row, of which there is one candidate
     while len(chosen) < n_components:
         wanted = min(blocks.at_once, n_components - len(chosen))
@@ -94,7 +100,8 @@ def k_means_plus_plus(blocks, n_components, rng, threads):
     return chosen
 
 
-def k_means(blocks, centres, threads, *, max_iter=300, tol=1e-4):
+def k_means(blocks: Blocks, centres: NDArray[np.float64], threads: Threads, *, max_iter: int = 300,
+            tol: float = 1e-4) -> tuple[NDArray[np.int32], NDArray[np.float64], float, int]:
     """
     Lloyd's algorithm from given centres.
 
@@ -123,11 +130,12 @@ def k_means(blocks, centres, threads, *, max_iter=300, tol=1e-4):
     return labels, lloyd.centres, lloyd.inertia, lloyd.n_iter
 
 
-def _lloyd(blocks, centres, threads, *, tol, max_iter=300):
+def _lloyd(blocks: Blocks, centres: NDArray[np.float64], threads: Threads, *, tol: float,
+           max_iter: int = 300) -> tuple[NDArray[np.int32], Lloyd]:
     labels = np.full(blocks.n_rows, -1, dtype=np.int32)
     blocks = blocks.for_distances(len(centres))
     moved = np.zeros(len(blocks), dtype=np.intp)
-    passes = threads.passes(blocks, Nearest(Kind.DIAG, *centres.shape, blocks.size, labels, moved))
+    passes = threads.passes(blocks, Nearest(Kind.DIAG, len(centres), blocks.n_features, blocks.size, labels, moved))
     lloyd = Lloyd(passes, centres, moved, tol)
     while lloyd.n_iter < max_iter and not lloyd.ended:
         lloyd.run(min(blocks.at_once, max_iter - lloyd.n_iter))
@@ -137,7 +145,7 @@ def _lloyd(blocks, centres, threads, *, tol, max_iter=300):
     return labels, lloyd
 
 
-def _farthest(blocks, threads, centres, count):
+def _farthest(blocks: Blocks, threads: Threads, centres: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     """The rows farthest from their centres, for centres that have lost all theirs."""
     closest = np.full(blocks.n_rows, np.inf)
     lower_to(blocks, threads, centres, closest)
@@ -161,28 +169,30 @@ class Allotment:
     """
 
     labels: NDArray[np.int32] | None = None
-    responsibilities: Callable | None = None
+    responsibilities: Callable[[Block], NDArray[np.float64]] | None = None
     means: NDArray[np.float64] | None = None
 
-    def passes(self, blocks, threads, kind, n_components, n_features):
+    def passes(self, blocks: Blocks, threads: Threads, kind: Kind, n_components: int, n_features: int) -> Passes:
         """Passes that take moments under it."""
         shape = kind, n_components, n_features, blocks.size
         if self.labels is not None:
             return threads.passes(blocks.with_labels(self.labels), GivenLabels(*shape))
+        assert self.responsibilities is not None
         return threads.passes(blocks, GivenResponsibilities(*shape, self.responsibilities))
 
-    def shared(self, shares):
+    def shared(self, shares: NDArray[np.float64]) -> Allotment:
         """The allotment in which component j has a share, shares[k, j], of the rows of component k."""
         labels = self.labels
+        assert labels is not None
         return Allotment(responsibilities=lambda block: shares[labels[block.start:block.start + len(block.rows.array)]])
 
 
-def given_labels(labels, means=None):
+def given_labels(labels: NDArray[np.int32], means: NDArray[np.float64] | None = None) -> Allotment:
     """The allotment of one label a row: array, shape (N,), int32."""
     return Allotment(labels=labels, means=means)
 
 
-def given_responsibilities(responsibilities):
+def given_responsibilities(responsibilities: NDArray[np.float64]) -> Allotment:
     """The allotment of given responsibilities: array, shape (N, K), float64."""
     return Allotment(responsibilities=lambda block: responsibilities[block.start:block.start + len(block.rows.array)])
 
@@ -205,44 +215,45 @@ class Chosen:
     spread: float
 
 
-def _chosen(blocks, rows, inertia):
+def _chosen(blocks: Blocks, rows: list[int], inertia: float) -> Chosen:
     means = _points(blocks, rows)
     weight = blocks.n_rows if blocks.weights is None else blocks.weights.sum()
     return Chosen(means, min(float(inertia / weight / blocks.n_features), _least_square(means)))
 
 
-def _least_square(points):
+def _least_square(points: NDArray[np.float64]) -> float:
     """The squared distance between the two nearest different points; infinity where there is one only."""
     squares = (((points[k + 1:] - point) ** 2).sum(axis=1) for k, point in enumerate(points))
     return float(min(square[square > 0].min(initial=math.inf) for square in squares))
 
 
-def start_by_k_means(blocks, n_components, rng, threads):
+def start_by_k_means(blocks: Blocks, n_components: int, rng: np.random.Generator, threads: Threads) -> Allotment:
     """k-means from k-means++: each row belongs to its cluster."""
     chosen = k_means_plus_plus(blocks, n_components, rng, threads)
     labels, lloyd = _lloyd(blocks, _points(blocks, chosen), threads, tol=START_TOLERANCE)
     return given_labels(labels, lloyd.centres if lloyd.passes.total.weight.all() else None)
 
 
-def start_by_k_means_plus_plus(blocks, n_components, rng, threads):
+def start_by_k_means_plus_plus(blocks: Blocks, n_components: int, rng: np.random.Generator, threads: Threads) -> Chosen:
     """K rows that k-means++ chose."""
     chosen = k_means_plus_plus(blocks, n_components, rng, threads)
     closest = np.full(blocks.n_rows, np.inf)
     return _chosen(blocks, chosen, lower_to(blocks, threads, _points(blocks, chosen), closest))
 
 
-def _drawn(masses, uniform):
+def _drawn(masses: NDArray[Any], uniform: float) -> int:
     """Where the cumulative mass, as a part of the whole, first exceeds a number from 0 to 1."""
     cumulative = np.cumsum(masses, dtype=np.float64)
     last = np.searchsorted(cumulative, cumulative[-1])  # that has mass; a product may be rounded up to the whole
     return int(min(np.searchsorted(cumulative, uniform * cumulative[-1], side="right"), last))
 
 
-def start_by_random_rows(blocks, n_components, rng, threads):
+def start_by_random_rows(blocks: Blocks, n_components: int, rng: np.random.Generator, threads: Threads) -> Chosen:
     """K rows drawn by sample weight, each different from those before it as long as there are such rows."""
-    closest, rows = np.full(blocks.n_rows, np.inf), []
+    closest = np.full(blocks.n_rows, np.inf)
+    rows: list[int] = []
     for uniform in rng.random(n_components):
-        new = closest > 0
+        new: NDArray[Any] = closest > 0
         if blocks.weights is not None:
             new = np.multiply(new, blocks.weights)
         if not new.any():  # fewer distinct rows than components
@@ -252,7 +263,7 @@ def start_by_random_rows(blocks, n_components, rng, threads):
     return _chosen(blocks, rows, inertia)
 
 
-def start_by_random_responsibilities(blocks, n_components, rng, threads):
+def start_by_random_responsibilities(blocks: Blocks, n_components: int, rng: np.random.Generator, threads: Threads) -> Allotment:
     """
     Uniform random numbers, divided by their sum. Each block has its own stream, so that none need be kept.
 
@@ -260,7 +271,7 @@ def start_by_random_responsibilities(blocks, n_components, rng, threads):
     """
     seeds = rng.integers(0, 2**63, size=(len(blocks), 2))
 
-    def responsibilities(block):
+    def responsibilities(block: Block) -> NDArray[np.float64]:
         share = np.random.default_rng(seeds[block.index]).random((len(block.rows.array), n_components))
         share /= share.sum(axis=1, keepdims=True)
         if block.weights is not None:
@@ -270,7 +281,7 @@ def start_by_random_responsibilities(blocks, n_components, rng, threads):
     return Allotment(responsibilities=responsibilities)
 
 
-STARTS = {
+STARTS: dict[str, Callable[[Blocks, int, np.random.Generator, Threads], Allotment | Chosen]] = {
     "kmeans": start_by_k_means,
     "k-means++": start_by_k_means_plus_plus,
     "random": start_by_random_responsibilities,

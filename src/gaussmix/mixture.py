@@ -3,6 +3,7 @@
 from __future__ import annotations  # kept as written, so that help() does not print the unions behind ArrayLike
 
 import os
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -63,10 +64,10 @@ class Mixture:
     """
 
     def __init__(self, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike) -> None:
-        weights, means, covariances = checked_arrays(weights, means, covariances, lambda K, D: (K, D, D))
-        check_symmetric(covariances)
-        parameters = Parameters(Kind.FULL, *means.shape)
-        parameters.weights[...], parameters.means[...], parameters.covariances[...] = weights, means, covariances
+        pi, mu, sigma = checked_arrays(weights, means, covariances, lambda K, D: (K, D, D))
+        check_symmetric(sigma)
+        parameters = Parameters(Kind.FULL, *mu.shape)
+        parameters.weights[...], parameters.means[...], parameters.covariances[...] = pi, mu, sigma
         self._take(parameters, "full")
 
     @classmethod
@@ -104,7 +105,7 @@ class Mixture:
         mixture._take(own, covariance_type or possible[0])
         return mixture
 
-    def _take(self, parameters, covariance_type):
+    def _take(self, parameters: Parameters, covariance_type: str) -> None:
         singular = parameters.factorize()
         if singular >= 0:
             which = "" if parameters.kind == Kind.TIED else f"[{singular}]"
@@ -290,7 +291,7 @@ class Mixture:
                     rows[mine] = self.means[k] + rows[mine] @ self._root(k).T
         return rows, labels
 
-    def _root(self, k):
+    def _root(self, k: int) -> NDArray[np.float64]:
         """A square root of Σ_k: its Cholesky factor."""
         p = self._parameters
         if p.kind == Kind.DIAG:
@@ -307,14 +308,15 @@ class Mixture:
         """Cov[x] = Σ_k π_k (Σ_k + (μ_k − E x)(μ_k − E x)ᵀ), shape (D, D); infinite where it is out of range."""
         with np.errstate(over="ignore", invalid="ignore"):
             away = self.means - self.mean
-            return np.einsum("k,kij->ij", self.weights, self.covariances) + (self.weights * away.T) @ away
+            total: NDArray[np.float64] = np.einsum("k,kij->ij", self.weights, self.covariances) + (self.weights * away.T) @ away
+            return total
 
-    def _evaluate(self, X, wanted, n_threads):
-        X, _ = as_table(X)
-        if X.shape[1] != self.n_features:
-            raise ValueError(f"X has {X.shape[1]} features, but the mixture has {self.n_features}")
-        check_finite(X)
-        return evaluate(self._parameters, X, wanted, n_threads)
+    def _evaluate(self, X: ArrayLike, wanted: str, n_threads: int | None) -> NDArray[Any]:
+        table, _ = as_table(X)
+        if table.shape[1] != self.n_features:
+            raise ValueError(f"X has {table.shape[1]} features, but the mixture has {self.n_features}")
+        check_finite(table)
+        return evaluate(self._parameters, table, wanted, n_threads)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """
@@ -386,7 +388,7 @@ class Mixture:
         return "Mixture(" + (",\n" + " " * 8).join(parts) + ")"
 
 
-def _restored(kind, weights, means, covariances, covariance_type=None):
+def _restored(kind: int, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, covariance_type: str | None = None) -> Mixture:
     """
     The mixture in a pickle. One of version 0.1 holds no `covariance_type`, and its spherical covariances are known by their
     equal variances.
@@ -404,7 +406,8 @@ def _restored(kind, weights, means, covariances, covariance_type=None):
     return Mixture.from_parameters(parameters, covariance_type)
 
 
-def checked_arrays(weights, means, covariances, shape):
+def checked_arrays(weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, shape: Callable[[int, int], tuple[int, ...]],
+                   ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """
     What a mixture is made of, as arrays of float64 that fit together.
 
@@ -425,8 +428,7 @@ def checked_arrays(weights, means, covariances, shape):
     ValueError
         Where shapes do not fit together, a number is not finite, or weights are negative or do not sum to one.
     """
-    weights, means, covariances = (_array(value, name) for value, name in (
-        (weights, "weights"), (means, "means"), (covariances, "covariances")))
+    weights, means, covariances = _array(weights, "weights"), _array(means, "means"), _array(covariances, "covariances")
     if means.ndim != 2 or 0 in means.shape:
         raise ValueError(f"means must be of shape (K, D), not {means.shape}")
     if weights.shape != means.shape[:1]:
@@ -440,7 +442,7 @@ def checked_arrays(weights, means, covariances, shape):
     return weights, means, covariances
 
 
-def check_symmetric(covariances):
+def check_symmetric(covariances: NDArray[np.float64]) -> None:
     """
     Raise ValueError where a covariance is not symmetric but for rounding.
 
@@ -457,7 +459,7 @@ def check_symmetric(covariances):
             raise ValueError(f"covariances{f'[{k}]' if covariances.ndim == 3 else ''} is not symmetric")
 
 
-def _array(value, name):
+def _array(value: ArrayLike, name: str) -> NDArray[np.float64]:
     try:
         array = as_reals(value, name=name)
     except TypeError as error:
@@ -467,7 +469,7 @@ def _array(value, name):
     return array
 
 
-def evaluate(parameters, X, wanted, n_threads=None):
+def evaluate(parameters: Parameters, X: NDArray[Any], wanted: str, n_threads: int | None = None) -> NDArray[Any]:
     """
     One pass that writes a result for every row.
 
@@ -488,18 +490,18 @@ def evaluate(parameters, X, wanted, n_threads=None):
     blocks.widen_for(parameters.densities)
     shape = parameters.n_components, parameters.n_features
     real = np.float32 if X.dtype == np.float32 else np.float64
-    out = np.empty((len(X), shape[0]) if wanted == "responsibilities" else len(X), np.intp if wanted == "labels" else real)
-    computed = np.int32 if wanted == "labels" else np.float64
+    out: NDArray[Any] = np.empty((len(X), shape[0]) if wanted == "responsibilities" else len(X), np.intp if wanted == "labels" else real)
+    computed: type[np.generic] = np.int32 if wanted == "labels" else np.float64
     estep = CompleteRows(parameters.kind, *shape, blocks.size, parameters.kind)
     estep.prepare(parameters.densities)
     with Threads(resolve_threads(n_threads)) as threads:
         spaces = [Workspace(*shape, blocks.size) for _ in range(min(threads.n_threads, len(blocks)))]
 
-        def compute(worker, index):
+        def compute(worker: int, index: int) -> None:
             start, stop = blocks.bounds[index]
-            part = out[start:stop] if out.dtype == computed else np.empty((stop - start, *out.shape[1:]), computed)
-            results = [part if wanted == name else None for name in ("logpdf", "responsibilities", "labels")]
-            estep.evaluate(blocks.block(index).rows, *results, spaces[worker])
+            part: NDArray[Any] = out[start:stop] if out.dtype == computed else np.empty((stop - start, *out.shape[1:]), computed)
+            log_p, shares, labels = (part if wanted == name else None for name in ("logpdf", "responsibilities", "labels"))
+            estep.evaluate(blocks.block(index).rows, log_p, shares, labels, spaces[worker])
             if out.dtype != computed:
                 with np.errstate(over="ignore"):  # densities that float32 cannot hold are −∞ there
                     out[start:stop] = part
@@ -508,7 +510,7 @@ def evaluate(parameters, X, wanted, n_threads=None):
     return out
 
 
-def component_log_densities(parameters, X, n_threads=None):
+def component_log_densities(parameters: Parameters, X: NDArray[Any], n_threads: int | None = None) -> NDArray[np.floating[Any]]:
     """
     ln N(x_n | μ_k, Σ_k) of every row and component: for each component the density of a mixture that is nothing else.
 
@@ -524,7 +526,7 @@ def component_log_densities(parameters, X, n_threads=None):
     -------
     ndarray, shape (N, K)
     """
-    densities = np.empty((len(X), parameters.n_components), np.float32 if X.dtype == np.float32 else np.float64)
+    densities: NDArray[np.floating[Any]] = np.empty((len(X), parameters.n_components), np.float32 if X.dtype == np.float32 else np.float64)
     for k in range(parameters.n_components):
         alone = Parameters(parameters.kind, 1, parameters.n_features)
         alone.weights[...], alone.means[...] = 1.0, parameters.means[k]

@@ -8,8 +8,9 @@ from __future__ import annotations  # kept as written, so that help() does not p
 import html
 import inspect
 import sys
+from collections.abc import Iterable
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
@@ -17,7 +18,12 @@ from gaussmix.exceptions import NotFittedError, in_use
 
 if TYPE_CHECKING:
     import sklearn.mixture
+    from sklearn.utils import Tags
     from sklearn.utils.metadata_routing import MetadataRequest
+
+    from gaussmix.mixture import Mixture
+
+_Model = TypeVar("_Model")
 
 __all__ = ["Estimator", "refuse_hooks"]
 
@@ -50,8 +56,18 @@ class Estimator:
 
     _estimator_type = "density_estimator"
 
+    if TYPE_CHECKING:  # what the estimator brings
+        init_params: Any
+        reg_covar: Any
+        covariance_type: str
+
+        @property
+        def mixture_(self) -> Mixture: ...
+
+        def summary(self) -> str: ...
+
     @classmethod
-    def _parameter_defaults(cls):
+    def _parameter_defaults(cls) -> dict[str, Any]:
         """The constructor's arguments, as scikit-learn counts them: no `**kwargs`, and a constructor with `*args` is refused."""
         signature = inspect.signature(cls.__init__)
         arguments = [argument for name, argument in signature.parameters.items() if name != "self"]
@@ -61,7 +77,7 @@ class Estimator:
         return {argument.name: argument.default for argument in arguments if argument.kind != argument.VAR_KEYWORD}
 
     @classmethod
-    def _get_param_names(cls):
+    def _get_param_names(cls) -> list[str]:
         return sorted(cls._parameter_defaults())
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -77,7 +93,7 @@ class Estimator:
         -------
         dict
         """
-        found = {}
+        found: dict[str, Any] = {}
         for name in self._get_param_names():
             value = getattr(self, name)
             if deep and hasattr(value, "get_params") and not isinstance(value, type):
@@ -123,26 +139,26 @@ class Estimator:
                     set_here.append(f"{name}={value!r}".replace("\n", ""))
         return f"{type(self).__name__}({', '.join(set_here)})"
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         """What a notebook shows: scikit-learn's diagram where it is in use, else the text."""
         if "sklearn" in sys.modules:
             from sklearn import get_config
             from sklearn.utils import estimator_html_repr
 
             if get_config()["display"] == "diagram":
-                return estimator_html_repr(self)
+                return str(estimator_html_repr(self))
         text = self.summary() if self.__sklearn_is_fitted__() else repr(self)
         return f"<pre>{html.escape(text)}</pre>"
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return "weights_" in vars(self)
 
-    def _require_fit(self):
+    def _require_fit(self) -> None:
         if not self.__sklearn_is_fitted__():
             raise in_use(NotFittedError)(f"This {type(self).__name__} instance is not fitted yet. Call 'fit' with appropriate "
                                          "arguments before using this estimator.")
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         from sklearn.utils import InputTags, Tags, TargetTags
 
         return Tags(estimator_type=self._estimator_type, target_tags=TargetTags(required=False), transformer_tags=None,
@@ -209,7 +225,7 @@ class Estimator:
         """
         return self._request("score", sample_weight)
 
-    def _request(self, method, alias):
+    def _request(self, method: str, alias: bool | str | None) -> Self:
         from sklearn import get_config
 
         if not get_config()["enable_metadata_routing"]:
@@ -280,7 +296,7 @@ class Estimator:
         return _copy_fit(model, cls(**model.get_params(deep=False)))
 
 
-def _copy_fit(source, target):
+def _copy_fit(source: Any, target: _Model) -> _Model:
     for name in FITTED:
         if hasattr(source, name):
             value = getattr(source, name)
@@ -288,7 +304,7 @@ def _copy_fit(source, target):
     return target
 
 
-def refuse_hooks(kind, base, attributes=()):
+def refuse_hooks(kind: type, base: type, attributes: Iterable[str] = ()) -> None:
     """
     Refuse a class that overrides what scikit-learn would call and this package does not, or by chance what is private here.
 

@@ -5,7 +5,7 @@ from __future__ import annotations  # kept as written, so that help() does not p
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from gaussmix._core.densities import Kind
 from gaussmix._core.statistics import Statistics as _Sums
@@ -115,7 +115,7 @@ class Statistics(_Sums):
                 f"total_weight={self.total_weight:g}, log_likelihood={self.log_likelihood:g})")
 
 
-def _points(reference, shape):
+def _points(reference: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Reference points, one for each component."""
     try:
         points = np.asarray(reference, dtype=np.float64)
@@ -126,7 +126,7 @@ def _points(reference, shape):
     return points
 
 
-def _restored(kind, n_components, n_features, state):
+def _restored(kind: int, n_components: int, n_features: int, state: tuple[Any, ...]) -> Statistics:
     """The statistics in a pickle."""
     statistics = Statistics(Kind(kind), n_components, n_features)
     *arrays, log_likelihood, total_weight = state

@@ -1,8 +1,11 @@
 """Covariance structures: each is an M step, from Statistics to covariances, with its number of free parameters."""
 
+from __future__ import annotations
+
 import reprlib
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from gaussmix._core.mstep import MStep, SphericalMStep
 from gaussmix._core.parameters import Parameters
@@ -26,12 +29,12 @@ class Structure:
         Which second moments it needs, and the shape its covariances are kept in.
     """
 
-    def __init__(self, name, alias, kind):
+    def __init__(self, name: str, alias: str, kind: Kind) -> None:
         self.name = name
         self.alias = alias
         self.kind = kind
 
-    def m_step(self, reg_covar, n_features):
+    def m_step(self, reg_covar: float | NDArray[np.float64], n_features: int) -> MStep:
         """
         The M step under this structure.
 
@@ -48,13 +51,13 @@ class Structure:
         """
         return MStep(np.zeros(n_features) + reg_covar)
 
-    def shape(self, n_components, n_features):
+    def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         """The shape of K covariances in D dimensions as users see them: in `covariances_`, `precisions_init` and model files."""
         if self.kind == Kind.DIAG:
             return n_components, n_features
         return (n_features, n_features) if self.kind == Kind.TIED else (n_components, n_features, n_features)
 
-    def shown(self, kept):
+    def shown(self, kept: NDArray[np.float64]) -> NDArray[np.float64]:
         """
         What users see of an array that Parameters keep in the shape of their kind.
 
@@ -70,11 +73,11 @@ class Structure:
         """
         return kept[0] if self.kind == Kind.TIED else kept
 
-    def kept(self, shown):
+    def kept(self, shown: NDArray[np.float64]) -> NDArray[np.float64]:
         """The array that Parameters keep, or one that is broadcast to it, of what users see."""
         return shown[None] if self.kind == Kind.TIED else shown
 
-    def mixture(self, weights, means, covariances):
+    def mixture(self, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike) -> Mixture:
         """
         The mixture of these parameters.
 
@@ -101,13 +104,13 @@ class Structure:
         parameters.weights[...], parameters.means[...], parameters.covariances[...] = weights, means, self.kept(covariances)
         return Mixture.from_parameters(parameters, self.name)
 
-    def n_covariance_parameters(self, n_components, n_features):
+    def n_covariance_parameters(self, n_components: int, n_features: int) -> int:
         """How many free parameters the covariances of K components in D dimensions have."""
         if self.kind == Kind.DIAG:
             return n_components * n_features
         return (n_components if self.kind == Kind.FULL else 1) * n_features * (n_features + 1) // 2
 
-    def n_parameters(self, n_components, n_features):
+    def n_parameters(self, n_components: int, n_features: int) -> int:
         """
         How many free parameters a mixture has: covariances, means, and all weights but one.
 
@@ -118,28 +121,28 @@ class Structure:
         """
         return self.n_covariance_parameters(n_components, n_features) + n_components * n_features + n_components - 1
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<covariance structure {self.name} ({self.alias})>"
 
 
 class Spherical(Structure):
     """One variance for each component, the same in every direction: the mean of the diagonal."""
 
-    def m_step(self, reg_covar, n_features):
+    def m_step(self, reg_covar: float | NDArray[np.float64], n_features: int) -> MStep:
         return SphericalMStep(np.zeros(n_features) + reg_covar)
 
-    def shape(self, n_components, n_features):
+    def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return (n_components,)
 
-    def shown(self, kept):
+    def shown(self, kept: NDArray[np.float64]) -> NDArray[np.float64]:
         if (kept != kept[:, :1]).any():
             raise ValueError("the variances of a component differ, so that they are not spherical")
         return kept[:, 0]
 
-    def kept(self, shown):
+    def kept(self, shown: NDArray[np.float64]) -> NDArray[np.float64]:
         return shown[:, None]
 
-    def n_covariance_parameters(self, n_components, n_features):
+    def n_covariance_parameters(self, n_components: int, n_features: int) -> int:
         return n_components
 
 
@@ -151,7 +154,7 @@ STRUCTURES = (
 )
 
 
-def structure_named(name):
+def structure_named(name: str) -> Structure:
     """
     The structure of that name, scikit-learn's or mclust's.
 
