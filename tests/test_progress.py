@@ -3,6 +3,7 @@
 import math
 import re
 import sys
+import typing
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from terminal import needs_posix, on_a_terminal
 X = [[0.0], [1.0], [2.0], [5.0], [6.0], [7.5]]
 FIT = """
 import sys
+import typing
 from gaussmix import GaussianMixture
 GaussianMixture(2, tol=1e-9, max_iter=500, n_init=2, random_state=0, progress=True).fit([[0.0], [1.0], [2.0], [5.0], [6.0]])
 """
@@ -59,7 +61,7 @@ def test_what_is_no_terminal_has_no_size(tmp_path):
 class Bar:
     """A bar that remembers what it is told."""
 
-    made = []
+    made: typing.ClassVar[list["Bar"]] = []
 
     def __init__(self, **options):
         self.options, self.n, self.text, self.closed = options, 0, "", False
