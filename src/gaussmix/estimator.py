@@ -830,7 +830,7 @@ def _is_finite(number: float) -> bool:
 def _fingerprint_of(value: Any) -> object:
     try:
         array = np.ascontiguousarray(value)
-        return array.shape, array.dtype.str, zlib.crc32(array)
+        return array.shape, array.dtype.str, zlib.crc32(array.data)
     except (TypeError, ValueError):  # what holds no numbers is no fit's
         return repr(value)
 

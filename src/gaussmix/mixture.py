@@ -179,7 +179,8 @@ class Mixture:
         -------
         ndarray, shape (N,)
         """
-        return np.exp(self.logpdf(X, n_threads=n_threads))
+        density: NDArray[np.floating[Any]] = np.exp(self.logpdf(X, n_threads=n_threads))
+        return density
 
     def responsibilities(self, X: ArrayLike, *, n_threads: int | None = None) -> NDArray[np.floating[Any]]:
         """
