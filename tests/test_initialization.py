@@ -208,6 +208,19 @@ def test_the_tolerance_is_relative_to_the_variance():
     assert len(iterations) == 1 and iterations.pop() < lloyd(X, X[:6], tol=0, max_iter=1000)[3]
 
 
+def test_a_start_by_k_means_is_nearly_where_lloyd_ends():
+    """From the same rows: it stops earlier, at half a percent more inertia at most, on average over overlapping clusters."""
+    more = []
+    for seed in range(20):
+        X = draw(np.random.default_rng(seed), 2000, *random_mixture(np.random.default_rng(seed), 6, 3, spread=1))
+        with Threads(1) as threads:
+            labels = STARTS["kmeans"](Blocks(X, 6), 6, np.random.default_rng(seed), threads).labels
+        end = lloyd(X, X[chosen(X, 6, seed)], tol=0, max_iter=1000)[0]
+        start, end = (sum(((X[which == k] - X[which == k].mean(axis=0)) ** 2).sum() for k in range(6)) for which in (labels, end))
+        more.append(start / end - 1)
+    assert -1e-12 < np.mean(more) < 0.005
+
+
 def test_lloyd_far_from_the_origin():
     X = np.round(256 * draw(np.random.default_rng(6), 1000, *random_mixture(np.random.default_rng(6), 4, 2))) / 256
     near, far = lloyd(X, X[:4], tol=0), lloyd(X + 2.0**30, X[:4] + 2.0**30, tol=0)
