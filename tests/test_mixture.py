@@ -223,3 +223,47 @@ def test_a_row_of_weight_zero_does_not_count_however_far_out():
 def test_a_number_of_rows_that_is_none_is_refused(size):
     with pytest.raises(ValueError, match="size must be a whole number of rows"):
         Mixture([1.0], [[0.0]], [[[1.0]]]).rvs(size)
+
+
+@pytest.mark.parametrize("excess, fits", [(9e-7, True), (-9e-7, True), (1.1e-6, False), (-1.1e-6, False)])
+def test_weights_sum_to_one_within_a_millionth(excess, fits):
+    arguments = [0.5, 0.5 + excess, 0.0], np.zeros((3, 1)), np.ones((3, 1, 1))
+    if not fits:
+        with pytest.raises(ValueError, match="sum to one"):
+            Mixture(*arguments)
+        return
+    assert Mixture(*arguments).rvs(100, random_state=0).shape == (100, 1)  # numpy draws by weights that sum to one more exactly
+
+
+@pytest.mark.parametrize("covariance, fits", [
+    ([[1.0, 0.5], [0.5 * (1 + 9e-7), 1.0]], True), ([[1.0, 0.5], [0.5 * (1 + 2e-6), 1.0]], False),  # a millionth of the entry
+    ([[1.0, 9e-10], [0.0, 1.0]], True), ([[1.0, 2e-9], [0.0, 1.0]], False),  # or a billionth of the largest
+    ([[4.0, 3e-9], [0.0, 1.0]], True), ([[1e-20, 2e-29], [0.0, 1e-20]], False),
+])
+def test_covariances_are_symmetric_but_for_rounding(covariance, fits):
+    if fits:
+        assert Mixture([1.0], [[0.0, 0.0]], [covariance]).n_features == 2
+    else:
+        with pytest.raises(ValueError, match=r"covariances\[0\] is not symmetric"):
+            Mixture([1.0], [[0.0, 0.0]], [covariance])
+
+
+def test_what_float32_cannot_hold_of_a_mixture_is_computed_in_float64():
+    """A deviation of 1e-40, whose inverse float32 cannot hold, about a row of the data."""
+    m = Mixture([0.5, 0.5], [[0.5], [0.25]], [[[0.1]], [[1e-80]]])
+    expected = np.log(0.5) + stats.norm.logpdf(0.0) - 0.5 * np.log(1e-80)  # beside which the other component is nothing
+    assert m.logpdf(np.float32([[0.25]]))[0] == pytest.approx(expected, rel=1e-6)
+    np.testing.assert_array_equal(m.classify(np.float32([[0.25], [0.5]])), [1, 0])
+
+
+def test_numpys_own_state_is_a_seed(mixture):
+    before = np.random.get_state()
+    try:
+        drawn = []
+        for seed in (3, 3, 4):
+            np.random.seed(seed)
+            drawn.append(mixture.rvs(10, random_state=np.random))
+    finally:
+        np.random.set_state(before)
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    assert not np.array_equal(drawn[0], drawn[2])

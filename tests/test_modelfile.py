@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import gaussmix
 from gaussmix import GaussianMixture, Mixture
 from gaussmix.modelfile import Model, ModelFileError, load, save
+from gaussmix.structures import structure_named
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
 SHAPES = {"full": (3, 2, 2), "tied": (2, 2), "diag": (3, 2), "spherical": (3,)}
@@ -88,6 +89,7 @@ def test_column_names_and_mclust_names(tmp_path, X):
     gaussmix.save(tmp_path / "m.json", gm)
     model = gaussmix.load(tmp_path / "m.json")
     assert model.columns == ["länge", 'a "b", c']
+    assert "länge".encode() in (tmp_path / "m.json").read_bytes()
     assert model.covariance_type == "diag"
 
 
@@ -239,6 +241,18 @@ def test_an_endless_file_is_not_read_to_its_end():
         pytest.skip("this system has no /dev/zero")
     with pytest.raises(ModelFileError, match="^/dev/zero: is not a model file: it does not begin with {"):
         load("/dev/zero")
+
+
+@pytest.mark.parametrize("before", [b"", b"\r\n \t"])
+def test_a_file_of_megabytes_is_read_to_its_end(tmp_path, before):
+    rng = np.random.default_rng(0)
+    K = 20_000
+    mixture = structure_named("spherical").mixture(np.full(K, 1 / K), rng.normal(size=(K, 2)), rng.uniform(1, 2, size=K))
+    mixture.save(tmp_path / "m.json")
+    content = (tmp_path / "m.json").read_bytes()
+    assert len(content) > 2**20
+    (tmp_path / "m.json").write_bytes(before + content)
+    assert load(tmp_path / "m.json").mixture == mixture
 
 
 def test_what_is_no_file(tmp_path):

@@ -162,6 +162,7 @@ def test_more_components_than_rows_with_weight_are_a_row_in_the_table():
     weights = np.zeros(len(FAITHFUL))
     weights[[0, 1, 7]] = [1, 2, 0.5]
     s = select(FAITHFUL, range(1, 6), sample_weight=weights, reg_covar=1e-4, random_state=0)
+    assert not s.candidates[2].failure.startswith("more components")  # three of three rows
     assert s.candidates[3].failure == "more components (4) than rows with a positive weight (3)"
     assert str(s).splitlines()[-1].endswith("more components (5) than rows with a positive weight (3)")
     alone = gaussmix.GaussianMixture(s.chosen.n_components, reg_covar=1e-4, random_state=0).fit(FAITHFUL, sample_weight=weights)
@@ -207,3 +208,34 @@ def test_selections_in_ten_threads_leave_warnings_alone_and_are_the_same(monkeyp
     for selection in selections:
         assert selection.candidates == alone.candidates and selection.chosen == alone.chosen
         assert selection.best.mixture_ == alone.best.mixture_
+
+
+def test_the_chosen_warns_of_all_that_it_came_to():
+    with pytest.warns() as caught:
+        select(FAITHFUL * 1e-3, 2, max_iter=1, random_state=0)
+    assert len(caught) == 2 and [warning.filename for warning in caught] == [__file__] * 2
+
+
+def test_each_criterion_chooses_its_own_lowest():
+    chosen = {}
+    for criterion in ("bic", "aic"):
+        s = select(FAITHFUL, range(1, 7), STRUCTURES, criterion, random_state=0, max_iter=1000)
+        proper = [candidate for candidate in s.candidates if not (candidate.failure or candidate.spurious or candidate.collapsed)]
+        chosen[criterion] = s.chosen
+        assert getattr(s.chosen, criterion) == min(getattr(candidate, criterion) for candidate in proper)
+    assert chosen["bic"].aic > chosen["aic"].aic
+
+
+def test_of_equal_candidates_the_first_is_chosen():
+    s = select(FAITHFUL, [2, 2, 2], random_state=0)
+    assert s.candidates[0] == s.candidates[1] and s.chosen is s.candidates[0]
+
+
+def test_every_option_reaches_the_estimator():
+    options = dict(n_init=3, random_state=7, n_threads=1, tol=1e-2, reg_covar=1e-5, max_iter=77, init_params="random")
+    best = select(FAITHFUL, 2, "VVI", **options).best
+    assert best.get_params() == gaussmix.GaussianMixture(2, covariance_type="diag", **options).get_params()
+
+
+def test_a_single_candidate_needs_no_mark():
+    assert "*" not in str(select(FAITHFUL, 2, random_state=0))
