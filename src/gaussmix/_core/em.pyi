@@ -1,3 +1,5 @@
+from typing_extensions import disjoint_base
+
 from gaussmix._core.densities import Densities
 from gaussmix._core.mstep import MStep
 from gaussmix._core.parameters import Parameters
@@ -5,8 +7,10 @@ from gaussmix._core.passes import Passes
 
 def maximize(passes: Passes, about: Densities, step: MStep, parameters: Parameters) -> int: ...
 
+@disjoint_base
 class Objective: ...
 
+@disjoint_base
 class EM:
     def __init__(self, passes: Passes, start: Parameters, step: MStep, tol: float, previous: float) -> None: ...
     @property

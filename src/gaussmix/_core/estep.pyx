@@ -35,7 +35,7 @@ cdef enum:
     CACHE_LINE = 64
     FEWEST_FEATURES = 16  # for which a bound of eight features is much cheaper than the density
     PATIENCE = 16  # tiles without bounds after one in which they spared little
-UNPREPARED = "the E step has no densities yet: call prepare first"
+cdef object UNPREPARED = "the E step has no densities yet: call prepare first"
 # Densities and responsibilities are powers of two inside the kernels: their exponents are bits, ln x = ln 2 · log2 x.
 cdef double BITS = 1 / log(2.0)
 

@@ -9,7 +9,6 @@ from gaussmix._core.densities import Kind
 from gaussmix._core.estep import EStep
 from gaussmix._core.passes import Passes
 
-@disjoint_base
 class Distances(EStep): ...
 
 @disjoint_base

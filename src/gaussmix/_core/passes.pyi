@@ -2,11 +2,13 @@ from typing import Any
 
 from numpy import float64
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
 from gaussmix._core.densities import Densities
 from gaussmix._core.estep import EStep
 from gaussmix._core.statistics import Statistics
 
+@disjoint_base
 class Passes:
     estep: EStep
     def __init__(self, estep: EStep, at_once: int = 1) -> None: ...
@@ -18,5 +20,6 @@ class Passes:
     def sum_blocks(self, densities: Densities, about: Densities | None) -> None: ...
     def row(self, n: int) -> NDArray[float64]: ...
 
+@disjoint_base
 class OneBlock(Passes):
     def __init__(self, observations: Any, estep: EStep) -> None: ...
