@@ -167,6 +167,8 @@ def test_few_live_rows_wait_and_many_do_not(new_tile, n_features):
         assert tile["weight"][0] == 3 + live  # weights never wait
         tile.call("flush")
         assert tile["pending_count"][0] == 0
+    tile.call("sparse")
+    assert tile["pending_count"][0] == 0  # a whole tile waits for no other
 
 
 @pytest.mark.parametrize("n_features", [5, 16, 48, 65])
