@@ -61,11 +61,11 @@ typedef struct {
 
     /* Row k of gamma: log2 π_k N(x | μ_k, Σ_k) = constant − |factor (x − mean) + offset|²; factor lower triangular D × D. */
     gm_density density_full;
-    /* The same in four steps, for many features and for components of which each sample is near to few only. The square of the first
-     * rows of the whitened residual bounds the density from above (bound_full, for all k). By these bounds each sample's likeliest
-     * component is found (find_likely), and its density computed (density_likely, for all k). The others are then computed
-     * (density_rest, for all k) until it is certain that no density of a panel counts; gamma is left with the bound of
-     * such, and what counts has the bits that density_full gives. */
+    /* The same in four steps, for components of which each sample is near to few only, and for 16 features or more, as the first step
+     * takes up to 15 of a factor's rows. The square of these rows of the whitened residual bounds the density from above
+     * (bound_full, for all k). By these bounds each sample's likeliest component is found (find_likely), and its density computed
+     * (density_likely, for all k). The others are then computed (density_rest, for all k) until it is certain that no density of a
+     * panel counts; gamma is left with the bound of such, and what counts has the bits that density_full gives. */
     gm_density bound_full;
     void (*find_likely)(gm_workspace *w);
     gm_density density_likely;
