@@ -6,8 +6,8 @@ from scipy.special import logsumexp
 
 from gaussmix._core.densities import Densities, Kind
 from gaussmix._core.estep import Block, CompleteRows, Rows, Workspace
-from gaussmix._core.parameters import Parameters
 from gaussmix.statistics import Statistics
+from gaussmix.structures import structure_named
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
 KINDS = {"full": Kind.FULL, "tied": Kind.TIED, "diag": Kind.DIAG, "spherical": Kind.DIAG}
@@ -83,12 +83,18 @@ def as_kept(second, kind):
 
 def core_parameters(kind, weights, means, covariances):
     """The compiled core's Parameters, factorized."""
-    parameters = Parameters(kind, *means.shape)
+    structure = structure_of(kind)
+    parameters = structure.parameters(*means.shape)
     parameters.weights[...], parameters.means[...] = weights, means
-    parameters.covariances[...] = {Kind.FULL: covariances, Kind.TIED: covariances[:1],
+    parameters.covariances[...] = {Kind.FULL: covariances, Kind.TIED: covariances[0],
                                    Kind.DIAG: np.einsum("kii->ki", covariances)}[kind]
-    assert parameters.factorize() == -1
+    assert structure.factorize(parameters) == -1
     return parameters
+
+
+def structure_of(kind):
+    """The structure without constraints that has second moments and factors of a kind."""
+    return structure_named({Kind.FULL: "full", Kind.TIED: "tied", Kind.DIAG: "diag"}[kind])
 
 
 def points(means):
@@ -100,7 +106,8 @@ def points(means):
 
 def e_step(parameters, dtype):
     """The E step over complete rows of a type, under these parameters."""
-    estep = CompleteRows(parameters.kind, parameters.n_components, parameters.n_features, np.dtype(dtype).itemsize, parameters.kind)
+    kind = parameters.densities.kind
+    estep = CompleteRows(kind, parameters.n_components, parameters.n_features, np.dtype(dtype).itemsize, kind)
     estep.prepare(parameters.densities)
     return estep
 

@@ -8,10 +8,9 @@ from scipy import sparse
 
 from gaussmix import GaussianMixture, Mixture
 from gaussmix._core.estep import TILE, Rows
-from gaussmix._core.parameters import Parameters
 from gaussmix.blocks import (FEWEST_TILES, FEWEST_TILES_OF_MANY, LARGEST, MOST_ROWS, Blocks, as_table, as_weights, block_bounds,
                              check_finite)
-from gaussmix.statistics import Kind
+from gaussmix.structures import structure_named
 
 
 @pytest.mark.parametrize("n_rows", [1, 95, 96, 97, 575, 576, 577, 32735, 32736, 32737, 100_000, 1_000_003, 20_000_019])
@@ -225,13 +224,14 @@ def test_float32_is_worked_on_as_float64_where_a_feature_varies_little(exponent,
 
 @pytest.mark.parametrize("where, size", [("means", 2.0**44), ("means", 2.0**46), ("factors", 2.0**44), ("factors", 2.0**46)])
 def test_float32_is_worked_on_as_float64_under_parameters_that_are_too_large(where, size):
-    parameters = Parameters(Kind.DIAG, 1, 2)
+    diagonal = structure_named("diag")
+    parameters = diagonal.parameters(1, 2)
     parameters.weights[...], parameters.covariances[...] = 1, 1
     if where == "means":
         parameters.means[0, 1] = -size
     else:
         parameters.covariances[0, 1] = size**-2
-    assert parameters.factorize() == -1
+    assert diagonal.factorize(parameters) == -1
     blocks = Blocks(reference_data().astype(np.float32)[:, :2], 1)
     assert blocks.size == 4
     blocks.widen_for(parameters.densities)

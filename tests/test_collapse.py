@@ -9,9 +9,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import linalg
 
-from direct import core_parameters
+from direct import core_parameters, structure_of
 from gaussmix import CollapseWarning, ConvergenceWarning, GaussianMixture
-from gaussmix._core.parameters import Parameters
 from gaussmix.collapse import spurious_components
 from gaussmix.initialization import STARTS
 from gaussmix.statistics import Kind
@@ -276,14 +275,18 @@ def test_a_feature_held_up_by_its_own_unit_s_regularization_is_named():
 
 
 def mixture_parameters(weights, means, covariances, kind=Kind.FULL):
-    parameters = Parameters(kind, *np.shape(means))
+    parameters = structure_of(kind).parameters(*np.shape(means))
     parameters.weights[...], parameters.means[...], parameters.covariances[...] = weights, means, covariances
-    assert parameters.factorize() == -1
+    assert structure_of(kind).factorize(parameters) == -1
     return parameters
 
 
+def spurious_of(parameters, *further):
+    return spurious_components(parameters, structure_of(parameters.densities.kind), *further)
+
+
 def found(parameters, n_rows, reg_covar, epsilon=0.0):
-    return [(one.component, one.held) for one in spurious_components(parameters, n_rows, reg_covar, epsilon)]
+    return [(one.component, one.held) for one in spurious_of(parameters, n_rows, reg_covar, epsilon)]
 
 
 def test_held_up_means_half_of_the_narrowest_variance():
@@ -480,7 +483,7 @@ def test_the_ratio_is_the_smallest_generalized_eigenvalue(n_features):
     weights, means = np.array([0.5, 0.499, 0.001]), np.zeros((3, n_features))
     within = np.einsum("k,kij->ij", weights, covariances) / np.outer(units, units)
     expected = linalg.eigh(covariances[2] / np.outer(units, units), within, eigvals_only=True)[0]
-    found, = spurious_components(core_parameters(Kind.FULL, weights, means, covariances), 1000.0, 0.0, 0.0)
+    found, = spurious_of(core_parameters(Kind.FULL, weights, means, covariances), 1000.0, 0.0, 0.0)
     assert found.component == 2 and not found.held
     assert found.ratio == pytest.approx(expected, rel=1e-4)
 
@@ -490,9 +493,9 @@ def test_the_ratio_is_the_smallest_generalized_eigenvalue(n_features):
 def test_how_narrow_a_component_is_needs_no_number_beyond_double_precision(n_features, narrow, wide):
     """Where the quotient of two variances is a number, its square is none."""
     parameters = mixture_parameters([0.5, 0.5], np.zeros((2, n_features)), [narrow * np.eye(n_features), wide * np.eye(n_features)])
-    held, = spurious_components(parameters, 1000.0, narrow, 0.0)
+    held, = spurious_of(parameters, 1000.0, narrow, 0.0)
     assert (held.component, held.held) == (0, True) and held.ratio == pytest.approx(2 * narrow / wide, rel=1e-5)
-    few, = spurious_components(parameters, 3.0, 0.0, 0.0)
+    few, = spurious_of(parameters, 3.0, 0.0, 0.0)
     assert (few.component, few.held) == (0, False) and few.ratio == pytest.approx(2 * narrow / wide, rel=1e-5)
     assert f"{0.5 * wide / narrow:.2g} times narrower" in str(few)
 

@@ -40,8 +40,8 @@ def n_tiles(Rows rows):
     return tiles(rows), GM_TILE
 
 def factorize(Parameters p):
-    assert p.kind == DIAG
-    return p.factorize_all()
+    assert p.densities.kind == DIAG
+    return p.densities.factorize_all(p.pi, p.sigma)
 
 def accumulate(EStep estep, Block block, Statistics s, Workspace work):
     with nogil:
@@ -84,7 +84,7 @@ def test_rows_and_parameters(downstream):
     from gaussmix._core.estep import TILE, Rows
     from gaussmix._core.parameters import Parameters
     assert downstream.n_tiles(Rows(np.zeros((TILE + 1, 2)))) == (2, TILE)
-    p = Parameters(Kind.DIAG, 2, 3)
+    p = Parameters(Kind.DIAG, 2, 3, (2, 3))
     p.weights[...], p.covariances[...] = 0.5, 1.0
     assert downstream.factorize(p) == -1
 

@@ -14,10 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from direct import log_density
 from gaussmix import GaussianMixture, Mixture, load, save
-from gaussmix._core.densities import Kind
-from gaussmix._core.parameters import Parameters
 from gaussmix.mixture import _restored
-from gaussmix.structures import STRUCTURES, structure_named
+from gaussmix.structures import structure_named
 
 NAMES = ("full", "tied", "diag", "spherical")
 # As many components as features: then the arrays of tied and diag have the same shape.
@@ -166,52 +164,25 @@ def test_a_callback_is_given_mixtures_of_the_structure():
 
 def test_a_mixture_knows_its_structure_and_refuses_another():
     assert Mixture([1.0], [[0.0]], [[[1.0]]]).covariance_type == "full"
-    for kind, possible in ((Kind.FULL, ["full"]), (Kind.TIED, ["tied"]), (Kind.DIAG, ["diag", "spherical"])):
-        parameters = Parameters(kind, 1, 2)
-        parameters.weights[...] = 1
-        parameters.covariances[...] = 1 if kind == Kind.DIAG else np.eye(2)
-        assert Mixture.from_parameters(parameters).covariance_type == possible[0]
-        for name in (*NAMES, "VVV", "round"):
-            if name in possible:
-                assert Mixture.from_parameters(parameters, name).covariance_type == name
-            else:
-                with pytest.raises(ValueError, match="covariance_type must be"):
-                    Mixture.from_parameters(parameters, name)
-
-
-def test_variances_that_differ_are_not_written_as_spherical(tmp_path):
-    parameters = Parameters(Kind.DIAG, 1, 2)
-    parameters.weights[...], parameters.covariances[...] = 1, [[1.0, 2.0]]
-    with pytest.raises(ValueError, match="not spherical"):
-        Mixture.from_parameters(parameters, "spherical").save(tmp_path / "m.json")
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_pickle_of_version_0_1_is_of_its_structure(name):
-    mixture = GaussianMixture(2, covariance_type=name, random_state=0).fit(rows(2)).mixture_
-    kind, weights, means, covariances, _ = mixture.__reduce__()[1]
-    assert _restored(kind, weights, means, covariances).covariance_type == name
+    for name in NAMES:
+        structure = structure_named(name)
+        parameters = structure.parameters(3, 2)
+        parameters.weights[...] = 1 / 3
+        parameters.covariances[...] = np.eye(2) if parameters.covariances.shape[-2:] == (2, 2) else 1
+        assert Mixture.from_parameters(parameters, structure).covariance_type == name
+        for other in set(NAMES) - {name}:
+            with pytest.raises(ValueError, match=f"{other} covariances are of shape"):
+                Mixture.from_parameters(parameters, structure_named(other))
 
 
 @pytest.mark.parametrize("change", [dict(weights=np.ones(1)), dict(means=np.ones(2)), dict(means=np.ones((2, 3))),
-                                    dict(covariances=np.ones((1, 2, 2))), dict(covariances=1.0), dict(kind=int(Kind.DIAG)),
-                                    dict(kind=7)])
+                                    dict(covariances=np.ones((1, 2, 2))), dict(covariances=1.0),
+                                    dict(structure=structure_named("diag"))])
 def test_a_pickle_of_other_shapes_is_refused(change):
-    kind, weights, means, covariances, name = GaussianMixture(2, random_state=0).fit(rows(2)).mixture_.__reduce__()[1]
-    state = dict(kind=kind, weights=weights, means=means, covariances=covariances, covariance_type=name) | change
-    with pytest.raises(ValueError, match="of shape|Kind"):
+    structure, weights, means, covariances = GaussianMixture(2, random_state=0).fit(rows(2)).mixture_.__reduce__()[1]
+    state = dict(structure=structure, weights=weights, means=means, covariances=covariances) | change
+    with pytest.raises(ValueError, match="of shape"):
         _restored(**state)
-
-
-@pytest.mark.parametrize("structure", STRUCTURES, ids=str)
-def test_what_users_see_of_covariances_can_be_kept_again(structure):
-    K, D = 3, 2
-    parameters = Parameters(structure.kind, K, D)
-    shown = np.random.default_rng(0).uniform(1, 2, size=structure.shape(K, D))
-    parameters.covariances[...] = structure.kept(shown)
-    np.testing.assert_array_equal(structure.shown(parameters.covariances), shown)
-    assert {"full": (3, 2, 2), "tied": (2, 2), "diag": (3, 2), "spherical": (3,)}[structure.name] == shown.shape
 
 
 class Life(RuleBasedStateMachine):

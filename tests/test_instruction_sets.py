@@ -150,12 +150,11 @@ start = dict(weights_init=[0.5, 0.5], means_init=X[:2], precisions_init=np.tile(
 matrices = [np.eye(n) * n + np.full((n, n), 0.25) for n in (16, 17, 33, 64, 129, 300, 500)]
 from gaussmix._core.densities import Kind
 from gaussmix._core.estep import Block, CompleteRows, Rows, Workspace
-from gaussmix._core.parameters import Parameters
 from gaussmix._core.statistics import Statistics
 from gaussmix.structures import structure_named
-parameters = Parameters(Kind.FULL, 2, 300)
+parameters = structure_named("full").parameters(2, 300)
 parameters.weights[:], parameters.means[:], parameters.covariances[:] = 0.5, X[:2], np.eye(300)
-parameters.factorize()
+structure_named("full").factorize(parameters)
 estep, statistics = CompleteRows(Kind.FULL, 2, 300, 8, Kind.FULL), Statistics(Kind.FULL, 2, 300)
 estep.prepare(parameters.densities)
 print(woken(fits), woken(lambda: X @ X.T), woken(lambda: blas.dgemm(1, matrices[-1], matrices[-1])))

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from direct import random_mixture
+from direct import random_mixture, structure_of
 from gaussmix._core.linalg import gram, whiten
 from gaussmix._core.densities import Kind
-from gaussmix._core.parameters import Parameters
 
 EPSILON = np.finfo(float).eps
 
@@ -69,10 +68,10 @@ def test_an_empty_matrix():
 def factorized(kind, covariances, weights=None):
     covariances = np.asarray(covariances, dtype=float)
     n_components = len(covariances) if weights is None else len(weights)
-    p = Parameters(kind, n_components, covariances.shape[-1])
+    p = structure_of(kind).parameters(n_components, covariances.shape[-1])
     p.weights[...] = 1 / n_components if weights is None else weights
-    p.covariances[...] = covariances
-    return p, p.factorize()
+    p.covariances[...] = covariances[0] if kind == Kind.TIED else covariances
+    return p, structure_of(kind).factorize(p)
 
 
 def test_factors_and_coefficients_of_each_kind():

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from direct import KINDS, STRUCTURES, core_parameters, random_mixture
+from direct import KINDS, STRUCTURES, core_parameters, random_mixture, structure_of
 from gaussmix import GaussianMixture, Mixture
 
 
 @pytest.fixture(params=STRUCTURES)
 def mixture(request):
     drawn = random_mixture(np.random.default_rng(1), 3, 2, request.param)
-    return Mixture.from_parameters(core_parameters(KINDS[request.param], *drawn))
+    return Mixture.from_parameters(core_parameters(KINDS[request.param], *drawn), structure_of(KINDS[request.param]))
 
 
 def test_shapes(mixture):

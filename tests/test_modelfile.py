@@ -247,7 +247,7 @@ def test_an_endless_file_is_not_read_to_its_end():
 def test_a_file_of_megabytes_is_read_to_its_end(tmp_path, before):
     rng = np.random.default_rng(0)
     K = 20_000
-    mixture = structure_named("spherical").mixture(np.full(K, 1 / K), rng.normal(size=(K, 2)), rng.uniform(1, 2, size=K))
+    mixture = Mixture.with_structure(np.full(K, 1 / K), rng.normal(size=(K, 2)), rng.uniform(1, 2, size=K), structure_named("spherical"))
     mixture.save(tmp_path / "m.json")
     content = (tmp_path / "m.json").read_bytes()
     assert len(content) > 2**20

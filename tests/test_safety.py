@@ -8,12 +8,11 @@ import threading
 import numpy as np
 import pytest
 
-from direct import KINDS, STRUCTURES, core_parameters, draw, e_step, one_pass, points, random_mixture
+from direct import KINDS, STRUCTURES, core_parameters, draw, e_step, one_pass, points, random_mixture, structure_of
 from gaussmix import GaussianMixture, Mixture
 from gaussmix._core.estep import Block, CompleteRows, GivenLabels, GivenResponsibilities, Rows, Workspace, exp2_and_log
 from gaussmix._core.kmeans import Nearest
 from gaussmix._core.densities import Densities, Kind
-from gaussmix._core.parameters import Parameters
 from gaussmix.blocks import Blocks
 from gaussmix.engines import Threads
 from gaussmix.initialization import k_means
@@ -24,7 +23,7 @@ PARAMETERS, DENSITIES = ("weights", "means", "covariances"), ("means", "means_re
 
 def mixture_of(structure, n_components=3, n_features=5):
     mixture = random_mixture(np.random.default_rng(0), n_components, n_features, structure)
-    return Mixture.from_parameters(core_parameters(KINDS[structure], *mixture))
+    return Mixture.from_parameters(core_parameters(KINDS[structure], *mixture), structure_of(KINDS[structure]))
 
 
 def refuse_to_move(array):
@@ -53,7 +52,7 @@ def test_the_arrays_of_a_mixture_can_neither_be_resized_nor_written(structure):
 
 @pytest.mark.parametrize("kind", Kind)
 def test_arrays_that_the_loops_write_cannot_be_resized(kind):
-    parameters, statistics = Parameters(kind, 3, 2), Statistics(kind, 3, 2)
+    parameters, statistics = structure_of(kind).parameters(3, 2), Statistics(kind, 3, 2)
     for owner, names in ((parameters, PARAMETERS), (parameters.densities, DENSITIES),
                          (statistics, ("reference", "weight", "first", "second"))):
         for name in names:
@@ -172,20 +171,19 @@ def test_a_block_of_another_number_of_rows_is_refused():
 NO_MEMORY = """
 import resource
 import numpy as np
-from gaussmix._core.linalg import whiten
-from gaussmix._core.mstep import MStep
-from gaussmix._core.densities import Densities, Kind
-from gaussmix._core.parameters import Parameters
+from gaussmix.statistics import Statistics
+from gaussmix.structures import structure_named
 
 D = 2000
-parameters = Parameters(Kind.FULL, 1, D)
+full = structure_named("full")
+parameters, statistics, step = full.parameters(1, D), Statistics(full.moments, 1, D), full.m_step(0.0, D)
 parameters.weights[...], parameters.covariances[...] = 1, np.eye(D)
-assert parameters.factorize() == -1  # BLAS has its buffers
-step = MStep(np.zeros(D))
+statistics.weight[...], statistics.second[...] = 1, np.eye(D)
+assert full.factorize(parameters) == -1  # BLAS has its buffers
 with open("/proc/self/statm") as file:
     now = int(file.read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (now, now))
-for call in (parameters.factorize, lambda: step.regularize(parameters)):
+for call in (lambda: full.factorize(parameters), lambda: step.maximize(statistics, parameters)):
     try:
         found = call()
     except MemoryError as error:

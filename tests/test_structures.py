@@ -3,15 +3,14 @@
 import numpy as np
 import pytest
 
-from gaussmix._core.parameters import Parameters
-from gaussmix.statistics import Kind
-from gaussmix.structures import STRUCTURES, structure_named
+from gaussmix.statistics import Kind, Statistics
+from gaussmix.structures import registered, structure_named
 
 NAMES = {"full": "VVV", "tied": "EEE", "diag": "VVI", "spherical": "VII"}
 
 
 def test_each_has_scikit_learns_name_and_mclusts():
-    assert {structure.name: structure.alias for structure in STRUCTURES} == NAMES
+    assert {structure.name: structure.alias for structure in registered()} == NAMES
     for name, alias in NAMES.items():
         assert structure_named(name) is structure_named(alias)
 
@@ -37,14 +36,14 @@ def test_free_parameters_are_those_that_can_be_chosen(name, shape):
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_added_is_added_to_each_variance_before_they_are_constrained(name, added):
     structure = structure_named(name)
-    parameters = Parameters(structure.kind, 2, 3)
-    parameters.weights[...] = 0.5
     variances = np.array([[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]])
-    before = {Kind.FULL: variances[:, :, None] * np.eye(3) + 0.125 * (1 - np.eye(3)), Kind.TIED: np.diag(variances[0])[None],
-              Kind.DIAG: variances}[structure.kind]
-    parameters.covariances[...] = before
-    assert structure.m_step(added, 3).regularize(parameters) == -1
-    expected = before + (added if structure.kind == Kind.DIAG else added * np.eye(3))
-    if name == "spherical":
-        expected = np.repeat(expected.mean(axis=1, keepdims=True), 3, axis=1)
+    statistics = Statistics(structure.moments, 2, 3)
+    statistics.weight[...] = 1.0
+    matrices = variances[:, :, None] * np.eye(3) + 0.125 * (1 - np.eye(3))
+    statistics.second[...] = {Kind.FULL: matrices, Kind.TIED: matrices.sum(axis=0)[None], Kind.DIAG: variances}[structure.moments]
+    parameters, singular = structure.maximize(statistics, added=added)
+    assert singular == -1
+    more = matrices + added * np.eye(3)
+    of_features = variances + added
+    expected = {"full": more, "tied": more.mean(axis=0), "diag": of_features, "spherical": of_features.mean(axis=1)}[name]
     np.testing.assert_allclose(parameters.covariances, expected, rtol=1e-15)

@@ -7,16 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gaussmix._core.linalg import gram
-from gaussmix._core.parameters import Parameters
 from gaussmix.blocks import shown
 from gaussmix.mixture import Mixture
-from gaussmix.statistics import Kind
-from gaussmix.structures import Structure, structure_named
+from gaussmix.structures import Structure
 
 __all__ = ["attributes_of", "mixture_of"]
-
-ROUNDING = 1e-6  # so small a part of a matrix's largest number may stand where there should be a zero
 
 
 def attributes_of(mixture: Mixture, real: type[np.floating[Any]]) -> dict[str, NDArray[np.floating[Any]]]:
@@ -34,19 +29,11 @@ def attributes_of(mixture: Mixture, real: type[np.floating[Any]]) -> dict[str, N
     dict of ndarray
         `weights_`, `means_`, `covariances_`, `precisions_cholesky_` and `precisions_`, in the shapes of the mixture's structure.
     """
-    p, shown = mixture._parameters, structure_named(mixture.covariance_type).shown
-    precisions_cholesky, precisions = _precisions(p)
-    arrays = {"weights_": p.weights, "means_": p.means, "covariances_": shown(p.covariances),
-              "precisions_cholesky_": shown(precisions_cholesky), "precisions_": shown(precisions)}
+    p = mixture._parameters
+    precisions_cholesky, precisions = mixture.structure.precisions(p)
+    arrays = {"weights_": p.weights, "means_": p.means, "covariances_": p.covariances, "precisions_cholesky_": precisions_cholesky,
+              "precisions_": precisions}
     return {name: array.astype(real if _fits(array, real) else np.float64) for name, array in arrays.items()}
-
-
-def _precisions(parameters: Parameters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Upper Cholesky factors of the precisions, and the precisions, in the shape that Parameters keep covariances in."""
-    factors = parameters.densities.factors
-    if parameters.kind == Kind.DIAG:
-        return factors, factors**2
-    return np.swapaxes(factors, 1, 2).copy(), gram(factors)
 
 
 def _fits(array: NDArray[np.float64], real: type[np.floating[Any]]) -> bool:
@@ -85,22 +72,20 @@ def mixture_of(structure: Structure, weights: ArrayLike | None, means: ArrayLike
     means = _numbers("means_", means)
     if means.ndim != 2 or not means.size:
         raise ValueError(f"means_ must be of shape (K, D), not {means.shape}")
-    parameters = Parameters(structure.kind, *means.shape)
+    parameters = structure.parameters(*means.shape)
     parameters.weights[...], parameters.means[...] = _weights(weights, len(means)), means
-    shape = structure.shape(*means.shape)
     if precisions_cholesky is None:
         name, sick = "covariances_", "not positive definite"
-        matrices = _numbers(name, covariances, shape)
-        if structure.kind != Kind.DIAG:
-            _check_symmetric(name, matrices, 1e-3 if np.asarray(covariances).dtype == np.float32 else 1e-9)
+        parameters.covariances[...] = _numbers(name, covariances, parameters.covariances.shape)
+        structure.check(parameters.covariances, name, 1e-3 if np.asarray(covariances).dtype == np.float32 else 1e-9)
     else:
         name, sick = "precisions_cholesky_", "singular, or too large or small for double precision"
-        matrices = _covariances(name, _numbers(name, precisions_cholesky, shape), structure.kind)
-    parameters.covariances[...] = structure.kept(matrices.reshape(shape))
-    singular = parameters.factorize()
+        roots = _numbers(name, precisions_cholesky, structure.precisions_shape(*means.shape))
+        parameters.covariances[...] = structure.from_roots(roots, name)
+    singular = structure.factorize(parameters)
     if singular >= 0:
-        raise ValueError(f"{name}{'' if structure.kind == Kind.TIED else f'[{singular}]'} is {sick}")
-    return Mixture.from_parameters(parameters, structure.name)
+        raise ValueError(f"{structure.place(name, singular)} is {sick}")
+    return Mixture.from_parameters(parameters, structure)
 
 
 def _numbers(name: str, value: ArrayLike | None, shape: tuple[int, ...] | None = None) -> NDArray[np.float64]:
@@ -131,28 +116,3 @@ def _weights(value: ArrayLike | None, n_components: int) -> NDArray[np.float64]:
     if not abs(total - 1) <= (1e-4 if np.asarray(value).dtype == np.float32 else 1e-6):
         raise ValueError(f"weights_ must sum to one, but they sum to {total:.9g}")
     return weights
-
-
-def _check_symmetric(name: str, matrices: NDArray[np.float64], tolerance: float) -> None:
-    for k, matrix in enumerate(matrices.reshape(-1, *matrices.shape[-2:])):
-        with np.errstate(over="ignore"):
-            symmetric = np.allclose(matrix, matrix.T, rtol=1e-6, atol=tolerance * np.abs(matrix).max())
-        if not symmetric:
-            raise ValueError(f"{name}{f'[{k}]' if matrices.ndim == 3 else ''} is not symmetric")
-
-
-def _covariances(name: str, roots: NDArray[np.float64], kind: Kind) -> NDArray[np.float64]:
-    """Σ = R⁻ᵀ R⁻¹ of each R; not finite where there is none."""
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        if kind == Kind.DIAG:
-            return 1 / roots**2
-        covariances = []
-        for k, root in enumerate(roots.reshape(-1, *roots.shape[-2:])):
-            if all(np.abs(part).max() > ROUNDING * np.abs(root).max() for part in (np.tril(root, -1), np.triu(root, 1))):
-                raise ValueError(f"{name}{f'[{k}]' if roots.ndim == 3 else ''} must be triangular, as a Cholesky factor is")
-            try:
-                half = np.linalg.inv(root)
-            except np.linalg.LinAlgError:
-                half = np.full_like(root, np.inf)
-            covariances.append(half.T @ half)
-        return np.array(covariances)

@@ -26,8 +26,7 @@ from gaussmix.modelfile import Model, load, save
 from gaussmix.outputs import check_output
 from gaussmix.progress import bar_size
 from gaussmix.selection import Candidate, Selection, select
-from gaussmix.statistics import Kind
-from gaussmix.structures import STRUCTURES, structure_named
+from gaussmix.structures import registered, structure_named
 from gaussmix.tables import (
     STANDARD_STREAM, Choice, ColumnOfWords, DataFileError, Table, by_name, by_name_or_number, every_column)
 
@@ -136,7 +135,7 @@ def _parser() -> _Parser:
     fit.add_argument("--components", type=_components, default=range(1, 10), metavar="K",
                      help="how many: 3; or several, as in 1:9 or 1,2,5, of which BIC chooses (default: 1:9)")
     fit.add_argument("--covariance", type=_structures, default=["full"], metavar="NAMES",
-                     help=f"{', '.join(f'{s.name} ({s.alias})' for s in STRUCTURES)}; or several, as in full,diag, "
+                     help=f"{', '.join(f'{s.name} ({s.alias})' for s in registered())}; or several, as in full,diag, "
                           "of which BIC chooses (default: full)")
     fit.add_argument("--n-init", type=_whole(1), default=1, metavar="N",
                      help="starts, of which the best is kept (default: 1)")
@@ -422,16 +421,15 @@ def _model_lines(model: Model, names: list[str]) -> list[str]:
     components = [str(k) for k in range(K)]
     lines = ["Weights and means", *_grid("component", components, ["weight", *names],
                                          [mixture.weights, *mixture.means.T])]
-    if model.covariance_type == "spherical":
-        return lines + ["", "Variances", *_grid("component", components, ["variance"], [mixture.covariances[:, 0, 0]])]
-    if mixture._parameters.kind == Kind.DIAG or D == 1 or D > MOST_MATRIX_COLUMNS:
-        variances = np.diagonal(mixture.covariances, axis1=1, axis2=2)
-        left = "" if mixture._parameters.kind == Kind.DIAG or D == 1 else " (the covariances are in the model file)"
-        return lines + ["", f"Variances{left}", *_grid("component", components, names, variances.T)]
-    tied = mixture._parameters.kind == Kind.TIED
-    for k in range(1 if tied else K):
-        lines += ["", f"Covariance of {'every component' if tied else f'component {k}'}",
-                  *_grid("", names, names, mixture.covariances[k])]
+    covariances = mixture._parameters.covariances
+    for title, rows, numbers in mixture.structure.tables(covariances, K, D):
+        if rows == "features" and (D == 1 or D > MOST_MATRIX_COLUMNS):
+            left = "" if D == 1 else " (the covariances are in the model file)"
+            variances = mixture.structure.variances(covariances, K, D)
+            return lines + ["", f"Variances{left}", *_grid("component", components, names, variances.T)]
+        headings = names if numbers.shape[1] == D else ["variance"]
+        lines += ["", title, *(_grid("", names, names, numbers) if rows == "features" else
+                               _grid("component", components, headings, numbers.T))]
     return lines
 
 

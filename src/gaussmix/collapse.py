@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gaussmix._core.linalg import whiten
 from gaussmix._core.parameters import Parameters
 from gaussmix.blocks import Blocks
-from gaussmix.statistics import Kind
+from gaussmix.structures import Structure
 
 __all__ = ["Spurious", "effective_rows", "spurious_components"]
 
@@ -72,7 +72,7 @@ def effective_rows(blocks: Blocks) -> float:
     return max(blocks.total_weight, float(blocks.n_positive))
 
 
-def spurious_components(parameters: Parameters, n_rows: float, reg_covar: float | NDArray[np.float64],
+def spurious_components(parameters: Parameters, structure: Structure, n_rows: float, reg_covar: float | NDArray[np.float64],
                         epsilon: float) -> list[Spurious]:
     """
     The components of a fit that sit on accidents of a few rows.
@@ -81,6 +81,7 @@ def spurious_components(parameters: Parameters, n_rows: float, reg_covar: float 
     ----------
     parameters : Parameters
         Factorized.
+    structure : Structure
     n_rows : float
         As `effective_rows` counts them.
     reg_covar : float or ndarray, shape (D,)
@@ -96,12 +97,13 @@ def spurious_components(parameters: Parameters, n_rows: float, reg_covar: float 
     if parameters.n_components == 1:
         return []
     rows = parameters.weights * n_rows
-    few = _few(parameters, rows)
-    added = reg_covar + epsilon * np.array([np.diag(_matrix(parameters, k)) for k in range(parameters.n_components)])
-    held = added.max(axis=1) * _precision_bound(parameters) > HELD
+    shape = parameters.n_components, parameters.n_features
+    few = rows < FEW * structure.least_rows(parameters.n_features)
+    added = reg_covar + epsilon * structure.variances(parameters.covariances, *shape)
+    held = added.max(axis=1) * structure.precision_bounds(parameters) > HELD
     if not (few.any() or held.any()):
         return []
-    covariances = [_matrix(parameters, k) for k in range(parameters.n_components)]
+    covariances = structure.matrices(parameters.covariances, *shape)
     within = np.einsum("k,kij->ij", parameters.weights, covariances)
     away = parameters.means - parameters.weights @ parameters.means
     total = within + np.einsum("k,ki,kj->ij", parameters.weights, away, away)
@@ -113,28 +115,6 @@ def spurious_components(parameters: Parameters, n_rows: float, reg_covar: float 
         elif few[k] and (ratio := _narrowest(covariances[k], within)[0]) < NARROW:
             found.append(Spurious(int(k), float(rows[k]), ratio, False))
     return found
-
-
-def _few(parameters: Parameters, rows: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which components have fewer than twice the rows that their covariance needs to be regular."""
-    if parameters.kind == Kind.TIED:  # the rows of all components are behind their common covariance
-        return np.zeros(len(rows), dtype=bool)
-    return rows < FEW * (2 if parameters.kind == Kind.DIAG else parameters.n_features + 1)
-
-
-def _precision_bound(parameters: Parameters) -> NDArray[np.float64]:
-    """An upper bound of the largest eigenvalue of each Σ_k⁻¹: the squared Frobenius norm of L_k⁻¹."""
-    squares = parameters.densities.factors**2
-    bound = squares.max(axis=1) if parameters.kind == Kind.DIAG else squares.sum(axis=(1, 2))
-    return np.repeat(bound, parameters.n_components) if parameters.kind == Kind.TIED else bound
-
-
-def _matrix(parameters: Parameters, k: int) -> NDArray[np.float64]:
-    if parameters.kind == Kind.DIAG:
-        diagonal: NDArray[np.float64] = np.diag(parameters.covariances[k])
-        return diagonal
-    matrix: NDArray[np.float64] = parameters.covariances[0 if parameters.kind == Kind.TIED else k]
-    return matrix
 
 
 def _narrowest(covariance: NDArray[np.float64], reference: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:

@@ -96,8 +96,8 @@ def allotted_start(blocks: Blocks, threads: Threads, structure: Structure, n_com
         centres.means[...] = allotment.means
     else:
         centres.means[...], allotment = _means(blocks, threads, allotment, shape, share)
-    parameters = Parameters(structure.kind, *shape)
-    singular = maximize(allotment.passes(blocks, threads, structure.kind, *shape), centres, m_step, parameters)
+    parameters = structure.parameters(*shape)
+    singular = maximize(allotment.passes(blocks, threads, structure.moments, *shape), centres, m_step, parameters)
     if singular >= 0:
         raise SingularStart.covariance(singular)
     return parameters
@@ -143,12 +143,9 @@ def chosen_start(chosen: Chosen, structure: Structure, reg_covar: float | NDArra
     SingularStart
         Where all rows are among the chosen and `reg_covar` is 0.
     """
-    parameters = Parameters(structure.kind, *chosen.means.shape)
-    parameters.weights[...] = 1 / len(chosen.means)
-    parameters.means[...] = chosen.means
     # Relative amounts are in each feature's own unit, in which the nearest are then found.
     variance = reg_covar if np.ndim(reg_covar) > 0 else POINT * chosen.spread + reg_covar
-    singular = structure.m_step(variance, chosen.means.shape[1]).regularize(parameters)
+    parameters, singular = structure.points(chosen.means, variance)
     if singular >= 0:
         raise SingularStart.covariance(singular)
     return parameters
@@ -167,10 +164,11 @@ def feature_variances(blocks: Blocks, threads: Threads) -> NDArray[np.float64]:
     -------
     ndarray, shape (D,)
     """
-    first_row, parameters = Densities(Kind.DIAG, 1, blocks.n_features), Parameters(Kind.DIAG, 1, blocks.n_features)
+    diagonal = structure_named("diag")
+    first_row, parameters = Densities(Kind.DIAG, 1, blocks.n_features), diagonal.parameters(1, blocks.n_features)
     first_row.means[...] = np.asarray(blocks.X[:1], dtype=np.float64)
     passes = threads.passes(blocks, GivenResponsibilities(Kind.DIAG, 1, blocks.n_features, blocks.size, _everything))
-    maximize(passes, first_row, structure_named("diag").m_step(0.0, blocks.n_features), parameters)
+    maximize(passes, first_row, diagonal.m_step(0.0, blocks.n_features), parameters)
     variances: NDArray[np.float64] = np.maximum(parameters.covariances[0], 0.0)
     return variances
 

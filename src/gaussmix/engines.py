@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 from numpy.typing import NDArray
 
 from gaussmix._core.densities import Densities
-from gaussmix._core.estep import EStep, Workspace
+from gaussmix._core.estep import Block, EStep, Workspace
 from gaussmix._core.passes import OneBlock, Passes
 from gaussmix._core.statistics import Statistics
 from gaussmix.blocks import Blocks
@@ -176,7 +176,14 @@ class Threads:
         -------
         Passes
         """
-        return OneBlock(observations, estep) if len(observations) == 1 else _ThreadedPasses(self, observations, estep)
+        if len(observations) > 1:
+            return _ThreadedPasses(self, observations, estep)
+
+        def widened(densities: Densities) -> Block:
+            observations.widen_for(densities)
+            return observations.block(0)
+
+        return OneBlock(observations.block(0), estep, observations.at_once, observations.limit, widened)
 
     def _started(self, wanted: int) -> list[_Helper]:
         """So many helpers, or as many as could be started."""

@@ -251,7 +251,7 @@ class GaussianMixture(Estimator):
         """
         outcome = self._fit(X, sample_weight)
         self._take_on(outcome)
-        return evaluate(self.mixture_._parameters, outcome.table, "labels", self.n_threads)
+        return evaluate(self.mixture_._parameters.densities, outcome.table, "labels", self.n_threads)
 
     def _take_on(self, outcome: Outcome) -> None:
         """Warn of an outcome and keep it; where a warning is an error, this estimator stays as it was."""
@@ -269,13 +269,12 @@ class GaussianMixture(Estimator):
                                    blocks.n_features)
         rng = _parameter(as_generator, self.random_state)
         warm = self._warm_parameters(structure, blocks.n_features)
-        progress = Progress(self.verbose, self.verbose_interval, self.progress, self.max_iter, self.callback,
-                            structure.name)
+        progress = Progress(self.verbose, self.verbose_interval, self.progress, self.max_iter, self.callback, structure)
         with Threads(resolve_threads(self.n_threads)) as threads:
             reg_covar, blur = self._regularization(blocks, threads, columns)
             m_step = structure.m_step(reg_covar, blocks.n_features)
-            passes = threads.passes(blocks, CompleteRows(structure.kind, self.n_components, blocks.n_features, blocks.size,
-                                                         structure.kind))
+            passes = threads.passes(blocks, CompleteRows(structure.moments, self.n_components, blocks.n_features,
+                                                         blocks.size, structure.factors))
 
             def start() -> tuple[Parameters, bool]:
                 """Parameters, and whether they are only points, in need of an M step."""
@@ -283,7 +282,7 @@ class GaussianMixture(Estimator):
                     return warm, False
                 points = False
                 if all(value is not None for value in given):
-                    first = Parameters(structure.kind, self.n_components, blocks.n_features)
+                    first = structure.parameters(self.n_components, blocks.n_features)
                 else:
                     found = start_of(self.init_params, blocks, self.n_components, rng, threads)
                     points = isinstance(found, Chosen) and self.precisions_init is None
@@ -291,11 +290,11 @@ class GaussianMixture(Estimator):
                              allotted_start(blocks, threads, structure, self.n_components, found, m_step,
                                             share=isinstance(self.init_params, str)))
                 if any(value is not None for value in given):
-                    insert_parameters(first, *given)
+                    insert_parameters(first, structure, *given)
                 return first, points
 
             try:
-                best, spurious = self._best_fit(blocks, passes, m_step, start, reg_covar, progress, warm is not None)
+                best, spurious = self._best_fit(blocks, passes, structure, m_step, start, reg_covar, progress, warm is not None)
             finally:
                 progress.close()
         caveats = [caveat for caveat in (blur, self._caveat_of(best, spurious, progress.stopped)) if caveat is not None]
@@ -355,7 +354,8 @@ class GaussianMixture(Estimator):
                 "units.")
         return float(self.reg_covar), blur
 
-    def _best_fit(self, blocks: Blocks, passes: Passes, m_step: MStep, start: Callable[[], tuple[Parameters, bool]],
+    def _best_fit(self, blocks: Blocks, passes: Passes, structure: Structure, m_step: MStep,
+                  start: Callable[[], tuple[Parameters, bool]],
                   reg_covar: float | NDArray[np.float64], progress: Progress, warm: bool) -> tuple[Fit, list[Spurious]]:
         """The best of several starts, and its spurious components: proper optima first, then by log-likelihood."""
         n_rows = effective_rows(blocks)
@@ -378,7 +378,7 @@ class GaussianMixture(Estimator):
                 progress.end(None)
                 continue
             progress.end(fit)
-            found = (spurious_components(fit.parameters, n_rows, reg_covar, np.finfo(blocks.dtype).eps)
+            found = (spurious_components(fit.parameters, structure, n_rows, reg_covar, np.finfo(blocks.dtype).eps)
                      if fit.history else [])
             if best is None or _rank(fit, found) > _rank(best, spurious):
                 best, spurious = fit, found
@@ -438,7 +438,7 @@ class GaussianMixture(Estimator):
 
     def _keep(self, outcome: Outcome) -> None:
         fit = outcome.fit
-        self._hold(Mixture.from_parameters(fit.parameters, outcome.structure.name), outcome.columns,
+        self._hold(Mixture.from_parameters(fit.parameters, outcome.structure), outcome.columns,
                    np.float32 if outcome.table.dtype == np.float32 else np.float64)
         self._n_rows = outcome.total_weight
         self.converged_ = fit.converged
@@ -563,30 +563,30 @@ class GaussianMixture(Estimator):
     # What a fitted mixture answers.
 
     def _evaluate(self, X: ArrayLike, wanted: str) -> NDArray[Any]:
-        table, parameters = self._checked(X)
-        result = evaluate(parameters, table, wanted, self.n_threads)
+        table, mixture = self._checked(X)
+        result = evaluate(mixture._parameters.densities, table, wanted, self.n_threads)
         return result if wanted == "labels" else self._as_fitted(result)
 
     def _as_fitted(self, result: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         """As scikit-learn: float32 only where the model and X are."""
         return result if np.asarray(self.means_).dtype == np.float32 else result.astype(np.float64, copy=False)
 
-    def _checked(self, X: ArrayLike) -> tuple[NDArray[Any], Parameters]:
+    def _checked(self, X: ArrayLike) -> tuple[NDArray[Any], Mixture]:
         self._require_fit()
         table, columns = as_table(X)
         check_names(columns, getattr(self, "feature_names_in_", None), type(self).__name__, stacklevel=5)
         return self._checked_rows(table)
 
-    def _checked_rows(self, table: NDArray[Any]) -> tuple[NDArray[Any], Parameters]:
-        """A table that the mixture can read, and the mixture's parameters."""
-        parameters = self.mixture_._parameters
-        if table.shape[1] != parameters.n_features:
+    def _checked_rows(self, table: NDArray[Any]) -> tuple[NDArray[Any], Mixture]:
+        """A table that the mixture can read, and the mixture."""
+        mixture = self.mixture_
+        if table.shape[1] != mixture.n_features:
             raise ValueError(f"X has {table.shape[1]} features, but {type(self).__name__} is expecting "
-                             f"{parameters.n_features} features as input")
+                             f"{mixture.n_features} features as input")
         if not len(table):
             raise ValueError(f"Found array with 0 sample(s) (shape={table.shape}) while a minimum of 1 is required.")
         check_finite(table)
-        return table, parameters
+        return table, mixture
 
     def _estimate_log_prob(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
         """
@@ -601,8 +601,8 @@ class GaussianMixture(Estimator):
         ndarray, shape (N, K)
         """
         self._require_fit()
-        table, parameters = self._checked_rows(as_table(X)[0])  # scikit-learn calls it after its check of the names
-        return self._as_fitted(component_log_densities(parameters, table, self.n_threads))
+        table, mixture = self._checked_rows(as_table(X)[0])  # scikit-learn calls it after its check of the names
+        return self._as_fitted(component_log_densities(mixture, table, self.n_threads))
 
     def _estimate_weighted_log_prob(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
         """
@@ -763,10 +763,10 @@ class GaussianMixture(Estimator):
         Biernacki, Celeux and Govaert, "Assessing a mixture model for clustering with the integrated completed likelihood",
         IEEE Transactions on Pattern Analysis and Machine Intelligence 22 (2000).
         """
-        table, parameters = self._checked(X)
+        table, mixture = self._checked(X)
         weights, certainty = as_weights(sample_weight, len(table)), np.empty(len(table))
-        for start, stop in block_bounds(table.shape[0], table.shape[1], parameters.n_components):
-            shares = evaluate(parameters, table[start:stop], "responsibilities", self.n_threads)
+        for start, stop in block_bounds(table.shape[0], table.shape[1], mixture.n_components):
+            shares = evaluate(mixture._parameters.densities, table[start:stop], "responsibilities", self.n_threads)
             certainty[start:stop] = np.log(shares.max(axis=1), dtype=np.float64)
         total = len(table) if weights is None else sum_of_weights(weights)
         return self.bic(X, sample_weight) - 2 * total * (certainty.mean() if weights is None else weighted_mean(certainty, weights))
@@ -808,7 +808,7 @@ class GaussianMixture(Estimator):
 
     def _n_parameters(self) -> int:
         mixture = self.mixture_
-        return structure_named(mixture.covariance_type).n_parameters(mixture.n_components, mixture.n_features)
+        return mixture.structure.n_parameters(mixture.n_components, mixture.n_features)
 
 
 def _parameter(read: Callable[[Any], _Read], value: Any) -> _Read:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gaussmix._core.linalg import gram, whiten
 from gaussmix._core.parameters import Parameters
 from gaussmix.blocks import Blocks, as_reals
 from gaussmix.engines import Threads
 from gaussmix.exceptions import InvalidParameterError, in_use
 from gaussmix.initialization import STARTS, Allotment, Chosen, given_labels, given_responsibilities
-from gaussmix.statistics import Kind
 from gaussmix.structures import Structure
 
 __all__ = ["checked_parameters", "insert_parameters", "start_of"]
@@ -86,7 +84,7 @@ def checked_parameters(
     weights : ndarray, shape (K,), or None
     means : ndarray, shape (K, D), or None
     covariances : ndarray or None
-        Of the precisions, in the shape of the structure's kind.
+        Of the precisions, as the structure keeps them.
 
     Raises
     ------
@@ -96,10 +94,11 @@ def checked_parameters(
     """
     return (None if weights is None else _checked_weights(weights, n_components),
             None if means is None else _array("means_init", means, (n_components, n_features)),
-            None if precisions is None else _covariances(precisions, structure, n_components, n_features))
+            None if precisions is None else structure.from_precisions(
+                _array("precisions_init", precisions, structure.precisions_shape(n_components, n_features)), "precisions_init"))
 
 
-def insert_parameters(start: Parameters, weights: NDArray[np.float64] | None, means: NDArray[np.float64] | None,
+def insert_parameters(start: Parameters, structure: Structure, weights: NDArray[np.float64] | None, means: NDArray[np.float64] | None,
                       covariances: NDArray[np.float64] | None) -> None:
     """Overwrite what is given of a start, and factorize it."""
     if weights is not None:
@@ -109,10 +108,9 @@ def insert_parameters(start: Parameters, weights: NDArray[np.float64] | None, me
         start.densities.means_rest[...] = 0
     if covariances is not None:
         start.covariances[...] = covariances
-    singular = start.factorize()
+    singular = structure.factorize(start)
     if singular >= 0:
-        which = "" if start.kind == Kind.TIED else f"[{singular}]"
-        raise ValueError(f"precisions_init{which} is too close to singular, or too large or small, for double precision")
+        raise ValueError(f"{structure.place('precisions_init', singular)} is too close to singular, or too large or small, for double precision")
 
 
 def _checked_weights(weights: ArrayLike, n_components: int) -> NDArray[np.float64]:
@@ -123,34 +121,6 @@ def _checked_weights(weights: ArrayLike, n_components: int) -> NDArray[np.float6
     if not abs(array.sum() - 1) <= (1e-6 if np.asarray(weights).dtype == np.float32 else 1e-8):
         raise ValueError(f"weights_init must sum to one, but they sum to {array.sum():.9g}")
     return array
-
-
-def _covariances(precisions: ArrayLike, structure: Structure, n_components: int, n_features: int) -> NDArray[np.float64]:
-    kind = structure.kind
-    shape = {"tied": (n_features, n_features), "spherical": (n_components,), "diag": (n_components, n_features)}.get(
-        structure.name, (n_components, n_features, n_features))
-    array = _array("precisions_init", precisions, shape)
-    if kind == Kind.DIAG:
-        if not (array > 0).all():
-            k = int(np.argwhere(~(array > 0))[0][0])
-            raise ValueError(f"precisions_init must be positive, but precisions_init[{k}] is {array[k]}")
-        with np.errstate(over="ignore"):  # what is not finite is refused when it is factorized
-            return 1 / (array[:, None] if array.ndim == 1 else array)
-    factors = [_factor(precision, f"[{k}]" if array.ndim == 3 else "")
-               for k, precision in enumerate(array.reshape(-1, n_features, n_features))]
-    return gram(np.array(factors))
-
-
-def _factor(precision: NDArray[np.float64], which: str) -> NDArray[np.float64]:
-    """L⁻¹ of a precision matrix L Lᵀ."""
-    try:
-        with np.errstate(over="ignore"):
-            symmetric = np.allclose(precision, precision.T)
-        if not symmetric:
-            raise ValueError
-        return whiten(precision)[0]
-    except ValueError:
-        raise ValueError(f"precisions_init{which} must be symmetric and positive definite") from None
 
 
 def _array(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:

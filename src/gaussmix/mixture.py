@@ -3,24 +3,22 @@
 from __future__ import annotations  # kept as written, so that help() does not print the unions behind ArrayLike
 
 import os
-from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gaussmix._core.densities import Densities
 from gaussmix._core.estep import CompleteRows, Workspace
-from gaussmix._core.memory import read_only
 from gaussmix._core.parameters import Parameters
 from gaussmix.blocks import Blocks, as_reals, as_table, as_weights, check_finite, shown
 from gaussmix.engines import Threads, resolve_threads
 from gaussmix.random_state import RandomState, as_generator
-from gaussmix.statistics import Kind
+from gaussmix.structures import Structure, structure_named
 
 __all__ = ["Mixture"]
 
-# The structures that covariances kept in each shape may have, under scikit-learn's names; the first claims the least.
-COVARIANCE_TYPES = {Kind.FULL: ("full",), Kind.TIED: ("tied",), Kind.DIAG: ("diag", "spherical")}
+UNKNOWN = structure_named("full")  # the structure of covariances of which nothing is known
 
 
 class Mixture:
@@ -44,8 +42,10 @@ class Mixture:
     means : ndarray, shape (K, D)
     covariances : ndarray, shape (K, D, D)
         Read-only, float64.
+    structure : Structure
+        What the covariances were fitted under; full where nothing is known of them.
     covariance_type : str
-        The structure that the covariances were fitted under, by scikit-learn's name; "full" where nothing is known of them.
+        scikit-learn's name of it.
     n_components, n_features : int
 
     Raises
@@ -64,26 +64,20 @@ class Mixture:
     """
 
     def __init__(self, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike) -> None:
-        pi, mu, sigma = checked_arrays(weights, means, covariances, lambda K, D: (K, D, D))
-        check_symmetric(sigma)
-        parameters = Parameters(Kind.FULL, *mu.shape)
-        parameters.weights[...], parameters.means[...], parameters.covariances[...] = pi, mu, sigma
-        self._take(parameters, "full")
+        self._take(_checked_parameters(weights, means, covariances, UNKNOWN), UNKNOWN)
 
     @classmethod
-    def from_parameters(cls, parameters: Parameters, covariance_type: str | None = None) -> Self:
+    def with_structure(cls, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, structure: Structure) -> Self:
         """
-        A mixture of parameters in the compact shape of their structure, which stays how it computes.
-
-        Its means are rounded to double; what EM knows of them beyond (`means_rest`) is left out, so that the same weights,
-        means and covariances always give the same mixture.
+        A mixture of covariances as their structure keeps them.
 
         Parameters
         ----------
-        parameters : gaussmix._core.parameters.Parameters
-            Factorized, or about to be; copied.
-        covariance_type : str, optional
-            scikit-learn's name of their structure. None means "full", "tied" or "diag", by their shape.
+        weights : array_like, shape (K,)
+        means : array_like, shape (K, D)
+        covariances : array_like
+            Of shape `structure.shape(K, D)`.
+        structure : Structure
 
         Returns
         -------
@@ -92,31 +86,58 @@ class Mixture:
         Raises
         ------
         ValueError
-            Where a covariance is not positive definite, or parameters of that shape have not that structure.
+            Where they are not those of a mixture with this structure.
         """
-        possible = COVARIANCE_TYPES[parameters.kind]
-        if covariance_type not in (None, *possible):
-            raise ValueError(f"covariance_type must be {' or '.join(map(repr, possible))} for covariances of shape "
-                             f"{parameters.covariances.shape}, not {covariance_type!r}")
-        own = Parameters(parameters.kind, parameters.n_components, parameters.n_features)
-        own.weights[...], own.means[...] = parameters.weights, parameters.means
-        own.covariances[...] = parameters.covariances
         mixture = cls.__new__(cls)
-        mixture._take(own, covariance_type or possible[0])
+        mixture._take(_checked_parameters(weights, means, covariances, structure), structure)
         return mixture
 
-    def _take(self, parameters: Parameters, covariance_type: str) -> None:
-        singular = parameters.factorize()
+    @classmethod
+    def from_parameters(cls, parameters: Parameters, structure: Structure) -> Self:
+        """
+        A mixture of parameters as their structure keeps them, which stays how it computes.
+
+        Its means are rounded to double; what EM knows of them beyond (`means_rest`) is left out, so that the same weights,
+        means and covariances always give the same mixture.
+
+        Parameters
+        ----------
+        parameters : gaussmix._core.parameters.Parameters
+            Factorized, or about to be; copied.
+        structure : Structure
+
+        Returns
+        -------
+        Mixture
+
+        Raises
+        ------
+        ValueError
+            Where a covariance is not positive definite, or the parameters are not kept as this structure keeps them.
+        """
+        own = structure.parameters(parameters.n_components, parameters.n_features)
+        if own.covariances.shape != parameters.covariances.shape:
+            raise ValueError(f"{structure.name} covariances are of shape {own.covariances.shape}, not {parameters.covariances.shape}")
+        own.weights[...], own.means[...], own.covariances[...] = parameters.weights, parameters.means, parameters.covariances
+        mixture = cls.__new__(cls)
+        mixture._take(own, structure)
+        return mixture
+
+    def _take(self, parameters: Parameters, structure: Structure) -> None:
+        singular = structure.factorize(parameters)
         if singular >= 0:
-            which = "" if parameters.kind == Kind.TIED else f"[{singular}]"
-            raise ValueError(f"covariances{which} is not positive definite")
+            raise ValueError(f"{structure.place('covariances', singular)} is not positive definite")
         parameters.freeze()
         self._parameters = parameters
-        self._covariance_type = covariance_type
+        self._structure = structure
+
+    @property
+    def structure(self) -> Structure:
+        return self._structure
 
     @property
     def covariance_type(self) -> str:
-        return self._covariance_type
+        return self._structure.name
 
     @property
     def n_components(self) -> int:
@@ -136,12 +157,7 @@ class Mixture:
 
     @property
     def covariances(self) -> NDArray[np.float64]:
-        p = self._parameters
-        if p.kind == Kind.FULL:
-            return p.covariances
-        if p.kind == Kind.TIED:
-            return np.broadcast_to(p.covariances, (p.n_components, p.n_features, p.n_features))
-        return read_only(p.covariances[:, :, None] * np.eye(p.n_features))
+        return self._structure.matrices(self._parameters.covariances, self.n_components, self.n_features)
 
     def logpdf(self, X: ArrayLike, *, n_threads: int | None = None) -> NDArray[np.floating[Any]]:
         """
@@ -284,20 +300,14 @@ class Mixture:
             raise ValueError(f"no array can have {shown(size)} rows of {self.n_features} numbers: draw fewer")
         rng = as_generator(random_state)
         labels = np.repeat(np.arange(self.n_components), rng.multinomial(size, self.weights / self.weights.sum()))
-        rows = rng.standard_normal((size, self.n_features))
+        rows, covariances = rng.standard_normal((size, self.n_features)), self._parameters.covariances
+        shape = self.n_components, self.n_features
         for k in range(self.n_components):
             mine = labels == k
             if mine.any():
                 with np.errstate(over="ignore"):  # a row that is out of range is infinite
-                    rows[mine] = self.means[k] + rows[mine] @ self._root(k).T
+                    rows[mine] = self.means[k] + rows[mine] @ self._structure.root(covariances, shape, k).T
         return rows, labels
-
-    def _root(self, k: int) -> NDArray[np.float64]:
-        """A square root of Σ_k: its Cholesky factor."""
-        p = self._parameters
-        if p.kind == Kind.DIAG:
-            return np.diag(np.sqrt(p.covariances[k]))
-        return np.linalg.cholesky(p.covariances[0 if p.kind == Kind.TIED else k])
 
     @property
     def mean(self) -> NDArray[np.float64]:
@@ -317,7 +327,7 @@ class Mixture:
         if table.shape[1] != self.n_features:
             raise ValueError(f"X has {table.shape[1]} features, but the mixture has {self.n_features}")
         check_finite(table)
-        return evaluate(self._parameters, table, wanted, n_threads)
+        return evaluate(self._parameters.densities, table, wanted, n_threads)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """
@@ -370,7 +380,7 @@ class Mixture:
         from gaussmix.modelfile import load
 
         mixture = load(path).mixture
-        return cls.from_parameters(mixture._parameters, mixture.covariance_type)
+        return cls.from_parameters(mixture._parameters, mixture.structure)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Mixture) and all(
@@ -380,7 +390,7 @@ class Mixture:
 
     def __reduce__(self) -> tuple[Any, ...]:
         p = self._parameters
-        return _restored, (int(p.kind), p.weights, p.means, p.covariances, self._covariance_type)
+        return _restored, (self._structure, p.weights, p.means, p.covariances)
 
     def __repr__(self) -> str:
         with np.printoptions(precision=4, threshold=20, edgeitems=3):
@@ -389,75 +399,28 @@ class Mixture:
         return "Mixture(" + (",\n" + " " * 8).join(parts) + ")"
 
 
-def _restored(kind: int, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, covariance_type: str | None = None) -> Mixture:
-    """
-    The mixture in a pickle. One of version 0.1 holds no `covariance_type`, and its spherical covariances are known by their
-    equal variances.
-    """
-    if np.ndim(means) != 2:
-        raise ValueError(f"the means of a pickled mixture must be of shape (K, D), not {np.shape(means)}")
-    parameters = Parameters(Kind(kind), *np.shape(means))
-    for name, value in (("weights", weights), ("means", means), ("covariances", covariances)):
-        place = getattr(parameters, name)
-        if np.shape(value) != place.shape:
-            raise ValueError(f"the {name} of a pickled mixture must be of shape {place.shape}, not {np.shape(value)}")
-        place[...] = value
-    if covariance_type is None and parameters.kind == Kind.DIAG:
-        covariance_type = "spherical" if (parameters.covariances == parameters.covariances[:, :1]).all() else "diag"
-    return Mixture.from_parameters(parameters, covariance_type)
+def _restored(structure: Structure, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike) -> Mixture:
+    """The mixture in a pickle."""
+    return Mixture.with_structure(weights, means, covariances, structure)
 
 
-def checked_arrays(weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, shape: Callable[[int, int], tuple[int, ...]],
-                   ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """
-    What a mixture is made of, as arrays of float64 that fit together.
-
-    Parameters
-    ----------
-    weights : array_like, shape (K,)
-    means : array_like, shape (K, D)
-    covariances : array_like
-    shape : callable
-        From K and D to the shape that the covariances must have.
-
-    Returns
-    -------
-    weights, means, covariances : ndarray
-
-    Raises
-    ------
-    ValueError
-        Where shapes do not fit together, a number is not finite, or weights are negative or do not sum to one.
-    """
-    weights, means, covariances = _array(weights, "weights"), _array(means, "means"), _array(covariances, "covariances")
-    if means.ndim != 2 or 0 in means.shape:
-        raise ValueError(f"means must be of shape (K, D), not {means.shape}")
-    if weights.shape != means.shape[:1]:
-        raise ValueError(f"weights must be of shape ({len(means)},), one a mean, not {weights.shape}")
-    if covariances.shape != shape(*means.shape):
-        raise ValueError(f"covariances must be of shape {shape(*means.shape)}, not {covariances.shape}")
+def _checked_parameters(weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, structure: Structure) -> Parameters:
+    """What a mixture is made of, as parameters that are yet to be factorized."""
+    pi, mu, sigma = _array(weights, "weights"), _array(means, "means"), _array(covariances, "covariances")
+    if mu.ndim != 2 or 0 in mu.shape:
+        raise ValueError(f"means must be of shape (K, D), not {mu.shape}")
+    if pi.shape != mu.shape[:1]:
+        raise ValueError(f"weights must be of shape ({len(mu)},), one a mean, not {pi.shape}")
+    parameters = structure.parameters(*mu.shape)
+    if sigma.shape != parameters.covariances.shape:
+        raise ValueError(f"covariances must be of shape {parameters.covariances.shape}, not {sigma.shape}")
     with np.errstate(over="ignore"):
-        total = weights.sum()
-    if (weights < 0).any() or not abs(total - 1) <= 1e-6:
+        total = pi.sum()
+    if (pi < 0).any() or not abs(total - 1) <= 1e-6:
         raise ValueError(f"weights must not be negative and sum to one; they sum to {total:g}")
-    return weights, means, covariances
-
-
-def check_symmetric(covariances: NDArray[np.float64]) -> None:
-    """
-    Raise ValueError where a covariance is not symmetric but for rounding.
-
-    Parameters
-    ----------
-    covariances : ndarray, shape (K, D, D) or (D, D)
-        Finite.
-    """
-    matrices = covariances if covariances.ndim == 3 else covariances[None]
-    for k, matrix in enumerate(matrices):
-        with np.errstate(over="ignore"):  # numbers near the end of the range, whose difference is infinite
-            away = np.abs(matrix - matrix.T)
-        if not (away <= 1e-9 * np.abs(matrix).max() + 1e-6 * np.abs(matrix.T)).all():
-            raise ValueError(f"covariances{f'[{k}]' if covariances.ndim == 3 else ''} is not symmetric")
+    structure.check(sigma)
+    parameters.weights[...], parameters.means[...], parameters.covariances[...] = pi, mu, sigma
+    return parameters
 
 
 def _array(value: ArrayLike, name: str) -> NDArray[np.float64]:
@@ -470,14 +433,13 @@ def _array(value: ArrayLike, name: str) -> NDArray[np.float64]:
     return array
 
 
-def evaluate(parameters: Parameters, X: NDArray[Any], wanted: str, n_threads: int | None = None) -> NDArray[Any]:
+def evaluate(densities: Densities, X: NDArray[Any], wanted: str, n_threads: int | None = None) -> NDArray[Any]:
     """
     One pass that writes a result for every row.
 
     Parameters
     ----------
-    parameters : Parameters
-        Factorized.
+    densities : Densities
     X : ndarray, shape (N, D)
         Finite.
     wanted : {"logpdf", "responsibilities", "labels"}
@@ -487,14 +449,14 @@ def evaluate(parameters: Parameters, X: NDArray[Any], wanted: str, n_threads: in
     -------
     ndarray, shape (N,) or (N, K)
     """
-    blocks = Blocks(X, parameters.n_components)
-    blocks.widen_for(parameters.densities)
-    shape = parameters.n_components, parameters.n_features
+    blocks = Blocks(X, densities.n_components)
+    blocks.widen_for(densities)
+    shape = densities.n_components, densities.n_features
     real = np.float32 if X.dtype == np.float32 else np.float64
     out: NDArray[Any] = np.empty((len(X), shape[0]) if wanted == "responsibilities" else len(X), np.intp if wanted == "labels" else real)
     computed: type[np.generic] = np.int32 if wanted == "labels" else np.float64
-    estep = CompleteRows(parameters.kind, *shape, blocks.size, parameters.kind)
-    estep.prepare(parameters.densities)
+    estep = CompleteRows(densities.kind, *shape, blocks.size, densities.kind)
+    estep.prepare(densities)
     with Threads(resolve_threads(n_threads)) as threads:
         spaces = [Workspace(*shape, blocks.size) for _ in range(min(threads.n_threads, len(blocks)))]
 
@@ -511,14 +473,13 @@ def evaluate(parameters: Parameters, X: NDArray[Any], wanted: str, n_threads: in
     return out
 
 
-def component_log_densities(parameters: Parameters, X: NDArray[Any], n_threads: int | None = None) -> NDArray[np.floating[Any]]:
+def component_log_densities(mixture: Mixture, X: NDArray[Any], n_threads: int | None = None) -> NDArray[np.floating[Any]]:
     """
     ln N(x_n | μ_k, Σ_k) of every row and component: for each component the density of a mixture that is nothing else.
 
     Parameters
     ----------
-    parameters : Parameters
-        Factorized.
+    mixture : Mixture
     X : ndarray, shape (N, D)
         Finite.
     n_threads : int, optional
@@ -527,11 +488,11 @@ def component_log_densities(parameters: Parameters, X: NDArray[Any], n_threads: 
     -------
     ndarray, shape (N, K)
     """
-    densities: NDArray[np.floating[Any]] = np.empty((len(X), parameters.n_components), np.float32 if X.dtype == np.float32 else np.float64)
-    for k in range(parameters.n_components):
-        alone = Parameters(parameters.kind, 1, parameters.n_features)
-        alone.weights[...], alone.means[...] = 1.0, parameters.means[k]
-        alone.covariances[...] = parameters.covariances[0 if parameters.kind == Kind.TIED else k]
-        alone.factorize()
-        densities[:, k] = evaluate(alone, X, "logpdf", n_threads)
-    return densities
+    of_weight_one = mixture._parameters.copy()
+    of_weight_one.weights[...] = 1.0
+    mixture.structure.factorize(of_weight_one)
+    real = np.float32 if X.dtype == np.float32 else np.float64
+    log_densities: NDArray[np.floating[Any]] = np.empty((len(X), mixture.n_components), real)
+    for k in range(mixture.n_components):
+        log_densities[:, k] = evaluate(of_weight_one.densities.component(k), X, "logpdf", n_threads)
+    return log_densities

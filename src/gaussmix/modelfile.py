@@ -155,10 +155,9 @@ def save(path: str | os.PathLike[str], model: GaussianMixture | Mixture | Model)
         raise TypeError(f"the path comes first, as in save(path, model), and not a {type(path).__name__}")
     checked = _as_model(model)
     parameters = checked.mixture._parameters
-    covariances = structure_named(checked.covariance_type).shown(parameters.covariances)
     entries = dict(zip(ENTRIES, (
         FORMAT, VERSION, checked.covariance_type, parameters.n_components, parameters.n_features, checked.columns,
-        parameters.weights.tolist(), parameters.means.tolist(), covariances.tolist())))
+        parameters.weights.tolist(), parameters.means.tolist(), parameters.covariances.tolist())))
     text = "{\n" + ",\n".join(f'  "{name}": {_laid_out(value)}' for name, value in entries.items()) + "\n}\n"
     content = text.encode()
     with whole_file(path) as file:
@@ -264,7 +263,8 @@ def _model(entries: dict[str, Any]) -> Model:
     try:
         structure = structure_named(entries["covariance_type"])
         shapes = {"weights": (K,), "means": (K, D), "covariances": structure.shape(K, D)}
-        mixture = structure.mixture(*(_numbers(entries[name], shape, name) for name, shape in shapes.items()))
+        weights, means, covariances = (_numbers(entries[name], shape, name) for name, shape in shapes.items())
+        mixture = Mixture.with_structure(weights, means, covariances, structure)
         return Model(mixture, structure.name, entries["columns"])
     except ValueError as error:
         raise ModelFileError(str(error)) from None

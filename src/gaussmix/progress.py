@@ -15,6 +15,7 @@ from gaussmix.mixture import Mixture
 if TYPE_CHECKING:
     from gaussmix._core.parameters import Parameters
     from gaussmix.em import Fit
+    from gaussmix.structures import Structure
 
 __all__ = ["Progress", "bar_size"]
 
@@ -35,7 +36,7 @@ class Progress:
     callback : callable, optional
         Called with the iteration (from 1), its mean log-likelihood and the mixture that it is of; the whole fit ends where it
         returns something true.
-    covariance_type : str, optional
+    structure : Structure, optional
         The structure of those mixtures.
 
     Attributes
@@ -45,9 +46,9 @@ class Progress:
     """
 
     def __init__(self, verbose: int = 0, verbose_interval: int = 10, bar: bool = False, max_iter: int = 100,
-                 callback: Callable[[int, float, Mixture], object] | None = None, covariance_type: str | None = None) -> None:
+                 callback: Callable[[int, float, Mixture], object] | None = None, structure: Structure | None = None) -> None:
         self.verbose, self.interval = int(verbose), verbose_interval
-        self.callback, self._covariance_type = callback, covariance_type
+        self.callback, self._structure = callback, structure
         self._max_iter = max_iter
         self.stopped = False
         self._bar = _bar(max_iter) if bar and sys.stderr is not None else None
@@ -76,7 +77,8 @@ class Progress:
         if self._bar is not None:
             self._bar.advance(iteration, log_likelihood, change)
         if self.callback is not None:
-            mixture = Mixture.from_parameters(parameters, self._covariance_type)
+            assert self._structure is not None
+            mixture = Mixture.from_parameters(parameters, self._structure)
             self.stopped = bool(self.callback(iteration, log_likelihood, mixture))
         return self.stopped
 

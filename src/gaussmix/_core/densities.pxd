@@ -22,3 +22,4 @@ cdef class Densities:
     cdef void assign(self, Densities other) noexcept nogil
     cdef double largest_number(self) noexcept nogil
     cdef Py_ssize_t factorize_all(self, const double *weights, const double *covariances) except -2 nogil
+    cdef Py_ssize_t factorize_spherical(self, const double *weights, const double *variances) except -2 nogil

@@ -56,14 +56,14 @@ cdef int invert_cholesky(const double *sigma, double *factor, Py_ssize_t D, doub
 
 
 cdef int invert_deviations(const double *variance, double *factor, Py_ssize_t D, double *half_log_det) noexcept nogil:
-    """1/σ and Σ ln σ of one diagonal covariance; 0 where it is singular."""
+    """1/σ and Σ ln σ of one diagonal covariance, which may lie where the factor is to; 0 where it is singular."""
     cdef Py_ssize_t i
     half_log_det[0] = 0
     for i in range(D):
         if not SMALLEST_VARIANCE <= variance[i] < INFINITY:
             return 0
-        factor[i] = 1 / sqrt(variance[i])
         half_log_det[0] += 0.5 * log(variance[i])
+        factor[i] = 1 / sqrt(variance[i])
     return 1
 
 
@@ -154,6 +154,14 @@ cdef class Densities:
             self.log_constant[k] = ((log(weights[k]) if weights[k] > 0 else -INFINITY) - 0.5 * D * log(2 * M_PI) - half_log_det)
         return -1
 
+    cdef Py_ssize_t factorize_spherical(self, const double *weights, const double *variances) except -2 nogil:
+        """`factorize_all` of diagonal covariances, each of a single variance."""
+        cdef Py_ssize_t D = self.n_features, k, i
+        for k in range(self.n_components):
+            for i in range(D):
+                self.factor[k * D + i] = variances[k]
+        return self.factorize_all(weights, self.factor)
+
     def factorize(self, const double[::1] weights not None, covariances not None):
         """
         Fill `factors` and `log_constants` from weights and covariances.
@@ -177,6 +185,20 @@ cdef class Densities:
         with nogil:
             singular = self.factorize_all(&weights[0], &numbers[0])
         return singular
+
+    def component(self, Py_ssize_t k):
+        """
+        Component k by itself.
+
+        Returns
+        -------
+        Densities
+            Of one component, with the same constant.
+        """
+        one, part = Densities(self.kind, 1, self.n_features), slice(k, k + 1)
+        one.means[...], one.means_rest[...], one.log_constants[...] = self.means[part], self.means_rest[part], self.log_constants[part]
+        one.factors[...] = self.factors if self.kind == TIED else self.factors[part]
+        return one
 
     def freeze(self):
         """Make the arrays read-only for good; they cannot be made writable again."""

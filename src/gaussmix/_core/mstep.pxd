@@ -5,10 +5,16 @@ from gaussmix._core.statistics cimport Statistics
 cdef class MStep:
     cdef readonly Py_ssize_t n_features
     cdef const double *added
-    cdef object owner
+    cdef readonly object amounts
     cdef Py_ssize_t maximize_all(self, Statistics s, Parameters p) except -2 nogil
-    cdef Py_ssize_t regularize_all(self, Parameters p) except -2 nogil
-    cdef void constrain(self, Parameters p) noexcept nogil
+    cdef bint knows(self, Statistics s, Parameters p) noexcept nogil
+    cdef Py_ssize_t covariances(self, Statistics s, Parameters p) except -2 nogil
+
+cdef class MatrixMStep(MStep):
+    pass
+
+cdef class DiagonalMStep(MStep):
+    pass
 
 cdef class SphericalMStep(MStep):
     pass

@@ -5,7 +5,8 @@ With d_k = first_k / weight_k, the way from the reference point m_k to the new m
 second_k / weight_k − d_k d_kᵀ: the parallel-axis rule.
 """
 from libc.math cimport INFINITY
-from gaussmix._core.densities cimport Densities, FULL, TIED, DIAG, matrix_size
+from gaussmix._core.densities cimport Densities, Kind, TIED, DIAG, matrix_size, n_matrices
+from gaussmix._core.memory cimport read_only
 from gaussmix._core.parameters cimport Parameters
 from gaussmix._core.statistics cimport Statistics
 
@@ -14,9 +15,9 @@ import numpy as np
 
 cdef class MStep:
     """
-    The M step of free covariances, of whichever kind.
+    The M step: weights (11) and means (7), which are the same under every structure, and covariances (8), which are a subclass's.
 
-    A structure that constrains them is a subclass that overrides `constrain`.
+    A subclass in Python overrides `update`.
 
     Parameters
     ----------
@@ -24,35 +25,54 @@ cdef class MStep:
         Added to the variances of each feature.
     """
 
-    def __cinit__(self, added):
-        cdef double[::1] amounts = np.array(added, dtype=np.float64)
+    def __cinit__(self, added, *further):
+        self.amounts = read_only(np.array(added, dtype=np.float64))
+        cdef const double[::1] amounts = self.amounts
         if amounts.shape[0] < 1:
             raise ValueError("what is added to variances must be of shape (D,)")
         self.n_features = amounts.shape[0]
         self.added = &amounts[0]
-        self.owner = amounts
 
     cdef Py_ssize_t maximize_all(self, Statistics s, Parameters p) except -2 nogil:
         """Overwrite `p`; return −1, or the index of the first component that has no weight or a singular covariance."""
-        if s is None or s.kind != p.kind or s.n_components != p.n_components or s.n_features != p.n_features:
+        if s is None or s.n_components != p.n_components or s.n_features != p.n_features or not self.knows(s, p):
             with gil:
                 raise ValueError("statistics and parameters are of different shapes")
-        cdef Py_ssize_t empty = means(s, p)
-        if empty >= 0:
-            return empty
-        covariances(s, p)
-        return self.regularize_all(p)
-
-    cdef Py_ssize_t regularize_all(self, Parameters p) except -2 nogil:
         if self.n_features != p.n_features:
             with gil:
                 raise ValueError("the M step has %d features, the parameters %d" % (self.n_features, p.n_features))
-        add_to_diagonal(p, self.added)
-        self.constrain(p)
-        return p.factorize_all()
+        cdef Py_ssize_t empty = means(s, p)
+        if empty >= 0:
+            return empty
+        return self.covariances(s, p)
 
-    cdef void constrain(self, Parameters p) noexcept nogil:
-        """Whatever is left to do to covariances of this kind."""
+    cdef bint knows(self, Statistics s, Parameters p) noexcept nogil:
+        """Whether statistics and parameters are of kinds that this M step works on."""
+        return True
+
+    cdef Py_ssize_t covariances(self, Statistics s, Parameters p) except -2 nogil:
+        """Covariances about the new means, and the factors of the densities; returns what `maximize_all` does."""
+        cdef Py_ssize_t singular
+        with gil:
+            singular = self.update(s, p)
+        return singular
+
+    def update(self, statistics, parameters):
+        """
+        Overwrite covariances, factors and constants of parameters whose weights and means are new: for a subclass in Python.
+
+        Parameters
+        ----------
+        statistics : Statistics
+        parameters : Parameters
+            The covariances are those of the iteration before.
+
+        Returns
+        -------
+        int
+            As `maximize`.
+        """
+        raise NotImplementedError("%s says not how it makes covariances" % type(self).__name__)
 
     def maximize(self, Statistics statistics not None, Parameters parameters not None):
         """
@@ -73,37 +93,61 @@ cdef class MStep:
             singular = self.maximize_all(statistics, parameters)
         return singular
 
-    def regularize(self, Parameters parameters not None):
-        """
-        The end of the M step alone: add to the variances, constrain them, and factorize.
 
-        Parameters
-        ----------
-        parameters : Parameters
-            Changed in place.
+cdef class MatrixMStep(MStep):
+    """One covariance matrix for each component, or their weighted mean for all (TIED)."""
 
-        Returns
-        -------
-        int
-            −1, or the index of the first component that has a singular covariance.
-        """
-        with nogil:
-            singular = self.regularize_all(parameters)
-        return singular
+    cdef bint knows(self, Statistics s, Parameters p) noexcept nogil:
+        cdef Kind kind = p.densities.kind
+        return s.kind == kind and kind != DIAG and p.n_numbers == n_matrices(kind, p.n_components) * matrix_size(kind, p.n_features)
+
+    cdef Py_ssize_t covariances(self, Statistics s, Parameters p) except -2 nogil:
+        cdef Py_ssize_t K = s.n_components, D = s.n_features, k, i
+        if s.kind == TIED:
+            pooled(s, p)
+        else:
+            for k in range(K):
+                matrix(s.s1 + k * D, s.s2 + k * D * D, s.s0[k], p.sigma + k * D * D, D)
+        for k in range(n_matrices(s.kind, K)):
+            mirror(p.sigma + k * D * D, D)
+            for i in range(D):
+                p.sigma[(k * D + i) * D + i] += self.added[i]
+        return p.densities.factorize_all(p.pi, p.sigma)
+
+
+cdef class DiagonalMStep(MStep):
+    """A variance of each feature for each component."""
+
+    cdef bint knows(self, Statistics s, Parameters p) noexcept nogil:
+        return s.kind == DIAG and p.densities.kind == DIAG and p.n_numbers == p.n_components * p.n_features
+
+    cdef Py_ssize_t covariances(self, Statistics s, Parameters p) except -2 nogil:
+        cdef Py_ssize_t D = s.n_features, k, i
+        for k in range(s.n_components):
+            diagonal(s.s1 + k * D, s.s2 + k * D, s.s0[k], p.sigma + k * D, D)
+            for i in range(D):
+                p.sigma[k * D + i] += self.added[i]
+        return p.densities.factorize_all(p.pi, p.sigma)
 
 
 cdef class SphericalMStep(MStep):
-    """One variance for all features of a component, the mean of its diagonal; kind DIAG."""
+    """One variance for all features of a component: the mean of its variances."""
 
-    cdef void constrain(self, Parameters p) noexcept nogil:
-        cdef Py_ssize_t D = p.n_features, k, i
-        cdef double mean
-        for k in range(p.n_components):
-            mean = 0
+    cdef bint knows(self, Statistics s, Parameters p) noexcept nogil:
+        return s.kind == DIAG and p.densities.kind == DIAG and p.n_numbers == p.n_components
+
+    cdef Py_ssize_t covariances(self, Statistics s, Parameters p) except -2 nogil:
+        cdef Py_ssize_t D = s.n_features, k, i
+        cdef double total
+        cdef double *variances
+        for k in range(s.n_components):
+            variances = p.densities.factor + k * D
+            diagonal(s.s1 + k * D, s.s2 + k * D, s.s0[k], variances, D)
+            total = 0
             for i in range(D):
-                mean += p.sigma[k * D + i]
-            for i in range(D):
-                p.sigma[k * D + i] = mean / D
+                total += variances[i] + self.added[i]
+            p.sigma[k] = total / D
+        return p.densities.factorize_spherical(p.pi, p.sigma)
 
 
 cdef Py_ssize_t means(Statistics s, Parameters p) noexcept nogil:
@@ -124,22 +168,6 @@ cdef Py_ssize_t means(Statistics s, Parameters p) noexcept nogil:
             p.densities.mu[k * D + i] = mean
             p.densities.mu_rest[k * D + i] = (m - (mean - part)) + (d - part)
     return -1
-
-
-cdef void covariances(Statistics s, Parameters p) noexcept nogil:
-    """Covariances (8) about the new means: one a component, their weighted mean (TIED), or the diagonals."""
-    cdef Py_ssize_t K = s.n_components, D = s.n_features, k
-    if s.kind == DIAG:
-        for k in range(K):
-            diagonal(s.s1 + k * D, s.s2 + k * D, s.s0[k], p.sigma + k * D, D)
-    elif s.kind == FULL:
-        for k in range(K):
-            matrix(s.s1 + k * D, s.s2 + k * D * D, s.s0[k], p.sigma + k * D * D, D)
-    else:
-        pooled(s, p)
-    if s.kind != DIAG:
-        for k in range(1 if s.kind == TIED else K):
-            mirror(p.sigma + k * D * D, D)
 
 
 cdef void diagonal(const double *first, const double *second, double weight, double *variance, Py_ssize_t D) noexcept nogil:
@@ -176,17 +204,6 @@ cdef void mirror(double *sigma, Py_ssize_t D) noexcept nogil:
     for i in range(D):
         for j in range(i):
             sigma[j * D + i] = sigma[i * D + j]
-
-
-cdef void add_to_diagonal(Parameters p, const double *amounts) noexcept nogil:
-    """Add to the variances of each feature, in place."""
-    cdef Py_ssize_t D = p.n_features, k, i
-    for k in range(1 if p.kind == TIED else p.n_components):
-        for i in range(D):
-            if p.kind == DIAG:
-                p.sigma[k * D + i] += amounts[i]
-            else:
-                p.sigma[(k * D + i) * D + i] += amounts[i]
 
 
 cdef double displacement(Statistics s, Densities p) noexcept nogil:

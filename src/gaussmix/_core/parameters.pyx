@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Parameters: what an M step makes (weights, means, covariances), with the Densities that the next E step reads."""
 from libc.string cimport memcpy
-from gaussmix._core.densities cimport Densities, matrices_shape, matrix_size, n_matrices
+from gaussmix._core.densities cimport Densities
 from gaussmix._core.memory cimport first_number, read_only, zeros
 
 
@@ -11,26 +11,28 @@ cdef class Parameters:
 
     Parameters
     ----------
-    kind : Kind
-        The shape of the covariances: FULL, TIED or DIAG.
+    factors : Kind
+        The kind of the densities.
     n_components, n_features : int
         K and D, at least 1.
+    shape : tuple of int
+        Of the covariances, as their structure keeps them. Only the structure knows how they are to be read.
 
     Attributes
     ----------
     weights : ndarray, shape (K,)
-    covariances : ndarray, shape (K, D, D), (1, D, D) or (K, D)
+    covariances : ndarray
     densities : Densities
-        With the means. All float64, and zero at first. After writing weights, means and covariances call `factorize`.
+        With the means. All float64, and zero at first.
     """
 
-    def __cinit__(self, kind, n_components, n_features):
-        self.densities = Densities(kind, n_components, n_features)
-        self.kind = self.densities.kind
+    def __cinit__(self, factors, n_components, n_features, shape):
+        self.densities = Densities(factors, n_components, n_features)
         self.n_components = n_components
         self.n_features = n_features
         self.weights = zeros((n_components,))
-        self.covariances = zeros(matrices_shape(self.kind, n_components, n_features))
+        self.covariances = zeros(shape)
+        self.n_numbers = self.covariances.size
         # The memory lives as long as this object and is never replaced, so that the addresses hold.
         self.pi = first_number(self.weights)
         self.sigma = first_number(self.covariances)
@@ -39,36 +41,31 @@ cdef class Parameters:
     def means(self):
         return self.densities.means
 
-    cdef Py_ssize_t factorize_all(self) except -2 nogil:
-        return self.densities.factorize_all(self.pi, self.sigma)
-
     cdef void assign(self, Parameters other) noexcept nogil:
         """Take on all numbers of `other`, of the same shape."""
         memcpy(self.pi, other.pi, self.n_components * sizeof(double))
-        memcpy(self.sigma, other.sigma,
-               n_matrices(self.kind, self.n_components) * matrix_size(self.kind, self.n_features) * sizeof(double))
+        memcpy(self.sigma, other.sigma, self.n_numbers * sizeof(double))
         self.densities.assign(other.densities)
 
     def copy(self):
         """The same numbers in memory of their own."""
-        other = Parameters(self.kind, self.n_components, self.n_features)
+        other = Parameters(self.densities.kind, self.n_components, self.n_features, self.covariances.shape)
         other.assign(self)
         return other
-
-    def factorize(self):
-        """
-        Derive the factors and constants of the densities from weights and covariances.
-
-        Returns
-        -------
-        int
-            As `Densities.factorize`.
-        """
-        with nogil:
-            singular = self.factorize_all()
-        return singular
 
     def freeze(self):
         """Make the arrays read-only for good; they cannot be made writable again."""
         self.weights, self.covariances = read_only(self.weights), read_only(self.covariances)
         self.densities.freeze()
+
+    def __reduce__(self):
+        return restored, (self.densities, self.weights, self.covariances)
+
+
+def restored(densities, weights, covariances):
+    """Parameters from what they pickle as."""
+    parameters = Parameters(densities.kind, densities.n_components, densities.n_features, covariances.shape)
+    for name in ("means", "means_rest", "factors", "log_constants"):
+        getattr(parameters.densities, name)[...] = getattr(densities, name)
+    parameters.weights[...], parameters.covariances[...] = weights, covariances
+    return parameters

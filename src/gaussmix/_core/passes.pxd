@@ -10,8 +10,8 @@ cdef class Passes:
     cdef int read_row(self, Py_ssize_t n, double *row) except -1 nogil
 
 cdef class OneBlock(Passes):
-    cdef object observations
     cdef Block block
     cdef Workspace work
     cdef double limit
-    cdef int face_block(self) except -1
+    cdef object widened
+    cdef int face(self, Block block) except -1

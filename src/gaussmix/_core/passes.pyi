@@ -1,11 +1,11 @@
-from typing import Any
+from collections.abc import Callable
 
 from numpy import float64
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
 from gaussmix._core.densities import Densities
-from gaussmix._core.estep import EStep
+from gaussmix._core.estep import Block, EStep
 from gaussmix._core.statistics import Statistics
 
 @disjoint_base
@@ -22,4 +22,11 @@ class Passes:
 
 @disjoint_base
 class OneBlock(Passes):
-    def __init__(self, observations: Any, estep: EStep) -> None: ...
+    def __init__(
+        self,
+        block: Block,
+        estep: EStep,
+        at_once: int = 1,
+        limit: float = ...,
+        widened: Callable[[Densities], Block] | None = None,
+    ) -> None: ...

@@ -4,8 +4,9 @@
 Who carries it out is an engine's affair: it hands out a subclass. One over a single block is here, as it needs no engine and no
 Python, so that many small fits in as many threads seldom wait for each other.
 """
+from libc.math cimport INFINITY
 from gaussmix._core.densities cimport Densities
-from gaussmix._core.estep cimport EStep, Workspace, fetch
+from gaussmix._core.estep cimport Block, EStep, Workspace, fetch
 from gaussmix._core.statistics cimport Statistics
 
 import numpy as np
@@ -79,31 +80,35 @@ cdef class OneBlock(Passes):
 
     Parameters
     ----------
-    observations : Blocks
+    block : Block
     estep : EStep
+        In whatever number type; the passes have one in that of the block.
+    at_once : int
+    limit : float
+        Densities with a number as large need a wider type than that of the block.
+    widened : callable
+        Then called with such Densities; returns the block in that type, which has no limit.
     """
 
-    def __init__(self, observations, EStep estep not None):
-        Passes.__init__(self, estep, observations.at_once)
-        self.observations = observations
-        self.face_block()
+    def __init__(self, Block block not None, EStep estep not None, at_once=1, double limit=INFINITY, widened=None):
+        Passes.__init__(self, estep, at_once)
+        self.limit, self.widened = limit, widened
+        self.face(block)
 
-    cdef int face_block(self) except -1:
-        """Have at hand the block, and what passes over it, in the number type that the observations are worked on in."""
-        if self.estep.size != self.observations.size:
-            self.estep = self.estep.with_size(self.observations.size)
-        self.block, self.limit = self.observations.block(0), self.observations.limit
-        self.work = Workspace(self.estep.n_components, self.estep.n_features, self.estep.size)
-        if self.block.rows.n_features != self.estep.n_features or self.block.rows.size != self.estep.size:
-            raise ValueError("the rows have %d features of %d bytes, the E step %d of %d"
-                             % (self.block.rows.n_features, self.block.rows.size, self.estep.n_features, self.estep.size))
+    cdef int face(self, Block block) except -1:
+        """Have the block at hand, and what passes over it, in its number type."""
+        if self.estep.size != block.rows.size:
+            self.estep = self.estep.with_size(block.rows.size)
+        self.block, self.work = block, Workspace(self.estep.n_components, self.estep.n_features, self.estep.size)
+        if block.rows.n_features != self.estep.n_features:
+            raise ValueError("the rows have %d features, the E step %d" % (block.rows.n_features, self.estep.n_features))
         return 0
 
     cdef int sum_all(self, Densities d, Densities about) except -1 nogil:
-        if not d.largest_number() < self.limit:
+        if self.limit < INFINITY and not d.largest_number() < self.limit:
             with gil:
-                self.observations.widen_for(d)
-                self.face_block()
+                self.face(self.widened(d))
+                self.limit = INFINITY
         if self.estep.densities is not d:
             with gil:
                 self.estep.prepare(d, about)  # which checks them

@@ -1,0 +1,460 @@
+"""What every covariance structure can do. A new one is a subclass, and `register` makes it known by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gaussmix._core.linalg import gram, whiten
+from gaussmix._core.mstep import MStep
+from gaussmix._core.parameters import Parameters
+from gaussmix.statistics import Kind, Statistics
+
+__all__ = ["Prior", "Structure", "Table", "check_symmetric", "inverses", "inverses_of_squares"]
+
+ROUNDING = 1e-6  # so small a part of a matrix's largest number may stand where there should be a zero
+
+Table = tuple[str, str, NDArray[np.float64]]
+
+
+class Prior(Protocol):
+    """Knowledge of the parameters that counts as rows do that nobody has seen."""
+
+    def statistics(self, reference: NDArray[np.float64]) -> Statistics:
+        """The statistics of such rows about the given points, shape (K, D)."""
+
+
+class Structure:
+    """
+    What covariances may look like: how they are kept, made from Statistics, shown and counted.
+
+    A subclass gives its names, `shape`, `n_covariance_parameters`, `matrices` and `covariances`. What else is here has a
+    definition in these terms, which a subclass may replace by a faster one.
+
+    Attributes
+    ----------
+    name : str
+        scikit-learn's name, or one of its own.
+    alias : str
+        mclust's: volume, shape and orientation, each Equal, Variable or the Identity.
+    shared : bool
+        Whether all components have the same covariance.
+    moments : Kind
+        Which second moments the M step needs.
+    factors : Kind
+        Which factors the densities have.
+    """
+
+    name: str
+    alias: str
+    shared = False
+    moments = Kind.FULL
+    factors = Kind.FULL
+
+    # What a subclass gives.
+
+    def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
+        """The shape of K covariances in D dimensions: in Parameters, `covariances_` and model files."""
+        raise NotImplementedError
+
+    def n_covariance_parameters(self, n_components: int, n_features: int) -> int:
+        """How many free parameters the covariances of K components in D dimensions have."""
+        raise NotImplementedError
+
+    def matrices(self, covariances: NDArray[np.float64], n_components: int, n_features: int) -> NDArray[np.float64]:
+        """
+        Covariances, as this structure keeps them, as matrices.
+
+        Parameters
+        ----------
+        covariances : ndarray
+            Of shape `shape(K, D)`.
+        n_components, n_features : int
+
+        Returns
+        -------
+        ndarray, shape (K, D, D)
+        """
+        raise NotImplementedError
+
+    def covariances(self, statistics: Statistics, previous: NDArray[np.float64], added: NDArray[np.float64]) -> NDArray[np.float64]:
+        """
+        The M step's covariances (8), for a structure that has no compiled M step.
+
+        Parameters
+        ----------
+        statistics : Statistics
+            Of kind `moments`; every component has weight.
+        previous : ndarray
+            The covariances of the iteration before, of shape `shape(K, D)`; zero in the first. An iterative M step may go on
+            from them.
+        added : ndarray, shape (D,)
+            To be added to the variances of the features.
+
+        Returns
+        -------
+        ndarray
+            Of shape `shape(K, D)`.
+        """
+        raise NotImplementedError
+
+    # What follows from it.
+
+    def m_step(self, added: float | NDArray[np.float64], n_features: int) -> MStep:
+        """
+        The M step under this structure.
+
+        Parameters
+        ----------
+        added : float or ndarray, shape (D,)
+            Added to every variance, or to the variances of each feature.
+        n_features : int
+            D.
+
+        Returns
+        -------
+        gaussmix._core.mstep.MStep
+        """
+        return _PythonMStep(np.zeros(n_features) + added, self)
+
+    def parameters(self, n_components: int, n_features: int) -> Parameters:
+        """Room for parameters of this structure, all zero."""
+        return Parameters(self.factors, n_components, n_features, self.shape(n_components, n_features))
+
+    def factorize(self, parameters: Parameters) -> int:
+        """
+        Fill the factors and constants of the densities of parameters whose weights, means and covariances are there.
+
+        Parameters
+        ----------
+        parameters : Parameters
+
+        Returns
+        -------
+        int
+            −1, or the index of the first component whose covariance is singular to double precision.
+        """
+        shape = parameters.n_components, parameters.n_features
+        covariances = np.ascontiguousarray(self.matrices(parameters.covariances, *shape))
+        if self.factors == Kind.DIAG:
+            covariances = np.einsum("kii->ki", covariances).copy()
+        elif self.factors == Kind.TIED:
+            covariances = covariances[:1]
+        return parameters.densities.factorize(parameters.weights, covariances)
+
+    def maximize(self, statistics: Statistics, previous: Parameters | None = None, prior: Prior | None = None,
+                 added: float | NDArray[np.float64] = 0.0) -> tuple[Parameters, int]:
+        """
+        An M step: (11), (7) and (8) under this structure.
+
+        Parameters
+        ----------
+        statistics : Statistics
+            Of kind `moments`.
+        previous : Parameters, optional
+            Those of the iteration before.
+        prior : Prior, optional
+            Its statistics are added.
+        added : float or ndarray, shape (D,)
+            As in `m_step`.
+
+        Returns
+        -------
+        parameters : Parameters
+        singular : int
+            −1, or the index of the first component that has no weight or a singular covariance; the parameters are then not to be
+            used.
+        """
+        shape = statistics.n_components, statistics.n_features
+        parameters = self.parameters(*shape) if previous is None else previous.copy()
+        if prior is not None:
+            statistics = statistics + prior.statistics(statistics.reference)
+        return parameters, self.m_step(added, shape[1]).maximize(statistics, parameters)
+
+    def points(self, means: NDArray[np.float64], variances: float | NDArray[np.float64]) -> tuple[Parameters, int]:
+        """
+        Parameters of equal weights whose features have the same variances in every component, and do not correlate.
+
+        Parameters
+        ----------
+        means : ndarray, shape (K, D)
+        variances : float or ndarray, shape (D,)
+
+        Returns
+        -------
+        parameters : Parameters
+        singular : int
+            As for `maximize`.
+        """
+        statistics = Statistics(self.moments, *means.shape)
+        statistics.reference[...], statistics.weight[...] = means, 1.0
+        return self.maximize(statistics, added=variances)
+
+    def variances(self, covariances: NDArray[np.float64], n_components: int, n_features: int) -> NDArray[np.float64]:
+        """The variance of every feature in every component, shape (K, D)."""
+        variances: NDArray[np.float64] = np.einsum("kii->ki", self.matrices(covariances, n_components, n_features))
+        return variances
+
+    def root(self, covariances: NDArray[np.float64], shape: tuple[int, int], component: int) -> NDArray[np.float64]:
+        """The Cholesky factor of one of K covariances in D dimensions, shape (D, D); `shape` is (K, D)."""
+        root: NDArray[np.float64] = np.linalg.cholesky(self.matrices(covariances, *shape)[component])
+        return root
+
+    def precision_bounds(self, parameters: Parameters) -> NDArray[np.float64]:
+        """An upper bound of the largest eigenvalue of each Σ_k⁻¹, shape (K,): the squared Frobenius norm of L_k⁻¹, say."""
+        squares = parameters.densities.factors**2
+        bounds = squares.max(axis=1) if squares.ndim == 2 else squares.sum(axis=(1, 2))
+        return np.broadcast_to(bounds, parameters.n_components)
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        """
+        How many free parameters a mixture has: covariances, means, and all weights but one.
+
+        Examples
+        --------
+        >>> from gaussmix.structures import structure_named
+        >>> structure_named("full").n_parameters(3, 2)
+        17
+        """
+        return self.n_covariance_parameters(n_components, n_features) + n_components * n_features + n_components - 1
+
+    def least_rows(self, n_features: int) -> int:
+        """How many rows a component's covariance needs to be regular; 0 where the rows of all components are behind it."""
+        return 0 if self.shared else n_features + 1
+
+    def check(self, covariances: NDArray[np.float64], name: str = "covariances", tolerance: float = 1e-9) -> None:
+        """
+        Refuse covariances of the right shape that are none.
+
+        Parameters
+        ----------
+        covariances : ndarray
+            Finite, of shape `shape(K, D)`.
+        name : str
+            What the error calls them.
+        tolerance : float
+            How large a part of its largest number may be the rounding of a matrix.
+
+        Raises
+        ------
+        ValueError
+        """
+
+    def place(self, name: str, component: int) -> str:
+        """What an error calls the covariance of a component, among those that are called `name`."""
+        return name if self.shared else f"{name}[{component}]"
+
+    def tables(self, covariances: NDArray[np.float64], n_components: int, n_features: int) -> Iterator[Table]:
+        """
+        What a person is shown of covariances.
+
+        Yields
+        ------
+        title : str
+        rows : {"features", "components"}
+            What the rows are. The columns are the features, or a single variance.
+        numbers : ndarray, shape (D, D), (K, D) or (K, 1)
+        """
+        for k, matrix in enumerate(self.matrices(covariances, n_components, n_features)):
+            yield f"Covariance of component {k}", "features", matrix
+
+    # Precisions, the inverses of covariances, as scikit-learn's attributes and starts have them.
+
+    def precisions_shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
+        """The shape of precisions and of their Cholesky factors."""
+        return n_components, n_features, n_features
+
+    def precisions(self, parameters: Parameters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """
+        Upper Cholesky factors of the precisions, and the precisions, of factorized parameters.
+
+        Parameters
+        ----------
+        parameters : Parameters
+
+        Returns
+        -------
+        precisions_cholesky, precisions : ndarray
+            Of shape `precisions_shape(K, D)`.
+        """
+        K, D = parameters.n_components, parameters.n_features
+        factors = parameters.densities.factors
+        if factors.ndim == 2:
+            factors = factors[:, :, None] * np.eye(D)
+        factors = np.ascontiguousarray(np.broadcast_to(factors, (K, D, D)))
+        return np.swapaxes(factors, 1, 2).copy(), gram(factors)
+
+    def from_precisions(self, precisions: NDArray[np.float64], name: str) -> NDArray[np.float64]:
+        """
+        Covariances, as this structure keeps them, of precisions.
+
+        Parameters
+        ----------
+        precisions : ndarray
+            Finite, of shape `precisions_shape(K, D)`.
+        name : str
+            What the errors call them.
+
+        Returns
+        -------
+        ndarray
+            Of shape `shape(K, D)`.
+
+        Raises
+        ------
+        ValueError
+            Where a precision is not symmetric and positive definite.
+        """
+        return self._nearest(inverses(precisions, name))
+
+    def from_roots(self, roots: NDArray[np.float64], name: str) -> NDArray[np.float64]:
+        """
+        Covariances, as this structure keeps them, of Cholesky factors of precisions.
+
+        Parameters
+        ----------
+        roots : ndarray
+            Finite, of shape `precisions_shape(K, D)`: upper triangular as scikit-learn's, or lower triangular, R_k of which R_k R_kᵀ
+            is the precision.
+        name : str
+            What the errors call them.
+
+        Returns
+        -------
+        ndarray
+            Of shape `shape(K, D)`; not finite where a factor is singular.
+
+        Raises
+        ------
+        ValueError
+            Where one is not triangular.
+        """
+        return self._nearest(inverses_of_squares(roots, name))
+
+    def _nearest(self, matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The covariances under this structure of rows that have these scatters, as many in each component."""
+        statistics = Statistics(self.moments, *matrices.shape[:2])
+        statistics.weight[...] = 1.0
+        statistics.second[...] = (np.einsum("kii->ki", matrices) if self.moments == Kind.DIAG else
+                                  matrices.sum(axis=0, keepdims=True) if self.moments == Kind.TIED else matrices)
+        return self.maximize(statistics)[0].covariances
+
+    def __repr__(self) -> str:
+        return f"<covariance structure {self.name} ({self.alias})>"
+
+
+class _PythonMStep(MStep):
+    """The M step of a structure that is written in Python."""
+
+    def __new__(cls, added: NDArray[np.float64], structure: Structure) -> Self:
+        step = super().__new__(cls, added)
+        step.structure = structure
+        return step
+
+    structure: Structure
+
+    def update(self, statistics: Any, parameters: Parameters) -> int:
+        structure = self.structure
+        parameters.covariances[...] = structure.covariances(statistics, parameters.covariances.copy(), self.amounts)
+        return structure.factorize(parameters)
+
+
+def check_symmetric(matrices: NDArray[np.float64], name: str, tolerance: float) -> None:
+    """
+    Refuse matrices that are not symmetric but for rounding.
+
+    Parameters
+    ----------
+    matrices : ndarray, shape (K, D, D) or (D, D)
+        Finite.
+    name : str
+    tolerance : float
+        As a part of a matrix's largest number.
+
+    Raises
+    ------
+    ValueError
+    """
+    size = matrices.shape[-1]
+    for k, matrix in enumerate(matrices.reshape(-1, size, size)):
+        with np.errstate(over="ignore"):  # numbers near the end of the range, whose difference is infinite
+            away = np.abs(matrix - matrix.T)
+        if not (away <= tolerance * np.abs(matrix).max() + 1e-6 * np.abs(matrix.T)).all():
+            raise ValueError(f"{_place(name, matrices, k)} is not symmetric")
+
+
+def inverses(precisions: NDArray[np.float64], name: str) -> NDArray[np.float64]:
+    """
+    The inverses of symmetric positive definite matrices.
+
+    Parameters
+    ----------
+    precisions : ndarray, shape (K, D, D) or (D, D)
+    name : str
+        What the errors call them.
+
+    Returns
+    -------
+    ndarray, of the same shape
+
+    Raises
+    ------
+    ValueError
+        Where one is not symmetric and positive definite.
+    """
+    size = precisions.shape[-1]
+    factors = [_inverse_factor(precision, _place(name, precisions, k)) for k, precision in enumerate(precisions.reshape(-1, size, size))]
+    return gram(np.array(factors)).reshape(precisions.shape)
+
+
+def _inverse_factor(matrix: NDArray[np.float64], name: str) -> NDArray[np.float64]:
+    """L⁻¹ of a matrix L Lᵀ."""
+    try:
+        with np.errstate(over="ignore"):
+            symmetric = np.allclose(matrix, matrix.T)
+        if not symmetric:
+            raise ValueError
+        return whiten(matrix)[0]
+    except ValueError:
+        raise ValueError(f"{name} must be symmetric and positive definite") from None
+
+
+def inverses_of_squares(roots: NDArray[np.float64], name: str) -> NDArray[np.float64]:
+    """
+    (R Rᵀ)⁻¹ = R⁻ᵀ R⁻¹ of triangular matrices R.
+
+    Parameters
+    ----------
+    roots : ndarray, shape (K, D, D) or (D, D)
+    name : str
+        What the errors call them.
+
+    Returns
+    -------
+    ndarray, of the same shape
+        Not finite where R is singular.
+
+    Raises
+    ------
+    ValueError
+        Where one is not triangular.
+    """
+    size = roots.shape[-1]
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        found = []
+        for k, root in enumerate(roots.reshape(-1, size, size)):
+            if all(np.abs(part).max() > ROUNDING * np.abs(root).max() for part in (np.tril(root, -1), np.triu(root, 1))):
+                raise ValueError(f"{_place(name, roots, k)} must be triangular, as a Cholesky factor is")
+            try:
+                half = np.linalg.inv(root)
+            except np.linalg.LinAlgError:
+                half = np.full_like(root, np.inf)
+            found.append(half.T @ half)
+        return np.array(found).reshape(roots.shape)
+
+
+def _place(name: str, matrices: NDArray[np.float64], k: int) -> str:
+    return f"{name}[{k}]" if matrices.ndim == 3 else name
