@@ -64,7 +64,7 @@ class Gaussmix(_ScikitLearnInterface):
         """Lloyd's algorithm: the centres, and how many iterations were run."""
         from gaussmix.blocks import Blocks
         from gaussmix.engines import Threads
-        from gaussmix.initialization import k_means
+        from gaussmix.starts.kmeans import k_means
 
         with Threads(self.n_threads) as threads:
             _, found, _, iterations = k_means(Blocks(X, len(centres)), centres, threads, max_iter=n_iter, tol=0)

@@ -8,8 +8,8 @@ from scipy import sparse
 
 from gaussmix import GaussianMixture, Mixture
 from gaussmix._core.estep import TILE, Rows
-from gaussmix.blocks import (FEWEST_TILES, FEWEST_TILES_OF_MANY, LARGEST, MOST_ROWS, Blocks, as_table, as_weights, block_bounds,
-                             check_finite)
+from gaussmix.blocks import FEWEST_TILES, FEWEST_TILES_OF_MANY, LARGEST, MOST_ROWS, Blocks, block_bounds
+from gaussmix.observations import as_table, as_weights, check_finite
 from gaussmix.structures import structure_named
 
 

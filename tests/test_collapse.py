@@ -12,7 +12,7 @@ from scipy import linalg
 from direct import core_parameters, structure_of
 from gaussmix import CollapseWarning, ConvergenceWarning, GaussianMixture
 from gaussmix.collapse import spurious_components
-from gaussmix.initialization import STARTS
+from gaussmix.starts import STARTS
 from gaussmix.statistics import Kind
 
 REFERENCE = pathlib.Path(__file__).parent / "data" / "reference"

@@ -12,10 +12,12 @@ from gaussmix import CollapseWarning, ConvergenceWarning, GaussianMixture
 from gaussmix._core.mstep import MatrixMStep
 from gaussmix.blocks import Blocks
 from gaussmix.collapse import Spurious
-from gaussmix.em import Fit, allotted_start, chosen_start
 from gaussmix.engines import Threads
-from gaussmix.estimator import _rank
-from gaussmix.initialization import Chosen, given_labels
+from gaussmix.fitting import Fit
+from gaussmix.problem import Problem
+from gaussmix.search import _rank
+from gaussmix.starts.kmeans import shared
+from gaussmix.starts.start import at_rows, under_assignment
 from gaussmix.statistics import Kind, Statistics
 from gaussmix.structures import structure_named
 
@@ -245,7 +247,7 @@ def test_components_that_share_rows_are_the_same(name):
     X, labels = rng.normal(size=(120, 3)), np.repeat([0, 2, 4], [20, 60, 40]).astype(np.int32)
     with Threads(1) as threads:
         structure = structure_named(name)
-        parameters = allotted_start(Blocks(X, 5), threads, structure, 5, given_labels(labels), structure.m_step(0.0, 3), share=True)
+        parameters = under_assignment(Problem(Blocks(X, 5), threads, structure, 5), shared(labels, None, 5))
     # 1 gets half of component 2's sixty rows, then 3 half of component 4's forty.
     np.testing.assert_allclose(parameters.weights, np.array([20, 30, 30, 20, 20]) / 120, rtol=1e-14)
     owners = [0, 2, 2, 4, 4]
@@ -259,8 +261,10 @@ def test_components_that_share_rows_are_the_same(name):
 @pytest.mark.parametrize("reg_covar", [0.0, 1e-3, np.array([1e-4, 5.0])])
 def test_a_start_on_rows_has_the_variance_that_it_says(structure, reg_covar):
     """A ten thousand millionth of the spread and `reg_covar`; what goes by the features' units alone, where it does."""
-    X = np.random.default_rng(0).normal(size=(50, 2))
-    found = chosen_start(Chosen(X[:3], 7.0), structure_named(structure), reg_covar)
+    X = np.random.default_rng(0).normal(scale=10, size=(50, 2))
+    with Threads(1) as threads:
+        problem = Problem(Blocks(X, 3), threads, structure_named(structure), 3, reg_covar)
+        found = at_rows(problem, X[:3], 7.0 * X.size)  # the inertia of such a variance
     variances = np.broadcast_to(7e-10 + reg_covar if np.ndim(reg_covar) == 0 else reg_covar, 2)
     if structure == "spherical":
         variances = np.full(2, variances.mean())
@@ -305,13 +309,12 @@ def test_a_later_collapse_from_chosen_rows_is_a_collapse():
 
 
 def test_outcomes_rank_proper_before_spurious_before_collapsed():
-    def fit(log_likelihood, collapsed=None):
-        return Fit(None, [log_likelihood], True, collapsed)
+    def fit(log_likelihood, spurious, collapsed=None):
+        return Fit(None, [log_likelihood], True, collapsed, structure=structure_named("full"), spurious=spurious)
 
     accident = [Spurious(0, 3.0, 1e-6, True)]
-    outcomes = [(fit(9.0, collapsed=1), accident), (fit(8.0, collapsed=1), []), (fit(6.0), accident), (fit(7.0), accident),
-                (fit(1.0), []), (fit(2.0), [])]
-    ranks = [_rank(*outcome) for outcome in outcomes]
+    fits = [fit(9.0, accident, collapsed=1), fit(8.0, [], collapsed=1), fit(6.0, accident), fit(7.0, accident), fit(1.0, []), fit(2.0, [])]
+    ranks = [_rank(one) for one in fits]
     assert sorted(range(6), key=lambda i: ranks[i]) == [0, 1, 2, 3, 4, 5]
 
 

@@ -17,7 +17,10 @@ from gaussmix._core.kmeans import Closest, Lloyd, Nearest, Potentials, Seeding
 from gaussmix import GaussianMixture
 from gaussmix.blocks import Blocks
 from gaussmix.engines import Threads
-from gaussmix.initialization import STARTS, _drawn, k_means, k_means_plus_plus
+from gaussmix.starts import STARTS
+from gaussmix.starts.kmeans import clusters, far_rows, k_means, k_means_plus_plus
+from gaussmix.starts.random import drawn, random_responsibilities, random_rows
+from gaussmix.starts.start import spread_around
 from gaussmix.random_state import as_generator
 
 
@@ -214,7 +217,7 @@ def test_a_start_by_k_means_is_nearly_where_lloyd_ends():
     for seed in range(20):
         X = draw(np.random.default_rng(seed), 2000, *random_mixture(np.random.default_rng(seed), 6, 3, spread=1))
         with Threads(1) as threads:
-            labels = STARTS["kmeans"](Blocks(X, 6), 6, np.random.default_rng(seed), threads).labels
+            labels = clusters(Blocks(X, 6), 6, np.random.default_rng(seed), threads).labels
         end = lloyd(X, X[chosen(X, 6, seed)], tol=0, max_iter=1000)[0]
         start, end = (sum(((X[which == k] - X[which == k].mean(axis=0)) ** 2).sum() for k in range(6)) for which in (labels, end))
         more.append(start / end - 1)
@@ -228,23 +231,22 @@ def test_lloyd_far_from_the_origin():
     assert far[2] == pytest.approx(near[2], rel=1e-7)
 
 
-def allotted(start, X, n_components, seed=0, weights=None, n_threads=1):
+def random_shares(X, n_components, seed=0, weights=None):
     blocks = Blocks(X, n_components, weights)
-    with Threads(n_threads) as threads:
-        allotment = STARTS[start](blocks, n_components, np.random.default_rng(seed), threads)
-        return [allotment.responsibilities(blocks.block(index)) for index in range(len(blocks))]
+    assignment = random_responsibilities(blocks, n_components, np.random.default_rng(seed))
+    return [assignment.of_block(blocks.block(index)) for index in blocks.pieces()]
 
 
 def test_random_responsibilities_are_uniform_numbers_over_their_sum():
     X = np.zeros((100_000, 1))
-    shares = np.concatenate(allotted("random", X, 2))
+    shares = np.concatenate(random_shares(X, 2))
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-15)
     assert len(np.unique(shares[:, 0])) > 99_000  # no block repeats another's numbers
     # u / (u + v) has distribution function p / (2 (1 − p)) up to ½, and is symmetric
     def distribution(p):
         return np.where(p < 0.5, p / (2 * (1 - p)), 1 - (1 - p) / (2 * p))
     assert stats.kstest(shares[:, 0], distribution).pvalue > 1e-4
-    again = np.concatenate(allotted("random", X, 2, n_threads=3))
+    again = np.concatenate(random_shares(X, 2))
     np.testing.assert_array_equal(again, shares)
 
 
@@ -325,32 +327,33 @@ def test_equal_rows_that_are_chosen_share_what_is_nearest():
         np.testing.assert_allclose(model.weights_[(model.means_.round(9) == value).all(axis=1)], 1 / 3 / copies, rtol=1e-12)
 
 
-@pytest.mark.parametrize("start", ON_ROWS)
+@pytest.mark.parametrize("start", [far_rows, random_rows])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_spread_of_chosen_rows_is_the_variance_around_them(start, weighted):
     rng = np.random.default_rng(2)
     X = rng.normal(size=(50, 3))
     weights = rng.integers(0, 4, 50).astype(float) if weighted else np.ones(50)
     with Threads(1) as threads:
-        chosen = STARTS[start](Blocks(X, 4, weights if weighted else None), 4, np.random.default_rng(0), threads)
-        squares = ((X[:, None] - chosen.means) ** 2).sum(axis=2).min(axis=1)
-        assert chosen.spread == pytest.approx(weights @ squares / weights.sum() / 3, rel=1e-12)
+        blocks = Blocks(X, 4, weights if weighted else None)
+        means, inertia = start(blocks, 4, np.random.default_rng(0), threads)
+        squares = ((X[:, None] - means) ** 2).sum(axis=2).min(axis=1)
+        assert spread_around(means, inertia, blocks) == pytest.approx(weights @ squares / weights.sum() / 3, rel=1e-12)
         # ... or the squared distance of the nearest two that differ, where that is less.
         few = np.array([[0.0], [0.0], [1.0], [1e6], [1e6 + 2], [1e7]])
-        chosen = STARTS[start](Blocks(few, 5), 5, np.random.default_rng(0), threads)
-    apart = (chosen.means - chosen.means.T) ** 2
-    squares = ((few[:, None] - chosen.means) ** 2).sum(axis=2).min(axis=1)
-    assert chosen.spread == pytest.approx(min(squares.mean(), apart[apart > 0].min()), rel=1e-9)
+        means, inertia = start(Blocks(few, 5), 5, np.random.default_rng(0), threads)
+    apart = (means - means.T) ** 2
+    squares = ((few[:, None] - means) ** 2).sum(axis=2).min(axis=1)
+    assert spread_around(means, inertia, Blocks(few, 5)) == pytest.approx(min(squares.mean(), apart[apart > 0].min()), rel=1e-9)
 
 
 def test_fewer_different_rows_of_weight_than_components():
     """The others are drawn once more, by weight."""
     X, weights = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([1.0, 3.0, 0.0, 0.0])
-    drawn = []
+    found = []
     with Threads(1) as threads:
         for seed in range(400):
-            drawn += STARTS["random_from_data"](Blocks(X, 3, weights), 3, np.random.default_rng(seed), threads).means[2:].tolist()
-    count = np.bincount(np.ravel(drawn).astype(int), minlength=4)
+            found += random_rows(Blocks(X, 3, weights), 3, np.random.default_rng(seed), threads)[0][2:].tolist()
+    count = np.bincount(np.ravel(found).astype(int), minlength=4)
     assert count[2:].sum() == 0 and stats.binomtest(int(count[0]), 400, 0.25).pvalue > 1e-4
 
 
@@ -360,13 +363,13 @@ def test_fewer_different_rows_of_weight_than_components():
 ])
 def test_a_row_is_drawn_where_the_mass_first_exceeds_the_number(masses, uniform, expected):
     """And so never one without mass."""
-    assert _drawn(np.array(masses), uniform) == expected
+    assert drawn(np.array(masses), uniform) == expected
 
 
 def test_weights_below_one_change_no_responsibility():
     """A row of weight one half is no average of half a draw."""
     X = np.random.default_rng(0).normal(size=(300, 2))
-    halves, ones = (np.concatenate(allotted("random", X, 3, weights=np.full(300, weight)))
+    halves, ones = (np.concatenate(random_shares(X, 3, weights=np.full(300, weight)))
                     for weight in (0.5, 1.0))
     np.testing.assert_array_equal(halves, ones)
     assert (halves >= 0).all()
@@ -403,7 +406,7 @@ def test_random_rows_are_drawn_by_weight_without_repetition(repeated):
     blocks = Blocks(X, 2, weights)
     with Threads(1) as threads:
         for seed in range(4000):
-            means = STARTS["random_from_data"](blocks, 2, np.random.default_rng(seed), threads).means
+            means = random_rows(blocks, 2, np.random.default_rng(seed), threads)[0]
             i, j = ((rows == mean).all(axis=1).argmax() for mean in means)
             counts[i, j] += 1
     assert (np.diag(counts) == 0).all()

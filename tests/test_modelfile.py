@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 import gaussmix
 from gaussmix import GaussianMixture, Mixture
 from gaussmix.modelfile import Model, ModelFileError, load, save
-from gaussmix.structures import structure_named
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
 SHAPES = {"full": (3, 2, 2), "tied": (2, 2), "diag": (3, 2), "spherical": (3,)}
@@ -247,7 +246,7 @@ def test_an_endless_file_is_not_read_to_its_end():
 def test_a_file_of_megabytes_is_read_to_its_end(tmp_path, before):
     rng = np.random.default_rng(0)
     K = 20_000
-    mixture = Mixture.with_structure(np.full(K, 1 / K), rng.normal(size=(K, 2)), rng.uniform(1, 2, size=K), structure_named("spherical"))
+    mixture = Mixture(np.full(K, 1 / K), rng.normal(size=(K, 2)), rng.uniform(1, 2, size=K), "spherical")
     mixture.save(tmp_path / "m.json")
     content = (tmp_path / "m.json").read_bytes()
     assert len(content) > 2**20

@@ -38,7 +38,7 @@ class Gauge:
 def run(gauge, n_threads, blocks=40):
     order = []
     with Threads(n_threads) as threads:
-        threads.each(blocks, gauge, lambda block, result: order.append(block))
+        threads.each(range(blocks), lambda worker, block: gauge(worker, block) or block, order.append)
     assert order == list(range(blocks))
 
 
@@ -56,7 +56,7 @@ def test_passes_side_by_side_share_the_cpus():
         with Threads(available_cpus()) as threads:
             barrier.wait()  # all are at work
             for _ in range(5):
-                threads.each(10, gauge, lambda block, result: None)
+                threads.each(range(10), gauge, lambda result: None)
             barrier.wait()
 
     callers = [threading.Thread(target=call) for _ in range(n_callers)]
@@ -76,7 +76,7 @@ def test_what_was_lent_comes_back_after_an_error():
 
     for _ in range(3):
         with pytest.raises(KeyError), Threads(4) as threads:
-            threads.each(20, fail, lambda block, result: None)
+            threads.each(range(20), fail, lambda result: None)
     gauge = Gauge()
     run(gauge, 4)
     assert gauge.most == 4

@@ -87,7 +87,7 @@ def test_a_bar_for_each_start(monkeypatch):
         log_likelihood = -9.0
         for iteration, change in enumerate(changes, 1):
             log_likelihood += change
-            progress.listener(iteration, log_likelihood, None)
+            progress.report(iteration, log_likelihood, None)
         bar = Bar.made[start]
         assert (bar.options["total"], bar.options["desc"], bar.n, bar.closed) == (50, f"EM, start {start}", len(changes), False)
         assert bar.text == f"log-likelihood {log_likelihood:.6g}, change {change:.2g}"
@@ -106,22 +106,22 @@ def test_lines_are_written_over_ten_times_a_second(monkeypatch, capsys, clock):
     read = lines_of(monkeypatch, capsys)
     progress = Progress(bar=True, max_iter=50)
     progress.begin(0)
-    progress.listener(1, -10.0, None)
+    progress.report(1, -10.0, None)
     assert read() == "\rEM, start 0: iteration 1 of 50, log-likelihood -10, change inf"
     clock.now += 0.09
-    progress.listener(2, -9.5, None)
+    progress.report(2, -9.5, None)
     assert read() == ""
     clock.now += 0.02
-    progress.listener(3, -9.25, None)
+    progress.report(3, -9.25, None)
     assert read() == "\rEM, start 0: iteration 3 of 50, log-likelihood -9.25, change 0.25"
-    progress.listener(4, -9.0, None)
+    progress.report(4, -9.0, None)
     progress.end(None)  # the last is shown, and what a longer line left is blanked
     last = "EM, start 0: iteration 4 of 50, log-likelihood -9, change 0.25"
     assert read() == f"\r{last}   \n"
     progress.close()
     assert read() == ""
     progress.begin(1)
-    progress.listener(1, -8.0, None)
+    progress.report(1, -8.0, None)
     progress.close()
     line = "\rEM, start 1: iteration 1 of 50, log-likelihood -8, change inf"
     assert read() == f"{line}{line}\n"
@@ -131,7 +131,7 @@ def test_the_first_change_of_a_warm_start_is_known(monkeypatch, capsys):
     read = lines_of(monkeypatch, capsys)
     progress = Progress(bar=True)
     progress.begin(0, -3.0)
-    progress.listener(1, -2.5, None)
+    progress.report(1, -2.5, None)
     assert read().endswith("change 0.5")
 
 
@@ -145,7 +145,7 @@ def test_verbose_lines(capsys, clock):
     progress.begin(0)
     for iteration, log_likelihood in enumerate((-5.0, -4.0, -3.5, -3.25), 1):
         clock.now += iteration
-        progress.listener(iteration, log_likelihood, None)
+        progress.report(iteration, log_likelihood, None)
     clock.now += 0.5
     progress.end(Fit(True, [-5.0, -4.0, -3.5, -3.25]))
     assert capsys.readouterr().out.splitlines() == [
@@ -158,7 +158,7 @@ def test_verbose_lines(capsys, clock):
     assert capsys.readouterr().out.splitlines()[1] == "Initialization converged. time lapse 2.25000s\t lower bound -5.00000."
     progress = Progress(verbose=1, verbose_interval=1)
     progress.begin(3)
-    progress.listener(1, -5.0, None)
+    progress.report(1, -5.0, None)
     progress.end(Fit(False, [-5.0]))
     progress.begin(4)
     progress.end(None)
@@ -181,8 +181,8 @@ def test_nothing_is_said_of_a_fit_without_iterations(capsys):
 
 
 def test_nobody_listens_unasked():
-    assert Progress().listener is None
-    assert all(Progress(**options).listener is not None for options in ({"verbose": 1}, {"bar": True}, {"callback": print}))
+    assert Progress().report is None
+    assert all(Progress(**options).report is not None for options in ({"verbose": 1}, {"bar": True}, {"callback": print}))
 
 
 @pytest.mark.parametrize("without", [False, True])

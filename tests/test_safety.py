@@ -15,7 +15,7 @@ from gaussmix._core.kmeans import Nearest
 from gaussmix._core.densities import Densities, Kind
 from gaussmix.blocks import Blocks
 from gaussmix.engines import Threads
-from gaussmix.initialization import k_means
+from gaussmix.starts.kmeans import k_means
 from gaussmix.statistics import Statistics
 
 PARAMETERS, DENSITIES = ("weights", "means", "covariances"), ("means", "means_rest", "factors", "log_constants")
@@ -218,7 +218,7 @@ def test_no_room_for_a_thread_means_fewer_threads(monkeypatch, room):
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start_some)
-    monkeypatch.setattr("gaussmix.engines.available_cpus", lambda: 4)
+    monkeypatch.setattr("gaussmix.engines.threads.available_cpus", lambda: 4)
     model = GaussianMixture(**options, n_threads=4).fit(X)
     np.testing.assert_array_equal(model.means_, alone.means_)
     assert len(started) == room and not any(thread.is_alive() for thread in started)

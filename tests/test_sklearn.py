@@ -500,8 +500,8 @@ def test_a_subclass_that_overrides_a_hook_is_refused(hook):
 
 
 def test_a_subclass_that_uses_a_private_name_of_ours_by_chance_is_refused():
-    with pytest.raises(TypeError, match="Mine has a method _fit, a name that is private to gaussmix's GaussianMixture"):
-        type("Mine", (GaussianMixture,), {"_fit": lambda self, X: self})
+    with pytest.raises(TypeError, match="Mine has a method _hold, a name that is private to gaussmix's GaussianMixture"):
+        type("Mine", (GaussianMixture,), {"_hold": lambda self, X: self})
 
 
 def test_private_names_that_both_have_mean_the_same():

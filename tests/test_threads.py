@@ -19,7 +19,7 @@ from gaussmix._core.estep import Block, GivenLabels, Rows, Workspace
 from gaussmix._core.kmeans import Closest, Nearest, Potentials
 from gaussmix.blocks import Blocks
 from gaussmix.engines import Threads, available_cpus, resolve_threads
-from gaussmix.initialization import STARTS
+from gaussmix.starts import STARTS
 from gaussmix.statistics import Statistics
 
 
@@ -197,16 +197,16 @@ def test_results_are_added_in_order_and_few_are_alive():
         time.sleep(0.001 * (block * 7 % 5))
         return f"of {block}"
 
-    def add(block, result):
+    def add(result):
         nonlocal alive
-        assert result == f"of {block}"
+        block = int(result.removeprefix("of "))
         with lock:
             alive -= 1
         order.append(block)
 
     with Threads(4) as threads:
         for _ in range(3):
-            threads.each(50, compute, add)
+            threads.each(range(50), compute, add)
     assert order == 3 * list(range(50)) and most <= 8 and alive == 0
 
 
@@ -222,7 +222,7 @@ def test_no_block_is_taken_while_two_for_each_worker_wait_for_their_turn():
             assert not too_many.wait(0.3)
 
     with Threads(4) as threads:
-        threads.each(50, compute, lambda block, result: None)
+        threads.each(range(50), compute, lambda result: None)
     assert sorted(taken) == list(range(50))
 
 
@@ -236,7 +236,7 @@ def test_an_error_in_another_thread_is_raised_by_the_caller():
         helping.wait()
 
     with Threads(2) as threads, pytest.raises(ZeroDivisionError, match="of worker 1"):
-        threads.each(10, compute, lambda block, result: None)
+        threads.each(range(10), compute, lambda result: None)
 
 
 def test_workers_that_wait_for_their_turn_end_after_an_error():
@@ -252,16 +252,16 @@ def test_workers_that_wait_for_their_turn_end_after_an_error():
             ahead.wait(60)
 
     with Threads(2) as threads, pytest.raises(ZeroDivisionError, match="of block 0"):
-        threads.each(50, compute, lambda block, result: None)
+        threads.each(range(50), compute, lambda result: None)
 
 
 def test_helpers_that_were_started_rest_where_no_cpu_is_left_for_them():
     workers, most = set(), available_cpus() + 1
     with Threads(most) as threads, contextlib.ExitStack() as others:
-        threads.each(100 * most, lambda worker, block: time.sleep(1e-4), lambda block, result: None)  # all are started
+        threads.each(range(100 * most), lambda worker, block: time.sleep(1e-4), lambda result: None)  # all are started
         for _ in range(most):  # so that one thread more is at work than may be
             others.enter_context(Threads(1))
-        threads.each(100, lambda worker, block: workers.add(worker) or time.sleep(1e-3), lambda block, result: None)
+        threads.each(range(100), lambda worker, block: workers.add(worker) or time.sleep(1e-3), lambda result: None)
     assert workers == {0}
 
 
@@ -272,7 +272,7 @@ def test_a_pass_that_has_ended_is_not_kept_alive():
 
     with Threads(3) as threads:
         held = Held()
-        threads.each(10, held, lambda block, result: None)
+        threads.each(range(10), held, lambda result: None)
         gone, held = weakref.ref(held), None
         for _ in range(1000):  # the other threads let go of it a moment later
             if gone() is None:
@@ -293,13 +293,14 @@ def test_an_exception_stops_all_workers(n_threads, where, kind):
         if where == "compute" and block == 5:
             raise kind("here")
         time.sleep(0.001)
+        return block
 
-    def add(block, result):
+    def add(block):
         if where == "add" and block == 5:
             raise kind("here")
 
     with pytest.raises(kind, match="here"), Threads(n_threads) as threads:
-        threads.each(1000, compute, add)
+        threads.each(range(1000), compute, add)
     assert max(computed) <= 5 + 2 * n_threads
     assert threading.active_count() == before
 
@@ -310,9 +311,9 @@ def test_an_engine_goes_on_after_an_exception():
 
     with Threads(3) as threads:
         with pytest.raises(ZeroDivisionError):
-            threads.each(10, fail, lambda block, result: None)
+            threads.each(range(10), fail, lambda result: None)
         added = []
-        threads.each(10, lambda worker, block: None, lambda block, result: added.append(block))
+        threads.each(range(10), lambda worker, block: block, added.append)
         assert added == list(range(10))
 
 
@@ -322,9 +323,10 @@ def test_few_blocks(n_blocks):
 
     def compute(worker, block):
         assert threading.active_count() - before < n_blocks  # no more threads than blocks
+        return block
 
     with Threads(7) as threads:
-        threads.each(n_blocks, compute, lambda block, result: added.append(block))
+        threads.each(range(n_blocks), compute, added.append)
     assert added == list(range(n_blocks))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gaussmix.blocks import shown
+from gaussmix.observations import shown
 from gaussmix.mixture import Mixture
 from gaussmix.structures import Structure
 

@@ -17,7 +17,7 @@ __all__ = ["Spurious", "effective_rows", "spurious_components"]
 
 # A component is held up where at least half of its variance in its narrowest direction is what reg_covar and rounding added,
 # while the whole data are this many times wider there.
-HELD = 0.5
+ADDED_SHARE = 0.5
 WIDER = 100.0
 # A component of few rows, fewer than twice as many as a covariance needs to be regular, is spurious where it is this much
 # narrower, in some direction, than the components are on average.
@@ -100,7 +100,7 @@ def spurious_components(parameters: Parameters, structure: Structure, n_rows: fl
     shape = parameters.n_components, parameters.n_features
     few = rows < FEW * structure.least_rows(parameters.n_features)
     added = reg_covar + epsilon * structure.variances(parameters.covariances, *shape)
-    held = added.max(axis=1) * structure.precision_bounds(parameters) > HELD
+    held = added.max(axis=1) * structure.precision_bounds(parameters) > ADDED_SHARE
     if not (few.any() or held.any()):
         return []
     covariances = structure.matrices(parameters.covariances, *shape)
@@ -110,7 +110,7 @@ def spurious_components(parameters: Parameters, structure: Structure, n_rows: fl
     found = []
     for k in np.flatnonzero(few | held):
         ratio, direction = _narrowest(covariances[k], total)
-        if held[k] and ratio * WIDER < 1 and direction @ (added[k] * direction) > HELD * (direction @ covariances[k] @ direction):
+        if held[k] and ratio * WIDER < 1 and direction @ (added[k] * direction) > ADDED_SHARE * (direction @ covariances[k] @ direction):
             found.append(Spurious(int(k), float(rows[k]), ratio, True))
         elif few[k] and (ratio := _narrowest(covariances[k], within)[0]) < NARROW:
             found.append(Spurious(int(k), float(rows[k]), ratio, False))

@@ -8,54 +8,41 @@ import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gaussmix._core.estep import CompleteRows
-from gaussmix._core.mstep import MStep
-from gaussmix._core.passes import Passes
+from gaussmix import criteria
 from gaussmix.attributes import attributes_of, mixture_of
-from gaussmix.blocks import (LARGEST, Blocks, as_table, as_weights, block_bounds, check_finite, check_names, shown, sum_of_weights,
-                             weighted_mean)
-from gaussmix.collapse import Spurious, effective_rows, spurious_components
-from gaussmix.em import Fit, SingularStart, allotted_start, chosen_start, feature_variances, maximize_likelihood
+from gaussmix.blocks import block_bounds, sum_of_weights, weighted_mean
 from gaussmix.engines import Threads, resolve_threads
-from gaussmix.exceptions import CollapseWarning, ConvergenceWarning, InvalidParameterError, SpuriousOptimumWarning, in_use
-from gaussmix.given import checked_parameters, insert_parameters, start_of
-from gaussmix.initialization import STARTS, Chosen
+from gaussmix.fitting import Fit, Fitting, Request
 from gaussmix.mixture import Mixture, component_log_densities, evaluate
 from gaussmix.modelfile import load, save
+from gaussmix.observations import as_table, as_weights, check_finite, check_names
+from gaussmix.outcome_warnings import warnings_of
+from gaussmix.parameter_checks import as_parameter, checked_blocks, checked_start, checked_structure, continued_start
 from gaussmix.progress import Progress
 from gaussmix.random_state import RandomState, as_generator
 from gaussmix.scikit_learn import Estimator, refuse_hooks
+from gaussmix.search import best_fit
+from gaussmix.structures import structure_named
 from gaussmix.summary import summary_text
-from gaussmix._core.parameters import Parameters
-from gaussmix.structures import Structure, structure_named
 
-__all__ = ["GaussianMixture"]
-
-_Read = TypeVar("_Read")  # what a parameter is understood as
-
-AUTO = 1e-6  # reg_covar="auto", as a part of each feature's variance
-RUINOUS = 1e-3  # a reg_covar of more than this part of a feature's variance gets a warning
+__all__ = ["Fitted", "GaussianMixture", "fitted_by", "take_on"]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Fitted:
     """
-    What a fit came to, before an estimator takes it on.
+    A fit with what an estimator makes of it.
 
     Attributes
     ----------
     fit : Fit
-        The best of its starts.
-    spurious : list of Spurious
-        The components of that fit that make a spurious optimum.
-    caveats : list of Warning
+    warnings : list of Warning
         What the user must be told, in order.
-    structure : Structure
     table : ndarray, shape (N, D)
         The data.
     columns : list of str or None
@@ -65,9 +52,7 @@ class Outcome:
     """
 
     fit: Fit
-    spurious: list[Spurious]
-    caveats: list[Warning]
-    structure: Structure
+    warnings: list[Warning]
     table: NDArray[Any]
     columns: list[str] | None
     total_weight: float
@@ -166,6 +151,7 @@ class GaussianMixture(Estimator):
     lower_bounds_: list[float]
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
+    _n_rows: float
 
     def __init__(self, n_components: int = 1, *, covariance_type: str = "full", tol: float = 1e-3, reg_covar: float | str = 1e-6,
                  max_iter: int = 100, n_init: int = 1, init_params: str | ArrayLike = "kmeans",
@@ -233,7 +219,7 @@ class GaussianMixture(Estimator):
         if type(self).fit_predict is not GaussianMixture.fit_predict:  # a subclass's, which scikit-learn's `fit` calls too
             self.fit_predict(X, y, **({} if sample_weight is None else {"sample_weight": sample_weight}))
         else:
-            self._take_on(self._fit(X, sample_weight))
+            self._tell_and_take_on(fitted_by(self, X, sample_weight))
         return self
 
     def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> NDArray[np.intp]:
@@ -249,202 +235,15 @@ class GaussianMixture(Estimator):
         -------
         ndarray of int, shape (N,)
         """
-        outcome = self._fit(X, sample_weight)
-        self._take_on(outcome)
-        return evaluate(self.mixture_._parameters.densities, outcome.table, "labels", self.n_threads)
+        fitted = fitted_by(self, X, sample_weight)
+        self._tell_and_take_on(fitted)
+        return evaluate(self.mixture_.densities, fitted.table, "labels", self.n_threads)
 
-    def _take_on(self, outcome: Outcome) -> None:
-        """Warn of an outcome and keep it; where a warning is an error, this estimator stays as it was."""
-        for caveat in outcome.caveats:
-            warnings.warn(caveat, stacklevel=3)
-        self._keep(outcome)
-
-    def _fit(self, X: ArrayLike, sample_weight: ArrayLike | None) -> Outcome:
-        """The Outcome of a fit. Nothing is told, and this estimator stays as it is."""
-        refuse_hooks(type(self), GaussianMixture, vars(self))
-        structure = self._checked_structure()
-        table, columns = as_table(X)
-        blocks = self._blocks(table, sample_weight)
-        given = checked_parameters(self.weights_init, self.means_init, self.precisions_init, structure, self.n_components,
-                                   blocks.n_features)
-        rng = _parameter(as_generator, self.random_state)
-        warm = self._warm_parameters(structure, blocks.n_features)
-        progress = Progress(self.verbose, self.verbose_interval, self.progress, self.max_iter, self.callback, structure)
-        with Threads(resolve_threads(self.n_threads)) as threads:
-            reg_covar, blur = self._regularization(blocks, threads, columns)
-            m_step = structure.m_step(reg_covar, blocks.n_features)
-            passes = threads.passes(blocks, CompleteRows(structure.moments, self.n_components, blocks.n_features,
-                                                         blocks.size, structure.factors))
-
-            def start() -> tuple[Parameters, bool]:
-                """Parameters, and whether they are only points, in need of an M step."""
-                if warm is not None:
-                    return warm, False
-                points = False
-                if all(value is not None for value in given):
-                    first = structure.parameters(self.n_components, blocks.n_features)
-                else:
-                    found = start_of(self.init_params, blocks, self.n_components, rng, threads)
-                    points = isinstance(found, Chosen) and self.precisions_init is None
-                    first = (chosen_start(found, structure, reg_covar) if isinstance(found, Chosen) else
-                             allotted_start(blocks, threads, structure, self.n_components, found, m_step,
-                                            share=isinstance(self.init_params, str)))
-                if any(value is not None for value in given):
-                    insert_parameters(first, structure, *given)
-                return first, points
-
-            try:
-                best, spurious = self._best_fit(blocks, passes, structure, m_step, start, reg_covar, progress, warm is not None)
-            finally:
-                progress.close()
-        caveats = [caveat for caveat in (blur, self._caveat_of(best, spurious, progress.stopped)) if caveat is not None]
-        return Outcome(best, spurious, caveats, structure, table, columns, blocks.total_weight)
-
-    def _blocks(self, table: NDArray[Any], sample_weight: ArrayLike | None) -> Blocks:
-        n_rows, n_features = table.shape
-        if n_features < 1:
-            raise ValueError(f"Found array with 0 feature(s) (shape={table.shape}) while a minimum of 1 is required.")
-        check_finite(table, largest=LARGEST)
-        if n_rows < 2:
-            raise ValueError(f"Found array with {n_rows} sample(s) (shape={table.shape}) while a minimum of 2 is required.")
-        weights = as_weights(sample_weight, n_rows)
-        n_alive = n_rows if weights is None else int(np.count_nonzero(weights))
-        if n_alive < self.n_components:
-            raise ValueError(f"Expected n_samples >= n_components but got n_components = {self.n_components}, n_samples = {n_alive}"
-                             + (" with a positive sample_weight" if n_alive < n_rows else ""))
-        return Blocks(table, self.n_components, weights)
-
-    def _warm_parameters(self, structure: Structure, n_features: int) -> Parameters | None:
-        """What the last fit ended with, where this one starts from it."""
-        if not (self.warm_start and self.__sklearn_is_fitted__()):
-            return None
-        last = self.mixture_
-        for name, before, now in (("n_components", last.n_components, self.n_components),
-                                  ("covariance_type", last.covariance_type, structure.name),
-                                  ("the number of features", last.n_features, n_features)):
-            if before != now:
-                raise ValueError(f"warm_start goes on from the last fit, in which {name} was {before!r}, not {now!r}: set "
-                                 "warm_start=False to start anew")
-        return last._parameters
-
-    def _regularization(self, blocks: Blocks, threads: Threads,
-                        columns: list[str] | None) -> tuple[float | NDArray[np.float64], UserWarning | None]:
-        """What is added to every variance, and a warning where it is large for the data, or None."""
-        if not self.reg_covar:
-            return 0.0, None
-        variances = feature_variances(blocks, threads)
-        if not isinstance(self.reg_covar, str) and self.reg_covar <= RUINOUS * variances.min():
-            return float(self.reg_covar), None
-        for constant in np.flatnonzero(variances == 0):
-            values = blocks.X[:, constant] if blocks.weights is None else blocks.X[blocks.weights > 0, constant]
-            if (values != values[0]).any():
-                variances[constant] = np.finfo(np.float64).tiny  # not constant: its squares underflow
-        varying = variances[variances > 0]
-        if isinstance(self.reg_covar, str):
-            if not varying.size:
-                return AUTO, None
-            return AUTO * np.where(variances > 0, variances, varying.mean()), None
-        blur = None
-        if varying.size and self.reg_covar > RUINOUS * varying.min():
-            feature = int(np.flatnonzero(variances == varying.min())[0])
-            name = f"feature {feature}" if columns is None else f"feature {columns[feature]!r}"
-            blur = UserWarning(
-                f"reg_covar={self.reg_covar:g} is more than a thousandth of the variance of {name}, {varying.min():.3g}, and "
-                "will blur the fit: give a smaller one, reg_covar='auto', which goes by each feature's variance, or data in larger "
-                "units.")
-        return float(self.reg_covar), blur
-
-    def _best_fit(self, blocks: Blocks, passes: Passes, structure: Structure, m_step: MStep,
-                  start: Callable[[], tuple[Parameters, bool]],
-                  reg_covar: float | NDArray[np.float64], progress: Progress, warm: bool) -> tuple[Fit, list[Spurious]]:
-        """The best of several starts, and its spurious components: proper optima first, then by log-likelihood."""
-        n_rows = effective_rows(blocks)
-        best: Fit | None = None
-        spurious: list[Spurious] = []
-        failure: SingularStart | None = None
-        for number in range(1 if warm else int(self.n_init)):
-            if progress.stopped:
-                break
-            previous = getattr(self, "lower_bound_", -math.inf) if warm else -math.inf
-            progress.begin(number, previous)
-            try:
-                first, points = start()
-                fit = maximize_likelihood(passes, first, m_step, tol=self.tol, max_iter=int(self.max_iter), previous=previous,
-                                          report=progress.listener)
-                if points and fit.collapsed is not None and len(fit.history) == 1:
-                    raise SingularStart.covariance(fit.collapsed)
-            except SingularStart as error:
-                failure = error
-                progress.end(None)
-                continue
-            progress.end(fit)
-            found = (spurious_components(fit.parameters, structure, n_rows, reg_covar, np.finfo(blocks.dtype).eps)
-                     if fit.history else [])
-            if best is None or _rank(fit, found) > _rank(best, spurious):
-                best, spurious = fit, found
-        if best is None:
-            assert failure is not None
-            raise failure
-        return best, spurious
-
-    def _caveat_of(self, fit: Fit, spurious: list[Spurious], stopped: bool) -> Warning | None:
-        """The warning that a fit deserves, or None."""
-        kind: type[ConvergenceWarning]
-        if fit.collapsed is not None:
-            kind, weight = CollapseWarning, fit.parameters.weights[fit.collapsed]
-            message = (f"Component {fit.collapsed} (weight {weight:.3g}) collapsed in iteration {len(fit.history)}: its covariance "
-                       "became singular, as its rows lie in a subspace or are too few. The parameters are those of the iteration "
-                       "before. Increase reg_covar or n_init, use fewer components, or a simpler covariance_type.")
-        elif spurious:
-            kind, more = SpuriousOptimumWarning, ", ".join(str(one.component) for one in spurious[1:])
-            others = f" The like holds of component{'s' if len(spurious) > 2 else ''} {more}." if more else ""
-            message = (f"A spurious optimum, as every start gave: {spurious[0]}.{others} Its log-likelihood says little about the data. "
-                       "Increase n_init, use fewer components, or a simpler covariance_type.")
-        elif not fit.converged and self.max_iter > 0 and not stopped:
-            kind = ConvergenceWarning
-            message = ("Best performing initialization did not converge. Try different init parameters, or increase max_iter, tol, or "
-                       f"check for degenerate data: {self.max_iter} iterations were not enough for the mean log-likelihood to change "
-                       f"by less than tol={self.tol:g}.")
-        else:
-            return None
-        return in_use(kind)(message)
-
-    def _checked_structure(self) -> Structure:
-        """The structure that `covariance_type` names, after a look at the other parameters too."""
-        structure = _parameter(structure_named, self.covariance_type)
-        for name, least, whole in (("n_components", 1, True), ("n_init", 1, True), ("max_iter", 0, True),
-                                   ("verbose_interval", 1, True), ("verbose", 0, True), ("tol", 0, False), ("reg_covar", 0, False)):
-            value = getattr(self, name)
-            if name == "reg_covar" and isinstance(value, str) and value == "auto" or name == "verbose" and isinstance(value, np.bool_):
-                continue
-            number = isinstance(value, (int, np.integer) if whole else (int, float, np.integer, np.floating))
-            if name == "n_components" and isinstance(value, bool):  # of the others True is 1, as in scikit-learn
-                number = False
-            if isinstance(value, np.timedelta64):  # a whole number to NumPy
-                number = False
-            if not number or not least <= value or not (whole or _is_finite(value)):
-                wanted = f"{name} must be a {'whole ' if whole else 'finite '}number of at least {least}"
-                raise in_use(InvalidParameterError)(f"{wanted}{' or auto' if name == 'reg_covar' else ''}, not {shown(value)}")
-        for name in ("warm_start", "progress"):
-            if not isinstance(getattr(self, name), (bool, np.bool_)):
-                raise in_use(InvalidParameterError)(f"{name} must be True or False, not {getattr(self, name)!r}")
-        if self.callback is not None and not callable(self.callback):
-            raise in_use(InvalidParameterError)(f"callback must be callable or None, not {self.callback!r}")
-        init = self.init_params
-        if isinstance(init, str) and init not in STARTS or init is None:
-            raise in_use(InvalidParameterError)(f"init_params must be one of {', '.join(map(repr, STARTS))}, or an array of labels or "
-                                                f"responsibilities, not {init!r}")
-        return structure
-
-    def _keep(self, outcome: Outcome) -> None:
-        fit = outcome.fit
-        self._hold(Mixture.from_parameters(fit.parameters, outcome.structure), outcome.columns,
-                   np.float32 if outcome.table.dtype == np.float32 else np.float64)
-        self._n_rows = outcome.total_weight
-        self.converged_ = fit.converged
-        self.n_iter_ = len(fit.history)
-        self.lower_bound_ = fit.history[-1] if fit.history else -math.inf
-        self.lower_bounds_ = fit.history
+    def _tell_and_take_on(self, fitted: Fitted) -> None:
+        """Warn of what a fit came to, and take it on; where a warning is an error, this estimator stays as it was."""
+        for warning in fitted.warnings:
+            warnings.warn(warning, stacklevel=3)
+        take_on(self, fitted)
 
     def _hold(self, mixture: Mixture, columns: list[str] | None, real: type[np.floating[Any]]) -> None:
         """Take on a mixture: its arrays, and the names of its features."""
@@ -564,7 +363,7 @@ class GaussianMixture(Estimator):
 
     def _evaluate(self, X: ArrayLike, wanted: str) -> NDArray[Any]:
         table, mixture = self._checked(X)
-        result = evaluate(mixture._parameters.densities, table, wanted, self.n_threads)
+        result = evaluate(mixture.densities, table, wanted, self.n_threads)
         return result if wanted == "labels" else self._as_fitted(result)
 
     def _as_fitted(self, result: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
@@ -725,7 +524,7 @@ class GaussianMixture(Estimator):
         float
         """
         mean, total = self._mean_log_likelihood(X, sample_weight)
-        return -2 * mean * total + self._n_parameters() * math.log(total)
+        return criteria.bic(mean * total, self._n_parameters(), total)
 
     def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """
@@ -741,7 +540,7 @@ class GaussianMixture(Estimator):
         float
         """
         mean, total = self._mean_log_likelihood(X, sample_weight)
-        return -2 * mean * total + 2 * self._n_parameters()
+        return criteria.aic(mean * total, self._n_parameters())
 
     def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """
@@ -766,10 +565,11 @@ class GaussianMixture(Estimator):
         table, mixture = self._checked(X)
         weights, certainty = as_weights(sample_weight, len(table)), np.empty(len(table))
         for start, stop in block_bounds(table.shape[0], table.shape[1], mixture.n_components):
-            shares = evaluate(mixture._parameters.densities, table[start:stop], "responsibilities", self.n_threads)
+            shares = evaluate(mixture.densities, table[start:stop], "responsibilities", self.n_threads)
             certainty[start:stop] = np.log(shares.max(axis=1), dtype=np.float64)
-        total = len(table) if weights is None else sum_of_weights(weights)
-        return self.bic(X, sample_weight) - 2 * total * (certainty.mean() if weights is None else weighted_mean(certainty, weights))
+        mean, total = self._mean_log_likelihood(X, sample_weight)
+        mean_certainty = certainty.mean() if weights is None else weighted_mean(certainty, weights)
+        return criteria.icl(mean * total, self._n_parameters(), total, mean_certainty * total)
 
     def summary(self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> str:
         """
@@ -811,20 +611,62 @@ class GaussianMixture(Estimator):
         return mixture.structure.n_parameters(mixture.n_components, mixture.n_features)
 
 
-def _parameter(read: Callable[[Any], _Read], value: Any) -> _Read:
-    """A parameter as `read` understands it, or the error of a wrong parameter."""
-    try:
-        return read(value)
-    except ValueError as error:
-        raise in_use(InvalidParameterError)(str(error)) from None
+def fitted_by(model: GaussianMixture, X: ArrayLike, sample_weight: ArrayLike | None) -> Fitted:
+    """
+    What a fit of a model would come to. Nothing is told, and the model stays as it is.
+
+    Parameters
+    ----------
+    model : GaussianMixture
+    X : array_like or DataFrame, shape (N, D)
+    sample_weight : array_like, shape (N,), or None
+
+    Returns
+    -------
+    Fitted
+
+    Raises
+    ------
+    ValueError
+        As `GaussianMixture.fit`.
+    """
+    refuse_hooks(type(model), GaussianMixture, vars(model))
+    structure = checked_structure(model)
+    table, columns = as_table(X)
+    blocks = checked_blocks(table, sample_weight, model.n_components)
+    rng = as_parameter(as_generator, model.random_state)
+    if model.warm_start and model.__sklearn_is_fitted__():
+        start, n_init = continued_start(model, model.mixture_, structure, blocks.n_features), 1
+        previous = getattr(model, "lower_bound_", -math.inf)
+    else:
+        start, n_init, previous = checked_start(model, structure, blocks), int(model.n_init), -math.inf
+    request = Request(structure, model.n_components, start, model.reg_covar, model.tol, int(model.max_iter))
+    progress = Progress(model.verbose, model.verbose_interval, model.progress, model.max_iter, model.callback, structure)
+    with Threads(resolve_threads(model.n_threads)) as threads:
+        fitting = Fitting(request, blocks, threads)
+        try:
+            fit = best_fit(fitting, rng, progress, n_init=n_init, previous=previous)
+        finally:
+            progress.close()
+    return Fitted(fit, warnings_of(fit, request, fitting.regularization, columns), table, columns, blocks.total_weight)
 
 
-def _is_finite(number: float) -> bool:
-    """Whether it is a number in double precision."""
-    try:
-        return math.isfinite(number)
-    except OverflowError:  # a whole number beyond
-        return False
+def take_on(model: GaussianMixture, fitted: Fitted) -> None:
+    """
+    Have a model be what a fit came to.
+
+    Parameters
+    ----------
+    model : GaussianMixture
+    fitted : Fitted
+    """
+    fit = fitted.fit
+    model._hold(fit.mixture, fitted.columns, np.float32 if fitted.table.dtype == np.float32 else np.float64)
+    model._n_rows = fitted.total_weight
+    model.converged_ = fit.converged
+    model.n_iter_ = fit.n_iter
+    model.lower_bound_ = fit.log_likelihood
+    model.lower_bounds_ = fit.history
 
 
 def _fingerprint_of(value: Any) -> object:
@@ -833,7 +675,3 @@ def _fingerprint_of(value: Any) -> object:
         return array.shape, array.dtype.str, zlib.crc32(array.data)
     except (TypeError, ValueError):  # what holds no numbers is no fit's
         return repr(value)
-
-
-def _rank(fit: Fit, spurious: list[Spurious]) -> tuple[bool, bool, float]:
-    return fit.collapsed is None, not spurious, fit.history[-1] if fit.history else -math.inf

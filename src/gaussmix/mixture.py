@@ -11,15 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from gaussmix._core.densities import Densities
 from gaussmix._core.estep import CompleteRows, Workspace
 from gaussmix._core.parameters import Parameters
-from gaussmix.blocks import Blocks, as_reals, as_table, as_weights, check_finite, shown
+from gaussmix.blocks import Blocks
 from gaussmix.engines import Threads, resolve_threads
+from gaussmix.observations import as_reals, as_table, as_weights, check_finite, shown
 from gaussmix.random_state import RandomState, as_generator
 from gaussmix.structures import Structure, structure_named
 
 __all__ = ["Mixture"]
-
-UNKNOWN = structure_named("full")  # the structure of covariances of which nothing is known
-
 
 class Mixture:
     """
@@ -33,8 +31,11 @@ class Mixture:
         π_k ≥ 0, which sum to one (2) (3).
     means : array_like, shape (K, D)
         μ_k, in the units of the data.
-    covariances : array_like, shape (K, D, D)
-        Σ_k, symmetric and positive definite, in the units of the data squared.
+    covariances : array_like
+        Σ_k, symmetric and positive definite, in the units of the data squared: shape (K, D, D) for full, (D, D) for tied, (K, D) for
+        diag, (K,) for spherical.
+    covariance_type : str, default="full"
+        Their structure, by scikit-learn's name or mclust's.
 
     Attributes
     ----------
@@ -43,7 +44,7 @@ class Mixture:
     covariances : ndarray, shape (K, D, D)
         Read-only, float64.
     structure : Structure
-        What the covariances were fitted under; full where nothing is known of them.
+        What the covariances were fitted under.
     covariance_type : str
         scikit-learn's name of it.
     n_components, n_features : int
@@ -63,34 +64,9 @@ class Mixture:
     array([[0.5, 0.5]])
     """
 
-    def __init__(self, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike) -> None:
-        self._take(_checked_parameters(weights, means, covariances, UNKNOWN), UNKNOWN)
-
-    @classmethod
-    def with_structure(cls, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, structure: Structure) -> Self:
-        """
-        A mixture of covariances as their structure keeps them.
-
-        Parameters
-        ----------
-        weights : array_like, shape (K,)
-        means : array_like, shape (K, D)
-        covariances : array_like
-            Of shape `structure.shape(K, D)`.
-        structure : Structure
-
-        Returns
-        -------
-        Mixture
-
-        Raises
-        ------
-        ValueError
-            Where they are not those of a mixture with this structure.
-        """
-        mixture = cls.__new__(cls)
-        mixture._take(_checked_parameters(weights, means, covariances, structure), structure)
-        return mixture
+    def __init__(self, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, covariance_type: str = "full") -> None:
+        structure = structure_named(covariance_type)
+        self._take(_checked_parameters(weights, means, covariances, structure), structure)
 
     @classmethod
     def from_parameters(cls, parameters: Parameters, structure: Structure) -> Self:
@@ -134,6 +110,11 @@ class Mixture:
     @property
     def structure(self) -> Structure:
         return self._structure
+
+    @property
+    def densities(self) -> Densities:
+        """What an E step reads."""
+        return self._parameters.densities
 
     @property
     def covariance_type(self) -> str:
@@ -327,7 +308,7 @@ class Mixture:
         if table.shape[1] != self.n_features:
             raise ValueError(f"X has {table.shape[1]} features, but the mixture has {self.n_features}")
         check_finite(table)
-        return evaluate(self._parameters.densities, table, wanted, n_threads)
+        return evaluate(self.densities, table, wanted, n_threads)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """
@@ -390,18 +371,13 @@ class Mixture:
 
     def __reduce__(self) -> tuple[Any, ...]:
         p = self._parameters
-        return _restored, (self._structure, p.weights, p.means, p.covariances)
+        return Mixture, (p.weights, p.means, p.covariances, self.covariance_type)
 
     def __repr__(self) -> str:
         with np.printoptions(precision=4, threshold=20, edgeitems=3):
             parts = [f"{name}={np.array2string(getattr(self, name), separator=', ', prefix=' ' * (9 + len(name)))}"
                      for name in ("weights", "means", "covariances")]
         return "Mixture(" + (",\n" + " " * 8).join(parts) + ")"
-
-
-def _restored(structure: Structure, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike) -> Mixture:
-    """The mixture in a pickle."""
-    return Mixture.with_structure(weights, means, covariances, structure)
 
 
 def _checked_parameters(weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, structure: Structure) -> Parameters:
@@ -469,7 +445,7 @@ def evaluate(densities: Densities, X: NDArray[Any], wanted: str, n_threads: int 
                 with np.errstate(over="ignore"):  # densities that float32 cannot hold are −∞ there
                     out[start:stop] = part
 
-        threads.each(len(blocks), compute, lambda index, nothing: None)
+        threads.each(blocks.pieces(), compute, lambda nothing: None)
     return out
 
 

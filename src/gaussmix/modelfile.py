@@ -11,8 +11,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gaussmix.blocks import as_table, check_names
 from gaussmix.mixture import Mixture
+from gaussmix.observations import as_table, check_names
 from gaussmix.outputs import whole_file
 from gaussmix.structures import structure_named
 
@@ -264,7 +264,7 @@ def _model(entries: dict[str, Any]) -> Model:
         structure = structure_named(entries["covariance_type"])
         shapes = {"weights": (K,), "means": (K, D), "covariances": structure.shape(K, D)}
         weights, means, covariances = (_numbers(entries[name], shape, name) for name, shape in shapes.items())
-        mixture = Mixture.with_structure(weights, means, covariances, structure)
+        mixture = Mixture(weights, means, covariances, structure.name)
         return Model(mixture, structure.name, entries["columns"])
     except ValueError as error:
         raise ModelFileError(str(error)) from None

@@ -14,7 +14,7 @@ from gaussmix.mixture import Mixture
 
 if TYPE_CHECKING:
     from gaussmix._core.parameters import Parameters
-    from gaussmix.em import Fit
+    from gaussmix.fitting import Fit
     from gaussmix.structures import Structure
 
 __all__ = ["Progress", "bar_size"]
@@ -63,7 +63,7 @@ class Progress:
             self._bar.begin(number)
 
     @property
-    def listener(self) -> Callable[[int, float, Parameters], bool] | None:
+    def report(self) -> Callable[[int, float, Parameters], bool] | None:
         """What `maximize_likelihood` calls after each iteration, or None where nobody listens."""
         return self._iteration if self.verbose or self._bar is not None or self.callback is not None else None
 

@@ -13,10 +13,12 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from gaussmix.blocks import as_table, as_weights
-from gaussmix.em import SingularStart
-from gaussmix.estimator import GaussianMixture
+from gaussmix.criteria import aic, bic
+from gaussmix.estimator import GaussianMixture, fitted_by, take_on
+from gaussmix.fitting import Outcome
+from gaussmix.observations import as_table, as_weights
 from gaussmix.random_state import RandomState
+from gaussmix.starts import SingularStart
 from gaussmix.structures import structure_named
 
 __all__ = ["Candidate", "Selection", "select"]
@@ -169,20 +171,20 @@ def select(X: ArrayLike, n_components: int | Iterable[int] = range(1, 10), covar
     candidates: list[Candidate] = []
     chosen: Candidate | None = None
     best: GaussianMixture | None = None
-    told: list[Warning] = []
+    to_tell: list[Warning] = []
     for model in models:
-        candidate, caveats = _fitted(model, X, weights, shape)
+        candidate, warned = _fitted(model, X, weights, shape)
         candidates.append(candidate)
         if not candidate.failure and (chosen is None or _rank(candidate, criterion) < _rank(chosen, criterion)):
-            chosen, best, told = candidate, model, caveats
+            chosen, best, to_tell = candidate, model, warned
         if progress is not None:
             progress(candidate)
     if chosen is None or best is None:
         raise ValueError(candidates[0].failure if len(candidates) == 1 else
                          f"no candidate could be fitted; with {candidates[0].n_components} components, "
                          f"{candidates[0].covariance_type}: {candidates[0].failure}")
-    for caveat in told:
-        warnings.warn(caveat, stacklevel=2)
+    for warning in to_tell:
+        warnings.warn(warning, stacklevel=2)
     return Selection(candidates, criterion, chosen, best)
 
 
@@ -206,15 +208,15 @@ def _fitted(model: GaussianMixture, X: ArrayLike, weights: NDArray[Any] | None,
         rows = "rows" if n_alive == n_rows else "rows with a positive weight"
         return unfitted(failure=f"more components ({K}) than {rows} ({n_alive})"), []
     try:
-        outcome = model._fit(X, weights)
+        fitted = fitted_by(model, X, weights)
     except SingularStart as error:
         return unfitted(failure=str(error)), []
-    model._keep(outcome)
-    collapsed = outcome.fit.collapsed is not None
+    take_on(model, fitted)
     log_likelihood = model.mixture_.log_likelihood(X, weights, n_threads=model.n_threads)
-    total = n_rows if weights is None else weights.sum()
-    return unfitted(log_likelihood, -2 * log_likelihood + p * math.log(total), -2 * log_likelihood + 2 * p,
-                    model.converged_, collapsed, bool(outcome.spurious) and not collapsed), outcome.caveats
+    total = n_rows if weights is None else float(weights.sum())
+    outcome = fitted.fit.outcome
+    return unfitted(log_likelihood, bic(log_likelihood, p, total), aic(log_likelihood, p), model.converged_,
+                    outcome is Outcome.COLLAPSED, outcome is Outcome.SPURIOUS), fitted.warnings
 
 
 def _rank(candidate: Candidate, criterion: str) -> tuple[bool, bool, float]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gaussmix.criteria import aic, bic
+
 if TYPE_CHECKING:
     from gaussmix.estimator import GaussianMixture
     from gaussmix.mixture import Mixture
@@ -50,8 +52,8 @@ def summary_text(estimator: GaussianMixture, rows: float | None, log_likelihood:
         criteria.insert(0, f"rows {rows:g}")
     if rows is not None and log_likelihood is not None:
         whose = "at the last E step of the fit, before its M step: " if of_the_fit else ""
-        criteria += [f"{whose}log-likelihood {log_likelihood:.4f}", f"BIC {-2 * log_likelihood + n_parameters * math.log(rows):.4f}",
-                     f"AIC {-2 * log_likelihood + 2 * n_parameters:.4f}"]
+        criteria += [f"{whose}log-likelihood {log_likelihood:.4f}", f"BIC {bic(log_likelihood, n_parameters, rows):.4f}",
+                     f"AIC {aic(log_likelihood, n_parameters):.4f}"]
     if icl is not None:
         criteria.append(f"ICL {icl:.4f}")
     return "\n".join([title, "", *table, "", ", ".join(criteria)])

@@ -1,4 +1,4 @@
-"""Who maps the blocks: the calling thread, or several threads. The sums come out the same, bit for bit."""
+"""The calling thread, or several threads of this process. The sums come out the same, bit for bit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import queue
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, Self, TypeVar
 
 from numpy.typing import NDArray
@@ -16,9 +16,12 @@ from gaussmix._core.densities import Densities
 from gaussmix._core.estep import Block, EStep, Workspace
 from gaussmix._core.passes import OneBlock, Passes
 from gaussmix._core.statistics import Statistics
-from gaussmix.blocks import Blocks
+from gaussmix.blocks import Observations
 
-_Result = TypeVar("_Result")  # of the work on one block
+__all__ = ["Threads", "available_cpus", "in_worker_process", "resolve_threads"]
+
+_Piece = TypeVar("_Piece")
+_Result = TypeVar("_Result")  # of the work on one piece
 
 
 def available_cpus() -> int:
@@ -135,40 +138,45 @@ class Threads:
             helper.end()
         self._helpers = []
 
-    def each(self, n_blocks: int, compute: Callable[[int, int], _Result], add: Callable[[int, _Result], object]) -> None:
+    def each(self, pieces: Iterable[_Piece], compute: Callable[[int, _Piece], _Result], add: Callable[[_Result], object]) -> None:
         """
-        Call `add(block, compute(worker, block))` for every block, `add` in block order.
+        Call `add(compute(worker, piece))` for every piece, `add` in the order of the pieces.
 
-        A worker may be a block ahead of its turn to add, so that workers seldom wait for each other; no more results than two
-        for each worker are alive. The first exception, Ctrl-C among them, stops all workers at the end of their block.
+        A worker may be a piece ahead of its turn to add, so that workers seldom wait for each other; no more results than two
+        for each worker are alive. The first exception, Ctrl-C among them, stops all workers at the end of their piece.
 
         Parameters
         ----------
-        n_blocks : int
+        pieces : iterable
+            Drawn from by one worker at a time. Where it has a length, there are no more workers than pieces.
         compute : callable
             Runs at the same time for different workers.
         add : callable
-            Runs for one block at a time, in order.
+            Runs for one result at a time, in order.
         """
-        wanted = min(self.n_threads, n_blocks) - 1
+        wanted = self.n_workers(pieces) - 1
         lent = _budget.borrow(wanted, self._limit) if wanted > 0 else 0
         helpers = self._started(lent)
         try:
             if not helpers:
-                for block in range(n_blocks):
-                    add(block, compute(0, block))
+                for piece in pieces:
+                    add(compute(0, piece))
             else:
-                _Turns(n_blocks, compute, add).taken_by(helpers)
+                _Turns(iter(pieces), compute, add).taken_by(helpers)
         finally:
             _budget.leave(lent)
 
-    def passes(self, observations: Blocks, estep: EStep) -> Passes:
+    def n_workers(self, pieces: Iterable[object]) -> int:
+        """How many threads may work on these pieces at once."""
+        return min(self.n_threads, len(pieces)) if isinstance(pieces, Sized) else self.n_threads
+
+    def passes(self, observations: Observations[Any], estep: EStep) -> Passes:
         """
         The passes of an E step over all rows.
 
         Parameters
         ----------
-        observations : Blocks
+        observations : Observations
         estep : EStep
             In whatever number type.
 
@@ -176,14 +184,19 @@ class Threads:
         -------
         Passes
         """
-        if len(observations) > 1:
+        pieces = observations.pieces()
+        if not isinstance(pieces, Sized) or len(pieces) != 1:
             return _ThreadedPasses(self, observations, estep)
+
+        def only_block() -> Block:
+            only, = observations.pieces()
+            return observations.block(only)
 
         def widened(densities: Densities) -> Block:
             observations.widen_for(densities)
-            return observations.block(0)
+            return only_block()
 
-        return OneBlock(observations.block(0), estep, observations.at_once, observations.limit, widened)
+        return OneBlock(only_block(), estep, observations.at_once, observations.limit, widened)
 
     def _started(self, wanted: int) -> list[_Helper]:
         """So many helpers, or as many as could be started."""
@@ -196,14 +209,14 @@ class Threads:
 
 
 class _ThreadedPasses(Passes):
-    """Passes over several blocks, mapped over threads and added in block order."""
+    """Passes over pieces of observations, mapped over threads and added in order."""
 
-    def __init__(self, threads: Threads, observations: Blocks, estep: EStep) -> None:
+    def __init__(self, threads: Threads, observations: Observations[Any], estep: EStep) -> None:
         super().__init__(estep, observations.at_once)
         self.threads, self.observations = threads, observations
-        self.n_workers = min(threads.n_threads, len(observations))
+        self.n_workers = threads.n_workers(observations.pieces())
         shape = estep.kind, estep.n_components, estep.n_features
-        self.parts = [Statistics(*shape) for _ in range(min(2 * self.n_workers, len(observations)))]
+        self.parts = [Statistics(*shape) for _ in range(2 * self.n_workers)]
         self._work_in(observations.size)
 
     def _work_in(self, size: int) -> None:
@@ -219,25 +232,27 @@ class _ThreadedPasses(Passes):
             self._work_in(self.observations.size)
         self.estep.prepare(densities, about)
         self.total.clear()
-        free = deque(self.parts)
+        self.total.reference[...] = self.estep.reference_points
+        free, seen = deque(self.parts), False
 
-        def compute(worker: int, index: int) -> Statistics:
+        def compute(worker: int, piece: Any) -> Statistics:
             part = free.popleft()
             part.clear()
-            self.estep.accumulate(self.observations.block(index), part, self.workspaces[worker])
+            self.estep.accumulate(self.observations.block(piece), part, self.workspaces[worker])
             return part
 
-        def add(index: int, part: Statistics) -> None:
-            if index == 0:
-                self.total.reference[...] = part.reference
+        def add(part: Statistics) -> None:
+            nonlocal seen
+            seen = True
             self.total.accumulate(part)
             free.append(part)
 
-        self.threads.each(len(self.observations), compute, add)
+        self.threads.each(self.observations.pieces(), compute, add)
+        if not seen:
+            raise ValueError("the observations gave no block in this pass: a source must give all its blocks anew in each")
 
     def row(self, n: int) -> NDArray[Any]:
-        row: NDArray[Any] = self.observations.X[n]
-        return row
+        return self.observations.row(n)
 
 
 class _Helper:
@@ -264,13 +279,13 @@ class _Helper:
 
 class _Turns:
     """
-    One pass. Blocks are taken in order, and their results added in order, by whichever worker brings the one that is missing.
+    One pass. Pieces are taken in order, and their results added in order, by whichever worker brings the one that is missing.
 
     The caller is worker 0. The first exception of any worker is raised when all have ended.
     """
 
-    def __init__(self, n_blocks: int, compute: Callable[[int, int], Any], add: Callable[[int, Any], object]) -> None:
-        self.n_blocks, self.compute, self.add = n_blocks, compute, add
+    def __init__(self, pieces: Iterator[Any], compute: Callable[[int, Any], Any], add: Callable[[Any], object]) -> None:
+        self.pieces, self.compute, self.add = enumerate(pieces), compute, add
         self.taken = self.added = self.helping = 0
         self.results: dict[int, Any] = {}
         self.error: BaseException | None = None
@@ -306,22 +321,23 @@ class _Turns:
             self.condition.notify_all()
 
     def work(self, worker: int) -> None:
-        while (block := self.take()) is not None:
-            self.bring(block, self.compute(worker, block))
+        while (turn := self.take()) is not None:
+            number, piece = turn
+            self.bring(number, self.compute(worker, piece))
 
-    def take(self) -> int | None:
+    def take(self) -> tuple[int, Any] | None:
+        """The next piece and its number, when its turn has come; None where there is no more."""
         with self.condition:
             self.condition.wait_for(lambda: self.error is not None or self.taken - self.added < self.most_alive)
-            if self.error is not None or self.taken == self.n_blocks:
-                return None
-            self.taken += 1
-            return self.taken - 1
+            turn = next(self.pieces, None) if self.error is None else None
+            self.taken += turn is not None
+            return turn
 
-    def bring(self, block: int, result: Any) -> None:
+    def bring(self, number: int, result: Any) -> None:
         with self.condition:
-            self.results[block] = result
+            self.results[number] = result
             while self.added in self.results and self.error is None:
-                self.add(self.added, self.results.pop(self.added))
+                self.add(self.results.pop(self.added))
                 self.added += 1
                 self.condition.notify_all()
 

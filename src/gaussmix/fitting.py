@@ -1,0 +1,147 @@
+"""A fit: from observations and a request to a mixture, its history, and what became of it, as values. It knows no face."""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from gaussmix._core.estep import EStep
+from gaussmix.blocks import Blocks
+from gaussmix.collapse import Spurious, effective_rows, spurious_components
+from gaussmix.em import Report, Run, maximize_likelihood
+from gaussmix.engines import Engine
+from gaussmix.mixture import Mixture
+from gaussmix.problem import Problem
+from gaussmix.regularization import Regularization, regularization_for
+from gaussmix.starts import SingularStart, Start
+from gaussmix.structures import Structure
+
+__all__ = ["Fit", "Fitting", "Outcome", "Request"]
+
+
+class Outcome(enum.Enum):
+    """How a fit ended."""
+
+    CONVERGED = "converged"
+    UNFINISHED = "not converged"
+    STOPPED = "stopped"
+    SPURIOUS = "spurious optimum"
+    COLLAPSED = "a component collapsed"
+
+
+@dataclass(frozen=True)
+class Request:
+    """
+    What is to be fitted.
+
+    Attributes
+    ----------
+    structure : Structure
+    n_components : int
+        K.
+    start : Start
+    reg_covar : float or "auto"
+        Added to every variance (`regularization_for`).
+    tol : float
+    max_iter : int
+        When EM stops (`maximize_likelihood`).
+    estep : EStep, optional
+        By default that of complete rows.
+    """
+
+    structure: Structure
+    n_components: int
+    start: Start
+    reg_covar: float | str = 1e-6
+    tol: float = 1e-3
+    max_iter: int = 100
+    estep: EStep | None = None
+
+
+@dataclass(frozen=True)
+class Fit(Run):
+    """
+    Where one run of EM ended, and what that is worth.
+
+    Attributes
+    ----------
+    structure : Structure
+    spurious : list of Spurious
+        The components that fit accidents of a few rows; empty for a proper optimum.
+    """
+
+    structure: Structure = field(kw_only=True)
+    spurious: list[Spurious] = field(kw_only=True)
+
+    @cached_property
+    def mixture(self) -> Mixture:
+        """The fitted distribution."""
+        return Mixture.from_parameters(self.parameters, self.structure)
+
+    @property
+    def n_iter(self) -> int:
+        """How many iterations EM made."""
+        return len(self.history)
+
+    @property
+    def log_likelihood(self) -> float:
+        """The mean log-likelihood of a row that the last E step found; −∞ where there was none."""
+        return self.history[-1] if self.history else -math.inf
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it ended; what is worst counts."""
+        if self.collapsed is not None:
+            return Outcome.COLLAPSED
+        if self.spurious:
+            return Outcome.SPURIOUS
+        return Outcome.CONVERGED if self.converged else Outcome.STOPPED if self.stopped else Outcome.UNFINISHED
+
+
+class Fitting:
+    """
+    A request for some observations, ready to be carried out from one start after the other.
+
+    Parameters
+    ----------
+    request : Request
+    observations : Blocks
+    engine : Engine
+    """
+
+    def __init__(self, request: Request, observations: Blocks, engine: Engine) -> None:
+        self.request, self.observations = request, observations
+        self.regularization: Regularization = regularization_for(request.reg_covar, observations, engine)
+        self.problem = Problem(observations, engine, request.structure, request.n_components, self.regularization.added, request.estep)
+
+    def fit(self, rng: np.random.Generator, *, previous: float = -math.inf, report: Report | None = None) -> Fit:
+        """
+        One fit from the request's start.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        previous, report
+            As for `maximize_likelihood`.
+
+        Returns
+        -------
+        Fit
+
+        Raises
+        ------
+        SingularStart
+            Where EM cannot begin.
+        """
+        request, problem = self.request, self.problem
+        run = maximize_likelihood(problem.passes, request.start.begin(problem, rng), problem.m_step, tol=request.tol,
+                                  max_iter=request.max_iter, previous=previous, report=report)
+        if run.collapsed is not None and len(run.history) == 1 and not request.start.has_covariances:
+            raise SingularStart.covariance(run.collapsed)
+        spurious = spurious_components(run.parameters, request.structure, effective_rows(self.observations), problem.added,
+                                       np.finfo(self.observations.dtype).eps) if run.history else []
+        return Fit(**vars(run), structure=request.structure, spurious=spurious)

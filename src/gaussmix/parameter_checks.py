@@ -1,0 +1,149 @@
+"""An estimator's parameters and data, checked, as what a fit takes: a structure, blocks and a start."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gaussmix.blocks import LARGEST, Blocks
+from gaussmix.exceptions import InvalidParameterError, in_use
+from gaussmix.mixture import Mixture
+from gaussmix.observations import as_weights, check_finite, shown
+from gaussmix.starts import STARTS, FromParameters, PartlyGiven, Start
+from gaussmix.starts.given import given_assignment
+from gaussmix.structures import Structure, structure_named
+
+if TYPE_CHECKING:
+    from gaussmix.estimator import GaussianMixture
+
+__all__ = ["as_parameter", "checked_blocks", "checked_start", "checked_structure", "continued_start"]
+
+_Read = TypeVar("_Read")  # what a parameter is understood as
+
+# Name, least value, and whether it must be a whole number.
+NUMBERS = (("n_components", 1, True), ("n_init", 1, True), ("max_iter", 0, True), ("verbose_interval", 1, True), ("verbose", 0, True),
+           ("tol", 0, False), ("reg_covar", 0, False))
+
+
+def as_parameter(read: Callable[[Any], _Read], value: Any) -> _Read:
+    """
+    A parameter as `read` understands it.
+
+    Raises
+    ------
+    InvalidParameterError
+        Where `read` raises ValueError.
+    """
+    try:
+        return read(value)
+    except ValueError as error:
+        raise in_use(InvalidParameterError)(str(error)) from None
+
+
+def checked_structure(model: GaussianMixture) -> Structure:
+    """
+    The structure that `covariance_type` names, after a look at the other parameters that are numbers, choices or callables.
+
+    Raises
+    ------
+    InvalidParameterError
+        Naming the first parameter that is wrong.
+    """
+    structure = as_parameter(structure_named, model.covariance_type)
+    for name, least, whole in NUMBERS:
+        _check_number(name, getattr(model, name), least, whole)
+    for name in ("warm_start", "progress"):
+        if not isinstance(getattr(model, name), (bool, np.bool_)):
+            raise in_use(InvalidParameterError)(f"{name} must be True or False, not {getattr(model, name)!r}")
+    if model.callback is not None and not callable(model.callback):
+        raise in_use(InvalidParameterError)(f"callback must be callable or None, not {model.callback!r}")
+    init = model.init_params
+    if isinstance(init, str) and init not in STARTS or init is None:
+        raise in_use(InvalidParameterError)(f"init_params must be one of {', '.join(map(repr, STARTS))}, or an array of labels or "
+                                            f"responsibilities, not {init!r}")
+    return structure
+
+
+def _check_number(name: str, value: Any, least: int, whole: bool) -> None:
+    if name == "reg_covar" and isinstance(value, str) and value == "auto" or name == "verbose" and isinstance(value, np.bool_):
+        return
+    number = isinstance(value, (int, np.integer) if whole else (int, float, np.integer, np.floating))
+    if name == "n_components" and isinstance(value, bool):  # of the others True is 1, as in scikit-learn
+        number = False
+    if isinstance(value, np.timedelta64):  # a whole number to NumPy
+        number = False
+    if not number or not least <= value or not (whole or _is_finite(value)):
+        wanted = f"{name} must be a {'whole ' if whole else 'finite '}number of at least {least}"
+        raise in_use(InvalidParameterError)(f"{wanted}{' or auto' if name == 'reg_covar' else ''}, not {shown(value)}")
+
+
+def _is_finite(number: float) -> bool:
+    """Whether it is a number in double precision."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # a whole number beyond
+        return False
+
+
+def checked_blocks(table: NDArray[Any], sample_weight: ArrayLike | None, n_components: int) -> Blocks:
+    """
+    A table and its weights as blocks.
+
+    Raises
+    ------
+    ValueError
+        Where there are too few rows for so many components, no features, or numbers that are not finite.
+    """
+    n_rows, n_features = table.shape
+    if n_features < 1:
+        raise ValueError(f"Found array with 0 feature(s) (shape={table.shape}) while a minimum of 1 is required.")
+    check_finite(table, largest=LARGEST)
+    if n_rows < 2:
+        raise ValueError(f"Found array with {n_rows} sample(s) (shape={table.shape}) while a minimum of 2 is required.")
+    weights = as_weights(sample_weight, n_rows)
+    n_alive = n_rows if weights is None else int(np.count_nonzero(weights))
+    if n_alive < n_components:
+        raise ValueError(f"Expected n_samples >= n_components but got n_components = {n_components}, n_samples = {n_alive}"
+                         + (" with a positive sample_weight" if n_alive < n_rows else ""))
+    return Blocks(table, n_components, weights)
+
+
+def checked_start(model: GaussianMixture, structure: Structure, blocks: Blocks) -> Start:
+    """
+    The start that `init_params`, `weights_init`, `means_init` and `precisions_init` say.
+
+    Raises
+    ------
+    ValueError
+        Naming the one that does not fit the data.
+    """
+    given, init = (model.weights_init, model.means_init, model.precisions_init), model.init_params
+    n_given = sum(value is not None for value in given)
+    if isinstance(init, str) or n_given == len(given):  # then it is not needed
+        otherwise: Start = STARTS[init if isinstance(init, str) else "kmeans"]
+    else:
+        otherwise = given_assignment(init, blocks.n_rows, model.n_components)
+    shape = model.n_components, blocks.n_features
+    return PartlyGiven.checked(*given, otherwise, structure, shape) if n_given else otherwise
+
+
+def continued_start(model: GaussianMixture, last: Mixture, structure: Structure, n_features: int) -> Start:
+    """
+    The start from what the last fit ended with.
+
+    Raises
+    ------
+    ValueError
+        Where that was another problem.
+    """
+    for name, before, now in (("n_components", last.n_components, model.n_components),
+                              ("covariance_type", last.covariance_type, structure.name),
+                              ("the number of features", last.n_features, n_features)):
+        if before != now:
+            raise ValueError(f"warm_start goes on from the last fit, in which {name} was {before!r}, not {now!r}: set "
+                             "warm_start=False to start anew")
+    return FromParameters(last._parameters)

@@ -1,0 +1,98 @@
+"""What is added to variances, so that covariances stay regular: as a user asks for it, for the data at hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gaussmix._core.densities import Densities
+from gaussmix._core.em import maximize
+from gaussmix._core.estep import Block, GivenResponsibilities
+from gaussmix.blocks import Blocks
+from gaussmix.engines import Engine
+from gaussmix.statistics import Kind
+from gaussmix.structures import structure_named
+
+__all__ = ["Regularization", "feature_variances", "regularization_for"]
+
+AUTOMATIC = 1e-6  # "auto", as a part of each feature's variance
+LARGE = 1e-3  # more than this part of a feature's variance changes the fit visibly
+
+
+@dataclass(frozen=True)
+class Regularization:
+    """
+    What every M step adds to variances.
+
+    Attributes
+    ----------
+    added : float or ndarray, shape (D,)
+        The same for all features, or an amount for each.
+    blurred_feature : int or None
+        The feature of the least variance, where `added` is a large part of it.
+    least_variance : float
+        That variance.
+    """
+
+    added: float | NDArray[np.float64]
+    blurred_feature: int | None = None
+    least_variance: float = 0.0
+
+
+def regularization_for(reg_covar: float | str, blocks: Blocks, engine: Engine) -> Regularization:
+    """
+    Parameters
+    ----------
+    reg_covar : float or "auto"
+        The amount, or a millionth of each feature's variance; of a constant feature, which has none, of the mean of the others'.
+    blocks : Blocks
+    engine : Engine
+
+    Returns
+    -------
+    Regularization
+    """
+    if not reg_covar:
+        return Regularization(0.0)
+    variances = feature_variances(blocks, engine)
+    if not isinstance(reg_covar, str) and reg_covar <= LARGE * variances.min():
+        return Regularization(float(reg_covar))
+    for constant in np.flatnonzero(variances == 0):
+        values = blocks.X[:, constant] if blocks.weights is None else blocks.X[blocks.weights > 0, constant]
+        if (values != values[0]).any():
+            variances[constant] = np.finfo(np.float64).tiny  # not constant: its squares underflow
+    varying = variances[variances > 0]
+    if isinstance(reg_covar, str):
+        return Regularization(AUTOMATIC * np.where(variances > 0, variances, varying.mean()) if varying.size else AUTOMATIC)
+    if varying.size and reg_covar > LARGE * varying.min():
+        return Regularization(float(reg_covar), int(np.flatnonzero(variances == varying.min())[0]), float(varying.min()))
+    return Regularization(float(reg_covar))
+
+
+def feature_variances(blocks: Blocks, engine: Engine) -> NDArray[np.float64]:
+    """
+    The variance of every feature, with sample weights.
+
+    Parameters
+    ----------
+    blocks : Blocks
+    engine : Engine
+
+    Returns
+    -------
+    ndarray, shape (D,)
+    """
+    diagonal = structure_named("diag")
+    first_row, parameters = Densities(Kind.DIAG, 1, blocks.n_features), diagonal.parameters(1, blocks.n_features)
+    first_row.means[...] = np.asarray(blocks.X[:1], dtype=np.float64)
+    passes = engine.passes(blocks, GivenResponsibilities(Kind.DIAG, 1, blocks.n_features, blocks.size, _everything))
+    maximize(passes, first_row, diagonal.m_step(0.0, blocks.n_features), parameters)
+    variances: NDArray[np.float64] = np.maximum(parameters.covariances[0], 0.0)
+    return variances
+
+
+def _everything(block: Block) -> NDArray[np.float64]:
+    """The responsibilities of a single component."""
+    return np.broadcast_to(1.0, (block.rows.array.shape[0], 1))

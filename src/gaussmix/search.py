@@ -1,0 +1,76 @@
+"""A search: several fits, of which the best is kept."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import numpy as np
+
+from gaussmix.em import Report
+from gaussmix.fitting import Fit, Fitting
+from gaussmix.starts import SingularStart
+
+__all__ = ["Listener", "best_fit"]
+
+
+class Listener(Protocol):
+    """Who is told of a search while it goes on, and may end it."""
+
+    @property
+    def stopped(self) -> bool: ...
+    @property
+    def report(self) -> Report | None: ...
+
+    def begin(self, number: int, log_likelihood: float) -> None:
+        """A start begins, from parameters that an earlier fit left at `log_likelihood`."""
+
+    def end(self, fit: Fit | None) -> None:
+        """A start ended with `fit`, or, where it is None, could not begin."""
+
+
+def best_fit(fitting: Fitting, rng: np.random.Generator, listener: Listener, *, n_init: int = 1, previous: float = -math.inf) -> Fit:
+    """
+    The best fit of several starts: proper optima first, then by log-likelihood.
+
+    Parameters
+    ----------
+    fitting : Fitting
+    rng : numpy.random.Generator
+    listener : Listener
+    n_init : int
+        How many starts.
+    previous : float
+        As for `maximize_likelihood`.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    SingularStart
+        Where EM could begin from none.
+    """
+    best: Fit | None = None
+    failure: SingularStart | None = None
+    for number in range(n_init):
+        if listener.stopped:
+            break
+        listener.begin(number, previous)
+        fit: Fit | None = None
+        try:
+            fit = fitting.fit(rng, previous=previous, report=listener.report)
+        except SingularStart as error:
+            failure = error
+        listener.end(fit)
+        if fit is not None and (best is None or _rank(fit) > _rank(best)):
+            best = fit
+    if best is None:
+        assert failure is not None
+        raise failure
+    return best
+
+
+def _rank(fit: Fit) -> tuple[bool, bool, float]:
+    return fit.collapsed is None, not fit.spurious, fit.log_likelihood
