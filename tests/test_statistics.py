@@ -187,3 +187,28 @@ def test_a_pickle_of_other_shapes_is_refused(kind, X):
 
 def test_it_says_what_it_is(kind, X):
     assert KINDS[kind].upper() in repr(passed(kind, X)[0])
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_scaled_statistics_are_those_of_rows_of_other_weights(kind):
+    rng = np.random.default_rng(0)
+    X, mixture = rng.normal(size=(50, 3)), random_mixture(rng, 2, 3)
+    parameters = core_parameters(kind, *mixture)
+    scaled = one_pass(kind, parameters, X)
+    same = scaled
+    scaled *= 0.25
+    quarter = one_pass(kind, parameters, X, np.full(50, 0.25))
+    assert scaled is same and scaled.total_weight == quarter.total_weight == 12.5
+    assert scaled.log_likelihood == pytest.approx(quarter.log_likelihood, rel=1e-14)
+    np.testing.assert_array_equal(scaled.reference, quarter.reference)
+    for name in ("weight", "first", "second"):
+        np.testing.assert_allclose(getattr(scaled, name), getattr(quarter, name), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("factor", [-1, np.nan, np.inf, "2", None, True, 1j])
+def test_statistics_are_scaled_by_numbers_of_at_least_zero_only(factor):
+    statistics = Statistics(Kind.DIAG, 2, 2)
+    statistics.weight[...] = 3
+    with pytest.raises((ValueError, TypeError)):
+        statistics *= factor
+    assert (statistics.weight == 3).all()

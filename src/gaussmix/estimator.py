@@ -18,7 +18,7 @@ from gaussmix.attributes import attributes_of, mixture_of
 from gaussmix.blocks import block_bounds, sum_of_weights, weighted_mean
 from gaussmix.engines import Threads, resolve_threads
 from gaussmix.fitting import Fit, Fitting, Request
-from gaussmix.mixture import Mixture, component_log_densities, evaluate
+from gaussmix.mixture import Mixture, component_log_densities, labels, log_density, responsibilities
 from gaussmix.modelfile import load, save
 from gaussmix.observations import as_table, as_weights, check_finite, check_names
 from gaussmix.outcome_warnings import warnings_of
@@ -237,7 +237,7 @@ class GaussianMixture(Estimator):
         """
         fitted = fitted_by(self, X, sample_weight)
         self._tell_and_take_on(fitted)
-        return evaluate(self.mixture_.densities, fitted.table, "labels", self.n_threads)
+        return labels(self.mixture_.densities, fitted.table, self.n_threads)
 
     def _tell_and_take_on(self, fitted: Fitted) -> None:
         """Warn of what a fit came to, and take it on; where a warning is an error, this estimator stays as it was."""
@@ -361,11 +361,6 @@ class GaussianMixture(Estimator):
 
     # What a fitted mixture answers.
 
-    def _evaluate(self, X: ArrayLike, wanted: str) -> NDArray[Any]:
-        table, mixture = self._checked(X)
-        result = evaluate(mixture.densities, table, wanted, self.n_threads)
-        return result if wanted == "labels" else self._as_fitted(result)
-
     def _as_fitted(self, result: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         """As scikit-learn: float32 only where the model and X are."""
         return result if np.asarray(self.means_).dtype == np.float32 else result.astype(np.float64, copy=False)
@@ -373,7 +368,7 @@ class GaussianMixture(Estimator):
     def _checked(self, X: ArrayLike) -> tuple[NDArray[Any], Mixture]:
         self._require_fit()
         table, columns = as_table(X)
-        check_names(columns, getattr(self, "feature_names_in_", None), type(self).__name__, stacklevel=5)
+        check_names(columns, getattr(self, "feature_names_in_", None), type(self).__name__, stacklevel=4)
         return self._checked_rows(table)
 
     def _checked_rows(self, table: NDArray[Any]) -> tuple[NDArray[Any], Mixture]:
@@ -437,7 +432,8 @@ class GaussianMixture(Estimator):
         ValueError
             Where X is not of the width or with the names of the fit, or not finite.
         """
-        return self._evaluate(X, "labels")
+        table, mixture = self._checked(X)
+        return labels(mixture.densities, table, self.n_threads)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
         """
@@ -451,7 +447,8 @@ class GaussianMixture(Estimator):
         -------
         ndarray, shape (N, K)
         """
-        return self._evaluate(X, "responsibilities")
+        table, mixture = self._checked(X)
+        return self._as_fitted(responsibilities(mixture.densities, table, self.n_threads))
 
     def score_samples(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
         """
@@ -465,7 +462,8 @@ class GaussianMixture(Estimator):
         -------
         ndarray, shape (N,)
         """
-        return self._evaluate(X, "logpdf")
+        table, mixture = self._checked(X)
+        return self._as_fitted(log_density(mixture.densities, table, self.n_threads))
 
     def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
         """
@@ -565,7 +563,7 @@ class GaussianMixture(Estimator):
         table, mixture = self._checked(X)
         weights, certainty = as_weights(sample_weight, len(table)), np.empty(len(table))
         for start, stop in block_bounds(table.shape[0], table.shape[1], mixture.n_components):
-            shares = evaluate(mixture.densities, table[start:stop], "responsibilities", self.n_threads)
+            shares = responsibilities(mixture.densities, table[start:stop], self.n_threads)
             certainty[start:stop] = np.log(shares.max(axis=1), dtype=np.float64)
         mean, total = self._mean_log_likelihood(X, sample_weight)
         mean_certainty = certainty.mean() if weights is None else weighted_mean(certainty, weights)

@@ -3,13 +3,14 @@
 from __future__ import annotations  # kept as written, so that help() does not print the unions behind ArrayLike
 
 import os
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gaussmix._core.densities import Densities
-from gaussmix._core.estep import CompleteRows, Workspace
+from gaussmix._core.estep import CompleteRows, Rows, Workspace
 from gaussmix._core.parameters import Parameters
 from gaussmix.blocks import Blocks
 from gaussmix.engines import Threads, resolve_threads
@@ -17,7 +18,7 @@ from gaussmix.observations import as_reals, as_table, as_weights, check_finite, 
 from gaussmix.random_state import RandomState, as_generator
 from gaussmix.structures import Structure, structure_named
 
-__all__ = ["Mixture"]
+__all__ = ["Mixture", "component_log_densities", "labels", "log_density", "responsibilities"]
 
 class Mixture:
     """
@@ -160,7 +161,7 @@ class Mixture:
         ValueError
             Where X is not two-dimensional, has another number of columns than the means, or holds NaN or infinity.
         """
-        return self._evaluate(X, "logpdf", n_threads)
+        return log_density(self.densities, self._checked(X), n_threads)
 
     def pdf(self, X: ArrayLike, *, n_threads: int | None = None) -> NDArray[np.floating[Any]]:
         """
@@ -194,7 +195,7 @@ class Mixture:
         ndarray, shape (N, K)
             Each row sums to one.
         """
-        return self._evaluate(X, "responsibilities", n_threads)
+        return responsibilities(self.densities, self._checked(X), n_threads)
 
     def classify(self, X: ArrayLike, *, n_threads: int | None = None) -> NDArray[np.intp]:
         """
@@ -210,7 +211,7 @@ class Mixture:
         -------
         ndarray of int, shape (N,)
         """
-        return self._evaluate(X, "labels", n_threads)
+        return labels(self.densities, self._checked(X), n_threads)
 
     def log_likelihood(self, X: ArrayLike, sample_weight: ArrayLike | None = None, *, n_threads: int | None = None) -> float:
         """
@@ -303,12 +304,13 @@ class Mixture:
             total: NDArray[np.float64] = np.einsum("k,kij->ij", self.weights, self.covariances) + (self.weights * away.T) @ away
             return total
 
-    def _evaluate(self, X: ArrayLike, wanted: str, n_threads: int | None) -> NDArray[Any]:
+    def _checked(self, X: ArrayLike) -> NDArray[Any]:
+        """Rows that this mixture can read."""
         table, _ = as_table(X)
         if table.shape[1] != self.n_features:
             raise ValueError(f"X has {table.shape[1]} features, but the mixture has {self.n_features}")
         check_finite(table)
-        return evaluate(self.densities, table, wanted, n_threads)
+        return table
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """
@@ -409,38 +411,86 @@ def _array(value: ArrayLike, name: str) -> NDArray[np.float64]:
     return array
 
 
-def evaluate(densities: Densities, X: NDArray[Any], wanted: str, n_threads: int | None = None) -> NDArray[Any]:
+def log_density(densities: Densities, X: NDArray[Any], n_threads: int | None = None) -> NDArray[np.floating[Any]]:
     """
-    One pass that writes a result for every row.
+    ln p(x_n) of every row (1).
 
     Parameters
     ----------
     densities : Densities
     X : ndarray, shape (N, D)
         Finite.
-    wanted : {"logpdf", "responsibilities", "labels"}
     n_threads : int, optional
 
     Returns
     -------
-    ndarray, shape (N,) or (N, K)
+    ndarray, shape (N,)
+        float32 for float32 X, else float64.
     """
+    def fill(estep: CompleteRows, rows: Rows, part: NDArray[Any], work: Workspace) -> None:
+        estep.evaluate(rows, part, None, None, work)
+
+    return _by_block(densities, X, np.empty(len(X), _real(X)), np.float64, fill, n_threads)
+
+
+def responsibilities(densities: Densities, X: NDArray[Any], n_threads: int | None = None) -> NDArray[np.floating[Any]]:
+    """
+    γ_nk of every row and component (5).
+
+    Parameters
+    ----------
+    densities, X, n_threads
+        As for `log_density`.
+
+    Returns
+    -------
+    ndarray, shape (N, K)
+        float32 for float32 X, else float64.
+    """
+    def fill(estep: CompleteRows, rows: Rows, part: NDArray[Any], work: Workspace) -> None:
+        estep.evaluate(rows, None, part, None, work)
+
+    return _by_block(densities, X, np.empty((len(X), densities.n_components), _real(X)), np.float64, fill, n_threads)
+
+
+def labels(densities: Densities, X: NDArray[Any], n_threads: int | None = None) -> NDArray[np.intp]:
+    """
+    The component with the largest responsibility (5) for every row; the first of several.
+
+    Parameters
+    ----------
+    densities, X, n_threads
+        As for `log_density`.
+
+    Returns
+    -------
+    ndarray of int, shape (N,)
+    """
+    def fill(estep: CompleteRows, rows: Rows, part: NDArray[Any], work: Workspace) -> None:
+        estep.evaluate(rows, None, None, part, work)
+
+    return _by_block(densities, X, np.empty(len(X), np.intp), np.int32, fill, n_threads)
+
+
+def _real(X: NDArray[Any]) -> type[np.floating[Any]]:
+    return np.float32 if X.dtype == np.float32 else np.float64
+
+
+def _by_block(densities: Densities, X: NDArray[Any], out: NDArray[Any], computed: type[np.generic],
+              fill: Callable[[CompleteRows, Rows, NDArray[Any], Workspace], None], n_threads: int | None) -> NDArray[Any]:
+    """One pass, in which `fill` writes a result of type `computed` for the rows of every block; they go to `out`, in its type."""
     blocks = Blocks(X, densities.n_components)
     blocks.widen_for(densities)
     shape = densities.n_components, densities.n_features
-    real = np.float32 if X.dtype == np.float32 else np.float64
-    out: NDArray[Any] = np.empty((len(X), shape[0]) if wanted == "responsibilities" else len(X), np.intp if wanted == "labels" else real)
-    computed: type[np.generic] = np.int32 if wanted == "labels" else np.float64
     estep = CompleteRows(densities.kind, *shape, blocks.size, densities.kind)
     estep.prepare(densities)
     with Threads(resolve_threads(n_threads)) as threads:
-        spaces = [Workspace(*shape, blocks.size) for _ in range(min(threads.n_threads, len(blocks)))]
+        spaces = [Workspace(*shape, blocks.size) for _ in range(threads.n_workers(blocks.pieces()))]
 
         def compute(worker: int, index: int) -> None:
             start, stop = blocks.bounds[index]
             part: NDArray[Any] = out[start:stop] if out.dtype == computed else np.empty((stop - start, *out.shape[1:]), computed)
-            log_p, shares, labels = (part if wanted == name else None for name in ("logpdf", "responsibilities", "labels"))
-            estep.evaluate(blocks.block(index).rows, log_p, shares, labels, spaces[worker])
+            fill(estep, blocks.block(index).rows, part, spaces[worker])
             if out.dtype != computed:
                 with np.errstate(over="ignore"):  # densities that float32 cannot hold are −∞ there
                     out[start:stop] = part
@@ -467,8 +517,7 @@ def component_log_densities(mixture: Mixture, X: NDArray[Any], n_threads: int | 
     of_weight_one = mixture._parameters.copy()
     of_weight_one.weights[...] = 1.0
     mixture.structure.factorize(of_weight_one)
-    real = np.float32 if X.dtype == np.float32 else np.float64
-    log_densities: NDArray[np.floating[Any]] = np.empty((len(X), mixture.n_components), real)
+    log_densities: NDArray[np.floating[Any]] = np.empty((len(X), mixture.n_components), _real(X))
     for k in range(mixture.n_components):
-        log_densities[:, k] = evaluate(of_weight_one.densities.component(k), X, "logpdf", n_threads)
+        log_densities[:, k] = log_density(of_weight_one.densities.component(k), X, n_threads)
     return log_densities

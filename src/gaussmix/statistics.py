@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # kept as written, so that help() does not print the unions behind ArrayLike
 
+import math
 from typing import Any, Self
 
 import numpy as np
@@ -18,7 +19,7 @@ class Statistics(_Sums):
     Weight, first and second moments of every component about a reference point, and the log-likelihood.
 
     All that an M step sees (docs/mathematics.md). Statistics of different rows add; where their reference points differ,
-    one is translated first.
+    one is translated first. `statistics *= decay` lets all of its rows count for less.
 
     Parameters
     ----------
@@ -105,6 +106,27 @@ class Statistics(_Sums):
         apart = other.reference.shape == self.reference.shape and (other.reference != self.reference).any()
         total.accumulate(other.translated(self.reference) if apart else other)
         return total
+
+    def __imul__(self, factor: float) -> Self:
+        """
+        Scale every sum, as if each row had so many times its weight; the reference points stay.
+
+        Raises
+        ------
+        ValueError
+            Where the factor is negative or not finite.
+        TypeError
+            Where it is no real number.
+        """
+        if not isinstance(factor, (int, float, np.integer, np.floating)) or isinstance(factor, bool):
+            return NotImplemented
+        if not 0 <= factor < math.inf:
+            raise ValueError(f"statistics can be scaled by finite numbers of at least 0, not by {factor!r}")
+        for sums in (self.weight, self.first, self.second):
+            sums *= factor
+        self.log_likelihood *= factor
+        self.total_weight *= factor
+        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         state = (self.reference, self.weight, self.first, self.second, self.log_likelihood, self.total_weight)

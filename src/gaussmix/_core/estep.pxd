@@ -78,7 +78,7 @@ cdef class Workspace:
     cdef readonly size_t size
     cdef gm_workspace w
     cdef int n_ones  # the weights are so many ones, then zeros; 0 where they are others
-    cdef int patience  # tiles of the block until bounds are tried again
+    cdef int tiles_without_bounds  # of the block, until bounds are tried again
     cdef void *memory[13]
     cdef int n_arrays
     cdef void *zeros(self, Py_ssize_t count, size_t size) except NULL
@@ -126,7 +126,8 @@ cdef class CompleteRows(EStep):
     cdef void *factor
     cdef void *offset
     cdef double rounded_off(self, Densities d, Py_ssize_t i) noexcept nogil
-    cdef void log_densities(self, Workspace work, bint all_wanted) noexcept nogil
+    cdef void log_densities(self, Workspace work) noexcept nogil
+    cdef void all_log_densities(self, Workspace work) noexcept nogil
     cdef void each_density(self, gm_density density, Workspace work) noexcept nogil
     cdef double normalized(self, Rows x, Py_ssize_t start, Workspace work) noexcept nogil
     cdef double far_row(self, Densities p, Rows x, Py_ssize_t n, int lane, Workspace work) noexcept nogil

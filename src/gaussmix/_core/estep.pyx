@@ -34,7 +34,7 @@ TILE = GM_TILE
 cdef enum:
     CACHE_LINE = 64
     FEWEST_FEATURES = 16  # for which a bound of eight features is much cheaper than the density
-    PATIENCE = 16  # tiles without bounds after one in which they spared little
+    TILES_WITHOUT_BOUNDS = 16  # tiles without bounds after one in which they spared little
 cdef object UNPREPARED = "the E step has no densities yet: call prepare first"
 # Densities and responsibilities are powers of two inside the kernels: their exponents are bits, ln x = ln 2 · log2 x.
 cdef double BITS = 1 / log(2.0)
@@ -405,7 +405,7 @@ cdef class EStep:
     cdef void begin(self, Statistics statistics, Workspace work) noexcept nogil:
         """What is done to a tile depends on its block alone."""
         memcpy(statistics.m, self.reference_point, self.n_components * self.n_features * sizeof(double))
-        work.patience = 0
+        work.tiles_without_bounds = 0
 
     cdef void moments(self, Workspace work, Statistics statistics) noexcept nogil:
         """Add the moments of a tile."""
@@ -565,7 +565,7 @@ cdef class CompleteRows(EStep):
         for tile in range(tiles(block.rows)):
             statistics.total_weight += load_tile(self.kernels, block.rows, block.w, tile * GM_TILE, work)
             work.w.sum_only = block.w == NULL and work.w.rows == work.w.padded
-            self.log_densities(work, False)
+            self.log_densities(work)
             statistics.log_likelihood += self.normalized(block.rows, tile * GM_TILE, work)
             self.moments(work, statistics)
         self.finish(work, statistics)
@@ -591,13 +591,16 @@ cdef class CompleteRows(EStep):
         cdef int lane
         cdef int32_t label[GM_TILE]
         cdef double value[GM_TILE]
-        work.patience = 0
+        work.tiles_without_bounds = 0
         with nogil:
             for tile in range(tiles(x)):
                 start = tile * GM_TILE
                 load_tile(self.kernels, x, NULL, start, work)
                 work.w.sum_only = False
-                self.log_densities(work, responsibilities is not None)
+                if responsibilities is None:
+                    self.log_densities(work)
+                else:  # of which even the least are wanted
+                    self.all_log_densities(work)
                 if labels is not None and log_p is None and responsibilities is None:
                     self.kernels.largest(&work.w, label, value)
                     if any_far(value, work):
@@ -616,27 +619,29 @@ cdef class CompleteRows(EStep):
                     self.kernels.responsibilities(&work.w, &responsibilities[start, 0],
                                                   responsibilities.strides[0] // <Py_ssize_t> sizeof(double))
 
-    cdef void log_densities(self, Workspace work, bint all_wanted) noexcept nogil:
+    cdef void log_densities(self, Workspace work) noexcept nogil:
         """
-        Leave log2 π_k N(x_n | μ_k, Σ_k) of a tile in the workspace.
+        Leave log2 π_k N(x_n | μ_k, Σ_k) of a tile in the workspace, or a bound of it where the density counts for nothing.
 
-        Unless all are wanted, those that count for nothing may be bounds. These are tried where they can spare much. Where they
-        have not spared a tenth of the operations, about what they cost, the next tiles of the block go without: what is done to a
-        tile depends on its block alone, not on what its thread did before.
+        Bounds cost about a tenth of what the densities cost. Where they have spared less in one tile, the next tiles of the block do
+        without them. The count of those tiles begins anew in every block, so that what is done to a tile depends on its block alone,
+        not on what its thread did before.
         """
-        if self.factors == DIAG:
-            self.each_density(self.kernels.density_diag, work)
-        elif all_wanted or self.n_features < FEWEST_FEATURES or self.n_components == 1 or work.patience:
-            work.patience = max(work.patience - 1, 0)
-            self.each_density(self.kernels.density_full, work)
-        else:
-            work.w.spared = 0
-            self.each_density(self.kernels.bound_full, work)
-            self.kernels.find_likely(&work.w)
-            self.each_density(self.kernels.density_likely, work)
-            self.each_density(self.kernels.density_rest, work)
-            if work.w.spared < 0.1 * self.n_components * self.n_features * <double> self.n_features * work.w.padded:
-                work.patience = PATIENCE
+        if self.factors == DIAG or self.n_features < FEWEST_FEATURES or self.n_components == 1 or work.tiles_without_bounds:
+            work.tiles_without_bounds = max(work.tiles_without_bounds - 1, 0)
+            self.all_log_densities(work)
+            return
+        work.w.spared = 0
+        self.each_density(self.kernels.bound_full, work)
+        self.kernels.find_likely(&work.w)
+        self.each_density(self.kernels.density_likely, work)
+        self.each_density(self.kernels.density_rest, work)
+        if work.w.spared < 0.1 * self.n_components * self.n_features * <double> self.n_features * work.w.padded:
+            work.tiles_without_bounds = TILES_WITHOUT_BOUNDS
+
+    cdef void all_log_densities(self, Workspace work) noexcept nogil:
+        """Leave log2 π_k N(x_n | μ_k, Σ_k) of a tile in the workspace."""
+        self.each_density(self.kernels.density_diag if self.factors == DIAG else self.kernels.density_full, work)
 
     cdef void each_density(self, gm_density density, Workspace work) noexcept nogil:
         cdef Py_ssize_t D = self.n_features, k

@@ -56,7 +56,7 @@ cdef int cholesky(double *a, Py_ssize_t n) noexcept nogil:
             memset(a + (j + i) * n + j + i + 1, 0, (columns - i - 1) * sizeof(double))
         for i_block in range(steps(j + columns, n, RIGHT_SIDES)):
             i = j + columns + i_block * RIGHT_SIDES
-            solve(b'T', a + j * n + j, columns, n, a + i * n + j, min(n - i, <Py_ssize_t> RIGHT_SIDES), n)
+            solve(a + j * n + j, columns, n, a + i * n + j, min(n - i, <Py_ssize_t> RIGHT_SIDES), n)
     return 0
 
 
@@ -113,12 +113,11 @@ cdef void multiply_add(char transpose, double *x, double *y, double *sums, Py_ss
               &one, sums, &sums_leading)
 
 
-cdef void solve(char transpose, double *triangle, Py_ssize_t n, Py_ssize_t stride, double *x, Py_ssize_t count,
-                Py_ssize_t x_stride) noexcept nogil:
+cdef void solve(double *triangle, Py_ssize_t n, Py_ssize_t stride, double *x, Py_ssize_t count, Py_ssize_t x_stride) noexcept nogil:
     """Row by row, x ← x L⁻ᵀ for the n × n lower `triangle` L: each of `count` rows is a right-hand side."""
     cdef int m = <int> n, k = <int> count, leading = <int> stride, x_leading = <int> x_stride
     cdef double one = 1
-    dtrsm(b'L', b'U', &transpose, b'N', &m, &k, &one, triangle, &leading, x, &x_leading)
+    dtrsm(b'L', b'U', b'T', b'N', &m, &k, &one, triangle, &leading, x, &x_leading)
 
 
 cdef void solve_right(double *triangle, Py_ssize_t n, Py_ssize_t stride, double *x, Py_ssize_t count,
