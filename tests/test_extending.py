@@ -8,7 +8,7 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 
-from direct import STRUCTURES, draw, log_joint, moments, random_mixture
+from direct import STRUCTURES, draw, log_joint, moments, of_kind, random_mixture
 from gaussmix import GaussianMixture, Mixture, load, save, select, structures
 from gaussmix._core.estep import CompleteRows, EStep, Rows, Workspace
 from gaussmix._core.passes import Passes
@@ -160,27 +160,67 @@ def test_a_name_is_given_once():
 
 
 class Seen:
-    """A prior: rows that someone has seen elsewhere."""
+    """A prior: rows that someone has seen elsewhere, and how they were assigned."""
 
     def __init__(self, X, gamma):
         self.X, self.gamma = X, gamma
 
-    def statistics(self, reference):
-        statistics = Statistics(Kind.FULL, *reference.shape)
+    def statistics(self, reference, kind):
+        statistics = Statistics(kind, *reference.shape)
         statistics.reference[...] = reference
-        statistics.weight[...], statistics.first[...], statistics.second[...] = moments(self.X, self.gamma, reference)
+        statistics.weight[...], statistics.first[...], second = moments(self.X, self.gamma, reference)
+        statistics.second[...] = of_kind(second, kind)
         return statistics
 
+    def log_density(self, mixture):
+        """Σ_n Σ_k γ_nk ln π_k N(x_n | μ_k, Σ_k)."""
+        joint = log_joint(self.X, mixture.weights, mixture.means, mixture.covariances)
+        return (self.gamma * joint).sum()
 
-def test_a_prior_counts_as_rows_do():
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_a_prior_counts_as_rows_do(structure):
     X, gamma = rows(), np.random.default_rng(1).dirichlet(np.ones(3), size=600)
     some, others = Seen(X[:400], gamma[:400]), Seen(X[400:], gamma[400:])
-    full = structure_named("full")
+    structure = structure_named(structure)
     reference = X[:3].copy()
-    with_prior, _ = full.maximize(some.statistics(reference), prior=others)
-    of_all, _ = full.maximize(Seen(X, gamma).statistics(reference))
+    with_prior, _ = structure.maximize(some.statistics(reference, structure.moments), prior=others)
+    of_all, _ = structure.maximize(Seen(X, gamma).statistics(reference, structure.moments))
     for name in ("weights", "means", "covariances"):
         np.testing.assert_allclose(getattr(with_prior, name), getattr(of_all, name), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_em_raises_the_posterior_density(structure):
+    """Each iteration's objective is that of the equations, and none is lower than the one before, as it is without the prior's part."""
+    X, heard = rows(), []
+    prior = Seen(X[:60], np.eye(3)[np.arange(60) % 3])  # which contradicts the data
+
+    def report(iteration, objective, parameters):
+        mixture = Mixture.from_parameters(parameters, structure_named(structure))
+        heard.append((objective, mixture))
+        return False
+
+    with Threads(1) as threads:
+        request = Request(structure_named(structure), 3, STARTS["kmeans"], 0.0, 1e-9, 200, prior=prior)
+        fit = Fitting(request, Blocks(X, 3), threads).fit(np.random.default_rng(0), report=report)
+    log_likelihoods = []
+    for objective, mixture in heard:
+        log_likelihoods.append(np.logaddexp.reduce(log_joint(X, mixture.weights, mixture.means, mixture.covariances), axis=1).sum())
+        assert objective == pytest.approx((log_likelihoods[-1] + prior.log_density(mixture)) / 600, rel=1e-11)
+    assert fit.outcome is Outcome.CONVERGED and len(heard) > 3
+    assert (np.diff(fit.history) > -1e-12).all()
+
+
+def test_a_prior_about_other_points_is_refused():
+    class Elsewhere(Seen):
+        def statistics(self, reference, kind):
+            return super().statistics(reference + 1, kind)
+
+    X, gamma = rows(), np.eye(3)[np.arange(600) % 3]
+    statistics = Seen(X, gamma).statistics(X[:3].copy(), Kind.FULL)
+    with pytest.raises(ValueError, match="about the points that it is given"):
+        structure_named("full").maximize(statistics, prior=Elsewhere(X, gamma))
 
 
 # An E step.

@@ -72,3 +72,11 @@ def test_nothing_compiled_imports_the_package():
     for path in sorted((PACKAGE / "_core").rglob("*.p[yx]*")) + sorted(CONTRIBUTING.parent.glob("src/gaussmix/_core/*.p[yx]*")):
         for name in re.findall(r"^\s*(?:from|c?import) (gaussmix[\w.]*)", path.read_text(encoding="utf-8"), re.MULTILINE):
             assert name.startswith("gaussmix._core"), f"{path.name} imports {name}"
+
+
+def test_only_structures_and_what_is_compiled_ask_for_a_kind():
+    """But for Statistics, whose second moments are of a kind."""
+    for module, path in modules():
+        if room_of(module) not in ("structures", "statistics"):
+            text = path.read_text(encoding="utf-8")
+            assert not re.search(r"kind (?:==|!=|in|is|is not) Kind\b|Kind\.[A-Z]+ (?:==|!=)", text), module

@@ -1,5 +1,7 @@
 """Structures: their names, how many free parameters they have, and what they make of second moments."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -47,3 +49,24 @@ def test_what_is_added_is_added_to_each_variance_before_they_are_constrained(nam
     of_features = variances + added
     expected = {"full": more, "tied": more.mean(axis=0), "diag": of_features, "spherical": of_features.mean(axis=1)}[name]
     np.testing.assert_allclose(parameters.covariances, expected, rtol=1e-15)
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_and_densities_pickle_to_the_bit(name, protocol):
+    """Which is what travels to a worker; means_rest too, which only a fit knows."""
+    rng = np.random.default_rng(0)
+    structure = structure_named(name)
+    statistics = Statistics(structure.moments, 2, 3)
+    statistics.reference[...], statistics.weight[...] = 1e9 + rng.normal(size=(2, 3)), [2.0, 3.0]
+    statistics.first[...], statistics.second[...] = rng.normal(size=(2, 3)), 9 * (np.eye(3) if structure.moments != Kind.DIAG else 1)
+    parameters, singular = structure.maximize(statistics)
+    assert singular == -1 and parameters.densities.means_rest.any()
+    for kept in (parameters, parameters.densities):
+        back = pickle.loads(pickle.dumps(kept, protocol))
+        densities = getattr(back, "densities", back)
+        for attribute in ("means", "means_rest", "factors", "log_constants"):
+            np.testing.assert_array_equal(getattr(densities, attribute), getattr(parameters.densities, attribute))
+    back = pickle.loads(pickle.dumps(parameters, protocol))
+    np.testing.assert_array_equal(back.weights, parameters.weights)
+    np.testing.assert_array_equal(back.covariances, parameters.covariances)

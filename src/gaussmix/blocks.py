@@ -12,11 +12,12 @@ from numpy.typing import DTypeLike, NDArray
 from gaussmix._core.densities import Densities
 from gaussmix._core.estep import TILE, Block, Rows
 
-# A block is cut by N, D and K alone, so that the sums (in block order) have the same bits for any number of threads. Its work is
-# counted in operations, of which a core does 2e10 to 4e10 a second; an exponential and what goes with it counts as a hundred.
-# Blocks are many enough to share among threads, but large enough that Python's part (tens of microseconds a block) and the
-# adding of their Statistics (K D² numbers, so a floor of some hundred rows) are lost in them, and small enough for Ctrl-C. Of many
-# components each answers for few rows; a block must hold enough for an update of its second moments.
+# Where blocks begin and end depends on N, D and K alone. Their sums are added in block order, and so have the same bits for any
+# number of threads. The work of a block is counted in operations, of which a core does 2e10 to 4e10 a second; an exponential, with
+# what goes with it, counts as a hundred. There are enough blocks to share among threads, and each ends soon enough for Ctrl-C. A block
+# is so large that two costs do not matter beside its work: that of Python, which is tens of microseconds for each block, and that of
+# adding its Statistics, which are K D² numbers. Of many components each is responsible for few of a block's rows, and needs enough of
+# them for an update of its second moments.
 EXPONENTIAL = 100
 MANY_BLOCKS = 16
 FEWEST_OPERATIONS = 5e7
@@ -26,7 +27,8 @@ FEWEST_TILES_OF_MANY = 12
 MOST_ROWS = 341 * TILE
 MOST_RESPONSIBILITIES = 2**20  # of one block, where they are given or asked for
 
-# A loop over a single block returns to Python after some ten milliseconds; passes over a few rows take more than their operations.
+# A compiled loop over a single block makes as many passes before it returns to Python as have so many operations, which is some ten
+# milliseconds' work. A pass over a few rows costs more than its operations, so that there is a limit to their number too.
 OPERATIONS_AT_ONCE = 2e8
 MOST_AT_ONCE = 1000
 
@@ -140,8 +142,8 @@ class Blocks:
         not side by side is copied, when its turn comes.
     n_components : int
         K, for the size of the blocks.
-    weights : ndarray, shape (N,), float64, optional
-        Sample weights, ones by default.
+    row_weights : ndarray, shape (N,), float64, optional
+        Sample weights w_n, ones by default.
     labels : ndarray, shape (N,), int32, optional
         A component for each row.
 
@@ -149,7 +151,7 @@ class Blocks:
     ----------
     bounds : list of (int, int)
         Where blocks begin and end; the pieces are their numbers.
-    weights : ndarray, shape (N,), float64, or None
+    row_weights : ndarray, shape (N,), float64, or None
         As the loops read them: rescaled where they are very large or small, as only their proportions count there.
     total_weight : float
         What the weights sum to as they were given, or N.
@@ -163,14 +165,14 @@ class Blocks:
         How many passes a compiled loop may make before it has to listen to Ctrl-C.
     """
 
-    def __init__(self, X: NDArray[Any], n_components: int, weights: NDArray[np.float64] | None = None,
+    def __init__(self, X: NDArray[Any], n_components: int, row_weights: NDArray[np.float64] | None = None,
                  labels: NDArray[np.int32] | None = None) -> None:
         self.X = X
         self.labels = labels
         self.n_rows, self.n_features = X.shape
-        self.weights = None if weights is None else balanced(weights)
-        self.total_weight = float(self.n_rows) if weights is None else sum_of_weights(weights)
-        self.n_positive = self.n_rows if weights is None else int(np.count_nonzero(weights))
+        self.row_weights = None if row_weights is None else balanced(row_weights)
+        self.total_weight = float(self.n_rows) if row_weights is None else sum_of_weights(row_weights)
+        self.n_positive = self.n_rows if row_weights is None else int(np.count_nonzero(row_weights))
         self._cut(operations_of_row, n_components)
         self._work_in(np.float32 if X.dtype == np.float32 and fits_single(X, self.bounds) else np.float64)
 
@@ -225,7 +227,7 @@ class Blocks:
         start, stop = self.bounds[index]
         rows = self.X[start:stop]
         readable = rows.dtype == self.dtype and rows.flags.aligned and (rows.strides[1] == self.size or self.n_features == 1)
-        block = Block(Rows(rows if readable else np.require(rows, self.dtype, ["C", "A"])), _part(self.weights, start, stop),
+        block = Block(Rows(rows if readable else np.require(rows, self.dtype, ["C", "A"])), _part(self.row_weights, start, stop),
                       _part(self.labels, start, stop), index, start)
         if readable:  # a copy would need as much memory as the rows again
             self._blocks[index] = block

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gaussmix._core.em import EM
+from gaussmix._core.em import EM, Objective
 from gaussmix._core.mstep import MStep
 from gaussmix._core.parameters import Parameters
 from gaussmix._core.passes import Passes
@@ -43,7 +43,7 @@ class Run:
 
 
 def maximize_likelihood(passes: Passes, start: Parameters, m_step: MStep, *, tol: float, max_iter: int, previous: float = -math.inf,
-                        report: Report | None = None) -> Run:
+                        report: Report | None = None, objective: Objective | None = None) -> Run:
     """
     EM from one start: E step (5), M step (7) (8) (11), until the log-likelihood (6) stops rising.
 
@@ -62,12 +62,14 @@ def maximize_likelihood(passes: Passes, start: Parameters, m_step: MStep, *, tol
     report : callable, optional
         Called after each iteration with its number (from 1), the mean log-likelihood that its E step found and the parameters
         that it is of. EM stops where it returns True.
+    objective : Objective, optional
+        By default the mean log-likelihood of a row.
 
     Returns
     -------
     Run
     """
-    loop = EM(passes, start, m_step, tol, previous)
+    loop = EM(passes, start, m_step, tol, previous, objective)
     history: list[float] = []
     stopped, at_once = False, passes.at_once if report is None else 1
     while len(history) < max_iter and not (loop.converged or loop.collapsed >= 0 or stopped):

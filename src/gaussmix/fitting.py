@@ -19,6 +19,7 @@ from gaussmix.problem import Problem
 from gaussmix.regularization import Regularization, regularization_for
 from gaussmix.starts import SingularStart, Start
 from gaussmix.structures import Structure
+from gaussmix.structures.structure import Prior
 
 __all__ = ["Fit", "Fitting", "Outcome", "Request"]
 
@@ -51,6 +52,8 @@ class Request:
         When EM stops (`maximize_likelihood`).
     estep : EStep, optional
         By default that of complete rows.
+    prior : Prior, optional
+        Then EM raises the posterior density.
     """
 
     structure: Structure
@@ -60,6 +63,7 @@ class Request:
     tol: float = 1e-3
     max_iter: int = 100
     estep: EStep | None = None
+    prior: Prior | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,8 @@ class Fitting:
     def __init__(self, request: Request, observations: Blocks, engine: Engine) -> None:
         self.request, self.observations = request, observations
         self.regularization: Regularization = regularization_for(request.reg_covar, observations, engine)
-        self.problem = Problem(observations, engine, request.structure, request.n_components, self.regularization.added, request.estep)
+        self.problem = Problem(observations, engine, request.structure, request.n_components, self.regularization.added, request.estep,
+                               request.prior)
 
     def fit(self, rng: np.random.Generator, *, previous: float = -math.inf, report: Report | None = None) -> Fit:
         """
@@ -139,7 +144,7 @@ class Fitting:
         """
         request, problem = self.request, self.problem
         run = maximize_likelihood(problem.passes, request.start.begin(problem, rng), problem.m_step, tol=request.tol,
-                                  max_iter=request.max_iter, previous=previous, report=report)
+                                  max_iter=request.max_iter, previous=previous, report=report, objective=problem.objective)
         if run.collapsed is not None and len(run.history) == 1 and not request.start.has_covariances:
             raise SingularStart.covariance(run.collapsed)
         spurious = spurious_components(run.parameters, request.structure, effective_rows(self.observations), problem.added,

@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gaussmix._core.em import Objective, Posterior
 from gaussmix._core.estep import CompleteRows, EStep
 from gaussmix._core.mstep import MStep
 from gaussmix._core.passes import Passes
 from gaussmix.blocks import Observations
 from gaussmix.engines import Engine
+from gaussmix.mixture import Mixture
 from gaussmix.structures import Structure
+from gaussmix.structures.structure import Prior
 
 __all__ = ["Problem"]
 
@@ -35,6 +38,7 @@ class Problem:
         Added to the variances of each feature by every M step.
     estep : EStep, optional
         By default that of complete rows.
+    prior : Prior, optional
     """
 
     observations: Observations[Any]
@@ -43,6 +47,7 @@ class Problem:
     n_components: int
     added: float | NDArray[np.float64] = 0.0
     estep: EStep | None = None
+    prior: Prior | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -52,7 +57,15 @@ class Problem:
     @cached_property
     def m_step(self) -> MStep:
         """The M step under the structure."""
-        return self.structure.m_step(self.added, self.observations.n_features)
+        return self.structure.m_step(self.added, self.observations.n_features, self.prior)
+
+    @cached_property
+    def objective(self) -> Objective:
+        """What EM raises."""
+        prior, structure = self.prior, self.structure
+        if prior is None:
+            return Objective()
+        return Posterior(lambda parameters: prior.log_density(Mixture.from_parameters(parameters, structure)))
 
     @cached_property
     def passes(self) -> Passes:

@@ -60,7 +60,7 @@ def regularization_for(reg_covar: float | str, blocks: Blocks, engine: Engine) -
     if not isinstance(reg_covar, str) and reg_covar <= LARGE * variances.min():
         return Regularization(float(reg_covar))
     for constant in np.flatnonzero(variances == 0):
-        values = blocks.X[:, constant] if blocks.weights is None else blocks.X[blocks.weights > 0, constant]
+        values = blocks.X[:, constant] if blocks.row_weights is None else blocks.X[blocks.row_weights > 0, constant]
         if (values != values[0]).any():
             variances[constant] = np.finfo(np.float64).tiny  # not constant: its squares underflow
     varying = variances[variances > 0]

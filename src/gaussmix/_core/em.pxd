@@ -9,6 +9,9 @@ cdef Py_ssize_t m_step(Passes passes, Densities densities, MStep step, Parameter
 cdef class Objective:
     cdef double value(self, Statistics statistics, Parameters p) except? -1 nogil
 
+cdef class Posterior(Objective):
+    cdef object log_prior
+
 cdef class EM:
     cdef Passes passes
     cdef MStep step

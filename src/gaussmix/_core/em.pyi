@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 from typing_extensions import disjoint_base
 
 from gaussmix._core.densities import Densities
@@ -11,8 +13,13 @@ def maximize(passes: Passes, about: Densities, step: MStep, parameters: Paramete
 class Objective: ...
 
 @disjoint_base
+class Posterior(Objective):
+    def __init__(self, log_prior: Callable[[Parameters], float]) -> None: ...
+
+@disjoint_base
 class EM:
-    def __init__(self, passes: Passes, start: Parameters, step: MStep, tol: float, previous: float) -> None: ...
+    def __init__(self, passes: Passes, start: Parameters, step: MStep, tol: float, previous: float,
+                 objective: Objective | None = None) -> None: ...
     @property
     def current(self) -> Parameters: ...
     @property

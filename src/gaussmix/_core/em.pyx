@@ -70,6 +70,26 @@ cdef class Objective:
         return statistics.log_likelihood / statistics.total_weight
 
 
+cdef class Posterior(Objective):
+    """
+    The log-likelihood and the log-density of a prior, over Σ_n w_n.
+
+    Parameters
+    ----------
+    log_prior : callable
+        From Parameters to the logarithm of their prior density, but for a constant.
+    """
+
+    def __init__(self, log_prior):
+        self.log_prior = log_prior
+
+    cdef double value(self, Statistics statistics, Parameters p) except? -1 nogil:
+        cdef double log_prior
+        with gil:
+            log_prior = self.log_prior(p)
+        return (statistics.log_likelihood + log_prior) / statistics.total_weight
+
+
 cdef class EM:
     """
     EM from one start, until the objective stops rising.
@@ -85,6 +105,8 @@ cdef class EM:
         EM has converged when the objective changes by less.
     previous : float
         What the first iteration's objective is compared with.
+    objective : Objective, optional
+        By default the mean log-likelihood.
 
     Attributes
     ----------
@@ -97,9 +119,10 @@ cdef class EM:
         The component for which that M step was not possible, or −1.
     """
 
-    def __init__(self, Passes passes not None, Parameters start not None, MStep step not None, double tol, double previous):
+    def __init__(self, Passes passes not None, Parameters start not None, MStep step not None, double tol, double previous,
+                 Objective objective=None):
         self.passes, self.step, self.tol, self.previous = passes, step, tol, previous
-        self.objective = Objective()
+        self.objective = Objective() if objective is None else objective
         self.current, self.following = start.copy(), start.copy()
         self.collapsed = -1
 

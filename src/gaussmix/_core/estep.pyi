@@ -40,7 +40,7 @@ class Block:
     def __new__(
         cls,
         rows: Rows,
-        weights: NDArray[float64] | None = None,
+        row_weights: NDArray[float64] | None = None,
         labels: NDArray[int32] | None = None,
         index: int = 0,
         start: int = 0,
@@ -48,7 +48,7 @@ class Block:
     @property
     def rows(self) -> Rows: ...
     @property
-    def weights(self) -> NDArray[float64] | None: ...
+    def row_weights(self) -> NDArray[float64] | None: ...
     @property
     def labels(self) -> NDArray[int32] | None: ...
     @property

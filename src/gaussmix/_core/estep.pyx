@@ -213,7 +213,7 @@ cdef class Block:
     Parameters
     ----------
     rows : Rows
-    weights : array, shape (N,), float64, optional
+    row_weights : array, shape (N,), float64, optional
         Sample weights w_n; ones by default.
     labels : array, shape (N,), int32, optional
         A component for each row.
@@ -226,21 +226,21 @@ cdef class Block:
         Where numbers of rows differ, or an array is unaligned.
     """
 
-    def __cinit__(self, Rows rows not None, const double[::1] weights=None, const int32_t[::1] labels=None, Py_ssize_t index=0,
+    def __cinit__(self, Rows rows not None, const double[::1] row_weights=None, const int32_t[::1] labels=None, Py_ssize_t index=0,
                   Py_ssize_t start=0):
-        if weights is not None and weights.shape[0] != rows.n_rows:
+        if row_weights is not None and row_weights.shape[0] != rows.n_rows:
             raise ValueError("weights and rows differ in number")
         if labels is not None and labels.shape[0] != rows.n_rows:
             raise ValueError("labels and rows differ in number")
         self.rows, self.index, self.start = rows, index, start
-        self.kept_weights, self.kept_labels = weights, labels
-        self.w = start_of(weights)
+        self.kept_weights, self.kept_labels = row_weights, labels
+        self.w = start_of(row_weights)
         if labels is not None and rows.n_rows:
             check_alignment(&labels[0], 0, sizeof(int32_t))
             self.label = &labels[0]
 
     @property
-    def weights(self):
+    def row_weights(self):
         """The sample weights, or None for ones."""
         return None if self.kept_weights is None else np.asarray(self.kept_weights)
 

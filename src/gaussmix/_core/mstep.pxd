@@ -10,6 +10,11 @@ cdef class MStep:
     cdef bint knows(self, Statistics s, Parameters p) noexcept nogil
     cdef Py_ssize_t covariances(self, Statistics s, Parameters p) except -2 nogil
 
+cdef class MStepWithPrior(MStep):
+    cdef MStep step
+    cdef object statistics_of
+    cdef Statistics with_prior(self, Statistics s)
+
 cdef class MatrixMStep(MStep):
     pass
 

@@ -94,6 +94,36 @@ cdef class MStep:
         return singular
 
 
+cdef class MStepWithPrior(MStep):
+    """
+    Another M step, of statistics to which those of a prior are added.
+
+    Parameters
+    ----------
+    added : array_like, shape (D,)
+        As the other step's.
+    step : MStep
+    statistics_of : callable
+        From reference points, shape (K, D), to the prior's Statistics about them, as new ones.
+    """
+
+    def __cinit__(self, added, MStep step not None, statistics_of):
+        self.step, self.statistics_of = step, statistics_of
+
+    cdef Py_ssize_t maximize_all(self, Statistics s, Parameters p) except -2 nogil:
+        cdef Py_ssize_t singular
+        with gil:
+            singular = self.step.maximize_all(self.with_prior(s), p)
+        return singular
+
+    cdef Statistics with_prior(self, Statistics s):
+        cdef Statistics both = self.statistics_of(s.reference.copy())
+        if not np.array_equal(both.reference, s.reference):
+            raise ValueError("the statistics of a prior must be about the points that it is given")
+        both.accumulate(s)
+        return both
+
+
 cdef class MatrixMStep(MStep):
     """One covariance matrix for each component, or their weighted mean for all (TIED)."""
 

@@ -47,7 +47,7 @@ def clusters(blocks: Blocks, n_components: int, rng: np.random.Generator, engine
     labels, lloyd = _lloyd(blocks, rows_of(blocks, chosen), engine, tol=START_TOLERANCE)
     if lloyd.passes.total.weight.all():
         return Labels(labels, lloyd.centres)
-    return shared(labels, blocks.weights, n_components)
+    return shared(labels, blocks.row_weights, n_components)
 
 
 def far_rows(blocks: Blocks, n_components: int, rng: np.random.Generator, engine: Engine) -> tuple[NDArray[np.float64], float]:
@@ -138,7 +138,7 @@ def k_means_plus_plus(blocks: Blocks, n_components: int, rng: np.random.Generato
     closest, masses = np.full(blocks.n_rows, np.inf), np.zeros(len(blocks))
     seeding = Seeding(engine.passes(blocks, Potentials(Kind.DIAG, n_candidates, blocks.n_features, blocks.size, closest)),
                       engine.passes(blocks, Closest(Kind.DIAG, 1, blocks.n_features, blocks.size, closest, masses)),
-                      blocks.weights, [stop for _, stop in blocks.bounds], closest, masses)
+                      blocks.row_weights, [stop for _, stop in blocks.bounds], closest, masses)
     chosen: list[int] = []
     uniform = np.full((1, n_candidates), rng.random())  # for the first row, of which there is one candidate
     while len(chosen) < n_components:
@@ -198,6 +198,6 @@ def _farthest(blocks: Blocks, engine: Engine, centres: NDArray[np.float64], coun
     """The rows farthest from their centres, for centres that have lost all theirs."""
     closest = np.full(blocks.n_rows, np.inf)
     lower_to(blocks, engine, centres, closest)
-    if blocks.weights is not None:
-        closest *= blocks.weights > 0
+    if blocks.row_weights is not None:
+        closest *= blocks.row_weights > 0
     return rows_of(blocks, np.argsort(closest)[-count:])

@@ -33,10 +33,10 @@ def random_rows(blocks: Blocks, n_components: int, rng: np.random.Generator, eng
     rows: list[int] = []
     for uniform in rng.random(n_components):
         new: NDArray[Any] = closest > 0
-        if blocks.weights is not None:
-            new = np.multiply(new, blocks.weights)
+        if blocks.row_weights is not None:
+            new = np.multiply(new, blocks.row_weights)
         if not new.any():  # fewer distinct rows than components
-            new = np.ones(blocks.n_rows) if blocks.weights is None else blocks.weights
+            new = np.ones(blocks.n_rows) if blocks.row_weights is None else blocks.row_weights
         rows.append(drawn(new, uniform))
         inertia = lower_to(blocks, engine, rows_of(blocks, rows[-1:]), closest)
     return rows_of(blocks, rows), inertia
@@ -69,8 +69,8 @@ def random_responsibilities(blocks: Blocks, n_components: int, rng: np.random.Ge
     def of_block(block: Block) -> NDArray[np.float64]:
         share = np.random.default_rng(seeds[block.index]).random((len(block.rows.array), n_components))
         share /= share.sum(axis=1, keepdims=True)
-        if block.weights is not None:
-            share = 1 / n_components + (share - 1 / n_components) / np.sqrt(np.maximum(block.weights, 1))[:, None]
+        if block.row_weights is not None:
+            share = 1 / n_components + (share - 1 / n_components) / np.sqrt(np.maximum(block.row_weights, 1))[:, None]
         return share
 
     return Responsibilities(of_block)

@@ -212,7 +212,7 @@ def spread_around(means: NDArray[np.float64], inertia: float, blocks: Blocks) ->
     The squared distance between the two nearest different rows takes its place where it is less: a row far away from all others
     raises the variance beyond measure.
     """
-    weight = blocks.n_rows if blocks.weights is None else blocks.weights.sum()
+    weight = blocks.n_rows if blocks.row_weights is None else blocks.row_weights.sum()
     return min(float(inertia / weight / blocks.n_features), _least_square(means))
 
 

@@ -33,8 +33,8 @@ class Full(Structure):
     def matrices(self, covariances: NDArray[np.float64], n_components: int, n_features: int) -> NDArray[np.float64]:
         return covariances
 
-    def m_step(self, added: float | NDArray[np.float64], n_features: int) -> MStep:
-        return MatrixMStep(np.zeros(n_features) + added)
+    def m_step_of(self, added: NDArray[np.float64]) -> MStep:
+        return MatrixMStep(added)
 
     def check(self, covariances: NDArray[np.float64], name: str = "covariances", tolerance: float = 1e-9) -> None:
         check_symmetric(covariances, name, tolerance)

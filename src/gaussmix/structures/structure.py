@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gaussmix._core.linalg import gram, whiten
-from gaussmix._core.mstep import MStep
+from gaussmix._core.mstep import MStep, MStepWithPrior
 from gaussmix._core.parameters import Parameters
 from gaussmix.statistics import Kind, Statistics
 
@@ -21,10 +21,13 @@ Table = tuple[str, str, NDArray[np.float64]]
 
 
 class Prior(Protocol):
-    """Knowledge of the parameters that counts as rows do that nobody has seen."""
+    """Knowledge of the parameters, which counts as rows do that nobody has seen."""
 
-    def statistics(self, reference: NDArray[np.float64]) -> Statistics:
-        """The statistics of such rows about the given points, shape (K, D)."""
+    def statistics(self, reference: NDArray[np.float64], kind: Kind) -> Statistics:
+        """The statistics of such rows about the given points, shape (K, D), with second moments of a kind; new in each call."""
+
+    def log_density(self, mixture: Any) -> float:
+        """The logarithm of the prior density of a mixture's parameters, but for a constant."""
 
 
 class Structure:
@@ -103,7 +106,7 @@ class Structure:
 
     # What follows from it.
 
-    def m_step(self, added: float | NDArray[np.float64], n_features: int) -> MStep:
+    def m_step(self, added: float | NDArray[np.float64], n_features: int, prior: Prior | None = None) -> MStep:
         """
         The M step under this structure.
 
@@ -113,12 +116,20 @@ class Structure:
             Added to every variance, or to the variances of each feature.
         n_features : int
             D.
+        prior : Prior, optional
+            Its statistics are added.
 
         Returns
         -------
         gaussmix._core.mstep.MStep
         """
-        return _PythonMStep(np.zeros(n_features) + added, self)
+        amounts = np.zeros(n_features) + added
+        step = self.m_step_of(amounts)
+        return step if prior is None else MStepWithPrior(amounts, step, lambda reference: prior.statistics(reference, self.moments))
+
+    def m_step_of(self, added: NDArray[np.float64]) -> MStep:
+        """The M step that adds these amounts, shape (D,), to the variances: compiled, where a subclass has such."""
+        return _PythonMStep(added, self)
 
     def parameters(self, n_components: int, n_features: int) -> Parameters:
         """Room for parameters of this structure, all zero."""
@@ -170,9 +181,7 @@ class Structure:
         """
         shape = statistics.n_components, statistics.n_features
         parameters = self.parameters(*shape) if previous is None else previous.copy()
-        if prior is not None:
-            statistics = statistics + prior.statistics(statistics.reference)
-        return parameters, self.m_step(added, shape[1]).maximize(statistics, parameters)
+        return parameters, self.m_step(added, shape[1], prior).maximize(statistics, parameters)
 
     def points(self, means: NDArray[np.float64], variances: float | NDArray[np.float64]) -> tuple[Parameters, int]:
         """

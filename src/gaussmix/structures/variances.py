@@ -40,8 +40,8 @@ class Diagonal(Structure):
     def root(self, covariances: NDArray[np.float64], shape: tuple[int, int], component: int) -> NDArray[np.float64]:
         return np.diag(np.sqrt(self.variances(covariances, *shape)[component]))
 
-    def m_step(self, added: float | NDArray[np.float64], n_features: int) -> MStep:
-        return DiagonalMStep(np.zeros(n_features) + added)
+    def m_step_of(self, added: NDArray[np.float64]) -> MStep:
+        return DiagonalMStep(added)
 
     def factorize(self, parameters: Parameters) -> int:
         shape = parameters.n_components, parameters.n_features
@@ -84,8 +84,8 @@ class Spherical(Diagonal):
     def variances(self, covariances: NDArray[np.float64], n_components: int, n_features: int) -> NDArray[np.float64]:
         return np.broadcast_to(covariances[:, None], (n_components, n_features))
 
-    def m_step(self, added: float | NDArray[np.float64], n_features: int) -> MStep:
-        return SphericalMStep(np.zeros(n_features) + added)
+    def m_step_of(self, added: NDArray[np.float64]) -> MStep:
+        return SphericalMStep(added)
 
     def tables(self, covariances: NDArray[np.float64], n_components: int, n_features: int) -> Iterator[Table]:
         yield "Variances", "components", covariances[:, None]
