@@ -346,6 +346,11 @@ def test_the_spread_of_chosen_rows_is_the_variance_around_them(start, weighted):
     assert spread_around(means, inertia, Blocks(few, 5)) == pytest.approx(min(squares.mean(), apart[apart > 0].min()), rel=1e-9)
 
 
+def test_the_spread_around_rows_that_are_equal_is_that_of_different_ones():
+    rows = np.array([[0.0], [0.0], [3.0], [5.0]])
+    assert spread_around(rows, 1e6, Blocks(rows, 4)) == 4.0
+
+
 def test_fewer_different_rows_of_weight_than_components():
     """The others are drawn once more, by weight."""
     X, weights = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([1.0, 3.0, 0.0, 0.0])
@@ -466,6 +471,7 @@ def test_numpys_global_generator_is_used_and_moves_on():
 LABELS = np.array([0, 1, 0, 1])
 BAD_STARTS = [
     (np.array([[1, 0], [1, 0], [0.5, 0.49], [0.0, 1.0]]), "row 2 sum to 0.99"),
+    (np.array([[1, 0], [0.5, 0.50001], [1, 0], [0.0, 1.0]]), "row 1 sum to 1.00001"),
     (LABELS + 1, "labels must be from 0 to 1, not from 1 to 2"), (LABELS - 1, "labels must be from 0 to 1"),
     (LABELS + 2**32, "labels must be from 0 to 1"), (LABELS[:3], "shape"), (LABELS.astype(float), "whole-number labels"),
     (np.ones((4, 2)), "row 0 sum to 2"), (np.array([[1, 0], [1, 0], [0.5, 0.4], [0, 1]]), "row 2 sum to 0.9"),

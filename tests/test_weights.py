@@ -122,3 +122,13 @@ def test_weights_times_a_power_of_two_give_the_same_bits(covariance_type, expone
         other = GaussianMixture(3, **gm).fit(X.astype(dtype), sample_weight=np.ldexp(times.astype(float), exponent))
         for name in NAMES:
             assert_array_equal(getattr(other, name), getattr(one, name), err_msg=name)
+
+
+def test_a_column_that_only_rows_without_weight_vary_is_constant():
+    """Which reg_covar="auto" asks of each column: a constant one gets a part of the mean of the others' variances."""
+    X, weights = planted()[0][:50], np.ones(52)
+    X = np.column_stack([X, np.full(50, 7.0)])
+    more = np.vstack([X, [[0.0, 0.0, 3.0], [1.0, 1.0, 9.0]]])
+    weights[50:] = 0
+    gm = GaussianMixture(1, covariance_type="diag", reg_covar="auto").fit(more, sample_weight=weights)
+    assert_allclose(gm.covariances_[0, 2], 1e-6 * X[:, :2].var(axis=0).mean(), rtol=1e-12)
