@@ -1,9 +1,12 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Memory that compiled loops hold pointers into: its size, its lifetime and its alignment."""
+from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.pyport cimport PY_SSIZE_T_MAX
 from libc.stdlib cimport calloc
 
 import numpy as np
+
+cdef object FLOAT64 = np.dtype(np.float64)
 
 
 cdef Py_ssize_t checked_size(Py_ssize_t a, Py_ssize_t b) except -1:
@@ -31,7 +34,7 @@ cdef object zeros(object shape):
     cdef Py_ssize_t count = sizeof(double)
     for length in shape:
         count = checked_size(count, length)
-    return np.frombuffer(bytearray(count)).reshape(shape)
+    return np.ndarray(shape, FLOAT64, bytearray(count))
 
 
 cpdef object read_only(object array):
@@ -41,8 +44,14 @@ cpdef object read_only(object array):
 
 cdef double *first_number(object array) except NULL:
     """Where a C-contiguous float64 array begins."""
-    cdef double[::1] numbers = array.reshape(-1)
-    return &numbers[0]
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
+    first = <double *> view.buf
+    itemsize = view.itemsize
+    PyBuffer_Release(&view)
+    if itemsize != sizeof(double):
+        raise TypeError("numbers must be float64, not %s" % array.dtype)
+    return first
 
 
 cdef int check_alignment(const void *first, ptrdiff_t stride, size_t size) except -1:

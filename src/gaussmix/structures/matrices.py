@@ -39,6 +39,10 @@ class Full(Structure):
     def check(self, covariances: NDArray[np.float64], name: str = "covariances", tolerance: float = 1e-9) -> None:
         check_symmetric(covariances, name, tolerance)
 
+    def precisions(self, parameters: Parameters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        factors = parameters.densities.factors
+        return np.swapaxes(factors, 1, 2).copy(), gram(factors)
+
     def from_precisions(self, precisions: NDArray[np.float64], name: str) -> NDArray[np.float64]:
         return inverses(precisions, name)
 

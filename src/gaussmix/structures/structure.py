@@ -215,8 +215,8 @@ class Structure:
     def precision_bounds(self, parameters: Parameters) -> NDArray[np.float64]:
         """An upper bound of the largest eigenvalue of each Σ_k⁻¹, shape (K,): the squared Frobenius norm of L_k⁻¹, say."""
         squares = parameters.densities.factors**2
-        bounds = squares.max(axis=1) if squares.ndim == 2 else squares.sum(axis=(1, 2))
-        return np.broadcast_to(bounds, parameters.n_components)
+        bounds: NDArray[np.float64] = squares.max(axis=1) if squares.ndim == 2 else squares.sum(axis=(1, 2))
+        return np.resize(bounds, parameters.n_components)  # of one factor for all components as well
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """
