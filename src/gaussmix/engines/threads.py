@@ -6,7 +6,6 @@ import os
 import queue
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, Self, TypeVar
 
@@ -233,10 +232,10 @@ class _ThreadedPasses(Passes):
         self.estep.prepare(densities, about)
         self.total.clear()
         self.total.reference[...] = self.estep.reference_points
-        free, seen = deque(self.parts), False
+        free, seen = list(self.parts), False  # the one that was added last is in the cache
 
         def compute(worker: int, piece: Any) -> Statistics:
-            part = free.popleft()
+            part = free.pop()
             part.clear()
             self.estep.accumulate(self.observations.block(piece), part, self.workspaces[worker])
             return part
