@@ -1,6 +1,7 @@
 """Hard data: far from the origin, badly conditioned, far out. Against 50-digit arithmetic and against exact copies of the data."""
 
 import warnings
+from fractions import Fraction
 
 import mpmath
 import numpy as np
@@ -214,6 +215,41 @@ def test_one_iteration_from_a_far_start_keeps_the_digits_of_the_covariance(struc
     np.testing.assert_allclose(model.covariances_, expected, rtol=1e-14, atol=1e-14)
 
 
+@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("distance", [1e40, 1e100, 1e250])
+def test_one_iteration_from_far_beyond_the_digits_of_far_rows_keeps_those_of_the_covariance(structure, distance):
+    """Each time that moments are taken, ε of the distance is left: of that to the rows first, then of theirs to the origin."""
+    rng = np.random.default_rng(12)
+    N, D, offset = 300, 20, 1e15
+    X = offset + rng.normal(size=(N, D))
+    precision = {"full": [np.eye(D)], "tied": np.eye(D), "diag": np.ones((1, D)), "spherical": np.ones(1)}[structure]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = GaussianMixture(1, covariance_type=structure, reg_covar=0, max_iter=1, weights_init=[1.0], precisions_init=precision,
+                                means_init=distance * rng.uniform(1, 2, size=(1, D))).fit(X)
+    own = np.cov((X - offset).T, bias=True)
+    expected = {"full": [own], "tied": own, "diag": [np.diag(own)], "spherical": [np.trace(own) / D]}[structure]
+    np.testing.assert_allclose(model.covariances_, expected, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("structure", ["full", "diag", "spherical"])
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_a_narrow_component_that_moves_far_keeps_its_digits_beside_a_wide_one(structure, order):
+    """How far a mean has moved is told in the deviations of its own component, wherever that stands."""
+    rng = np.random.default_rng(13)
+    narrow = rng.normal(size=(500, 2))
+    X = np.concatenate([narrow, 1e9 + 1e6 * rng.normal(size=(500, 2))])
+    variances = np.array([1e6, 1e12])[order]
+    precisions = {"full": [np.eye(2) / v for v in variances], "diag": np.tile(1 / variances[:, None], 2), "spherical": 1 / variances}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = GaussianMixture(2, covariance_type=structure, reg_covar=0, max_iter=1, weights_init=[0.5, 0.5],
+                                means_init=np.array([[5e3, -5e3], [1e9, 1e9]])[order], precisions_init=precisions[structure]).fit(X)
+    own = exact_covariance(narrow)
+    expected = {"full": own, "diag": np.diag(own), "spherical": np.trace(own) / 2}[structure]
+    np.testing.assert_allclose(model.covariances_[order.index(0)], expected, rtol=1e-14, atol=1e-14)
+
+
 def exact_covariance(X):
     """Σ (x − x̄)(x − x̄)ᵀ / N to 50 digits, rounded."""
     mean = [mpmath.fsum(column) / len(X) for column in X.T.tolist()]
@@ -257,6 +293,21 @@ def test_the_m_step_rounds_each_number_a_few_times(structure, n_features):
     means = statistics.reference + statistics.first / statistics.weight[:, None]
     np.testing.assert_allclose(found.means, means, rtol=0, atol=4 * eps * np.abs(means).max())
     np.testing.assert_allclose(found.covariances, expected, rtol=0, atol=4 * eps * mean_squares)
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_a_mean_and_what_rounding_left_out_of_it_are_the_exact_sum(structure):
+    """Of a reference point and the way from there, whichever is the larger: a weight that is a power of two rounds no quotient."""
+    rng = np.random.default_rng(14)
+    K, D = 4, 50
+    kind = {"full": Kind.FULL, "tied": Kind.TIED}.get(structure, Kind.DIAG)
+    statistics, found = Statistics(kind, K, D), structure_named(structure).parameters(K, D)
+    statistics.weight[...] = [1, 2, 0.5, 8]
+    statistics.reference[...], way = (rng.normal(size=(K, D)) * 2.0 ** rng.integers(-30, 30, size=(K, D)) for _ in range(2))
+    statistics.first[...] = way * statistics.weight[:, None]
+    structure_named(structure).m_step(0.0, D).maximize(statistics, found)
+    for m, d, mean, rest in zip(*(a.ravel().tolist() for a in (statistics.reference, way, found.means, found.densities.means_rest))):
+        assert mean == m + d and Fraction(mean) + Fraction(rest) == Fraction(m) + Fraction(d)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

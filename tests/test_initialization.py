@@ -168,9 +168,10 @@ def test_empty_clusters_are_given_rows(weighted):
     X = rng.normal(size=(300, 2))
     weights = np.r_[np.ones(250), np.zeros(50)] if weighted else None
     centres = np.array([[0.0, 0.0], [1e6, 1e6], [-1e6, 0.0], [5e5, -1e6]])
-    labels, found, inertia, _ = lloyd(X, centres, weights)
-    assert np.isfinite(found).all() and np.isfinite(inertia) and np.abs(found).max() < 10
-    assert (np.bincount(labels, weights, minlength=4) > 0).all()
+    for some in (centres, centres[::-1], centres[[1, 0, 2, 3]]):
+        labels, found, inertia, _ = lloyd(X, some, weights)
+        assert np.isfinite(found).all() and np.isfinite(inertia) and np.abs(found).max() < 10
+        assert (np.bincount(labels, weights, minlength=4) > 0).all()
 
 
 @pytest.mark.parametrize("weights, row", [([1.0, 1000.0, 1.0], 2), ([1.0, 1000.0, 0.0], 1)])
@@ -197,11 +198,11 @@ def test_the_farthest_rows_are_those_from_where_the_centres_were():
 
 
 def test_duplicates_end_lloyd_soon():
-    """With fewer distinct rows than centres some cluster stays empty whatever is done."""
+    """With fewer distinct rows than centres some cluster stays empty whatever is done; once every row is a centre, that is the end."""
     X = np.repeat([[0.0, 0.0], [1.0, 1.0]], 50, axis=0)
     _, found, inertia, n_iter = lloyd(X, np.array([[0.0, 0], [0, 0], [1, 1]]))
-    assert np.isfinite(found).all() and inertia == 0
-    assert n_iter < 10
+    np.testing.assert_array_equal(found, [[0, 0], [0, 0], [1, 1]])
+    assert inertia == 0 and n_iter == 1
 
 
 def test_the_tolerance_is_relative_to_the_variance():
@@ -369,6 +370,32 @@ def test_fewer_different_rows_of_weight_than_components():
 def test_a_row_is_drawn_where_the_mass_first_exceeds_the_number(masses, uniform, expected):
     """And so never one without mass."""
     assert drawn(np.array(masses), uniform) == expected
+
+
+@pytest.mark.parametrize("n_blocks", [1, 4])
+def test_k_means_plus_plus_draws_a_row_where_the_mass_first_exceeds_the_number(n_blocks, monkeypatch):
+    """Wherever a block ends, and of the rows that have mass the last one where the number is 1."""
+    if n_blocks > 1:
+        monkeypatch.setattr("gaussmix.blocks.MOST_ROWS", TILE)
+        monkeypatch.setattr("gaussmix.blocks.FEWEST_TILES", 1)
+    rng = np.random.default_rng(0)
+    weights = 3.0 * np.concatenate([rng.permutation(TILE) < TILE // 3 for _ in range(4)])  # every block has the same mass
+    weights[0], weights[-20:] = 3, 0
+    X = rng.choice([-1.0, 1.0], size=(4 * TILE, 1))
+    X[0] = 0
+    blocks = Blocks(X, 1, weights).for_distances(1)
+    assert len(blocks) == n_blocks
+    for first, masses in ((0.0, weights * X[:, 0] ** 2), (1.0, weights * (X[:, 0] - X[np.flatnonzero(weights)[-1], 0]) ** 2)):
+        cumulative = np.cumsum(masses)
+        for number in np.r_[np.arange(65) / 64, cumulative[TILE - 1:-1:TILE] / cumulative[-1]]:
+            with Threads(1) as threads:
+                closest, found = np.full(len(X), np.inf), np.zeros(n_blocks)
+                seeding = Seeding(*(threads.passes(blocks, estep) for estep in (Potentials(Kind.DIAG, 1, 1, 8, closest),
+                                                                                Closest(Kind.DIAG, 1, 1, 8, closest, found))),
+                                  weights, [stop for _, stop in blocks.bounds], closest, found)
+                row = seeding.choose(np.array([[first], [number]]))[1]
+            where = np.searchsorted(cumulative, number * cumulative[-1], side="right")
+            assert row == min(where, np.flatnonzero(masses)[-1])
 
 
 def test_weights_below_one_change_no_responsibility():

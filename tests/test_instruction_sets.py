@@ -9,8 +9,11 @@ import mpmath
 import numpy as np
 import pytest
 
-from gaussmix._core.estep import ISA, exp2_and_log, instruction_sets
+from direct import core_parameters, e_step
+from gaussmix._core.densities import Kind
+from gaussmix._core.estep import ISA, TILE, Block, Rows, Workspace, exp2_and_log, instruction_sets
 from gaussmix.engines import available_cpus
+from gaussmix.statistics import Statistics
 
 FIT = """
 import pickle, sys
@@ -39,6 +42,19 @@ def fits_under(isa):
 def test_the_widest_instruction_set_is_in_use_unless_another_is_asked_for():
     assert ISA == (os.environ.get("GAUSSMIX_ISA") or instruction_sets()[-1])
     assert instruction_sets()[0] == "baseline"
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_kernels_in_use_are_those_of_the_instruction_set(dtype):
+    """How many rows of a factor they take at a time tells: a density is given up at the first piece that ends behind the seventh row."""
+    D, rows = 23, {"baseline": 3, "avx2": 4, "avx512": 8}[ISA]
+    means = np.zeros((2, D))
+    means[1] = 1e4
+    parameters = core_parameters(Kind.FULL, np.full(2, 0.5), means, np.tile(np.eye(D), (2, 1, 1)))
+    work = Workspace(2, D, np.dtype(dtype).itemsize)
+    e_step(parameters, dtype).accumulate(Block(Rows(np.zeros((TILE, D), dtype))), Statistics(Kind.FULL, 2, D), work)
+    taken = next(i for i in range(8, D) if (D - i) % rows == 0)
+    assert work.spared == pytest.approx((1 - (taken / D) ** 2) / 2, rel=1e-12)  # all samples' density of the other component
 
 
 @pytest.mark.parametrize("isa", instruction_sets())

@@ -160,6 +160,17 @@ def test_densities_of_another_shape_or_kind_are_refused():
         threads.passes(Blocks(np.ones((5, 2)), 3), estep).sum(Densities(Kind.FULL, 3, 2), Densities(Kind.FULL, 4, 2))
 
 
+@pytest.mark.parametrize("n_rows", [5, 300_000])
+def test_every_pass_refuses_densities_of_another_kind(n_rows):
+    """Also one after others: it would read a matrix where there are variances."""
+    with Threads(1) as threads:
+        passes = threads.passes(Blocks(np.ones((n_rows, 2)), 3), CompleteRows(Kind.DIAG, 3, 2, 8, Kind.DIAG))
+        passes.sum(Densities(Kind.DIAG, 3, 2))
+        for kind in (Kind.FULL, Kind.TIED):
+            with pytest.raises(ValueError, match="of another kind than the E step"):
+                passes.sum(Densities(kind, 3, 2))
+
+
 def test_a_block_of_another_number_of_rows_is_refused():
     for weights, labels in ((np.ones(3), None), (None, np.zeros(5, np.int32))):
         with pytest.raises(ValueError, match="differ in number"):

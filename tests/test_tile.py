@@ -255,12 +255,14 @@ def test_log_densities_stay_finite_where_squares_overflow(new_tile, kernel, n_fe
     X = np.array([np.ones(n_features) * x for x in (most, -most, most / 4, np.sqrt(most))]).astype(tile.dtype)
     factor = np.tril(4 * (-1.0) ** np.arange(n_features) * np.ones((n_features, n_features)))
     tile["factor"] = (np.diag(factor).copy() if kernel == "density_diag" else factor).astype(tile.dtype)
-    tile["mean"] = tile["offset"] = np.zeros(n_features, tile.dtype)
-    tile.load(X)
-    tile["bound"][...] = -np.inf
-    tile.call(kernel)
-    found = tile["bound"] if kernel == "bound_full" else tile["gamma"][0]
-    np.testing.assert_array_equal(found[:4], tile.dtype.type(4 * FAR[tile.dtype.name]))
+    tile["offset"] = np.zeros(n_features, tile.dtype)
+    for mean in (0.0, -most / 2):  # beside which a residual of the first row is infinite already
+        tile["mean"] = np.full(n_features, mean, tile.dtype)
+        tile.load(X)
+        tile["bound"][...] = -np.inf
+        tile.call(kernel)
+        found = tile["bound"] if kernel == "bound_full" else tile["gamma"][0]
+        np.testing.assert_array_equal(found[:4], tile.dtype.type(4 * FAR[tile.dtype.name]))
 
 
 def clusters(rng, tile, n_rows, apart):
