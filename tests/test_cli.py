@@ -493,6 +493,8 @@ def bad_files():
     yield "empty cell", "x.csv", header + "1,2\n,4\n", "line 3, column 'a': the value is missing"
     yield "empty cell in the first line", "x.csv", "1,\n3,4\n", "line 1, column 2: the value is missing"
     yield "NA", "x.csv", header + "1,NA\n", "line 2, column 'b': the value is missing (NA)"
+    for word in ("n/a", "#N/A", "-nan", "null", "None"):
+        yield word, "x.csv", header + f"1,{word}\n", f"line 2, column 'b': the value is missing ({word})"
     yield "NaN", "x.csv", header + "1,2\n1,nan\n", "line 3, column 'b': the value is missing (nan)"
     yield "infinite", "x.csv", header + "1,2\n1,-inf\n", "line 3, column 'b': the value is infinite (-inf)"
     yield "beyond float64", "x.csv", header + "1,1e999\n", "line 2, column 'b': the value is infinite"

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from gaussmix.datafiles import read_table, write_table
+from gaussmix.tables import first_fault
 from gaussmix.delimited import Dialect
 from gaussmix.tables import ColumnOfWords, DataFileError, by_name, by_name_or_number
 
@@ -435,3 +436,11 @@ def test_columns_without_names(tmp_path):
     write_table(str(tmp_path / "x.csv"), None, [X])
     assert (tmp_path / "x.csv").read_text().count("\n") == 300
     assert_is(read_table(str(tmp_path / "x.csv")), X, None)
+
+
+@pytest.mark.parametrize("fault", [np.nan, np.inf, 1e200])
+def test_the_first_number_that_cannot_be_used_is_found_wherever_it_is(fault):
+    values = np.zeros((300_000, 2))
+    assert first_fault(values, 1e154) is None
+    values[[280_000, 299_999], 1] = fault
+    assert first_fault(values, 1e154) == (280_000, 1)
