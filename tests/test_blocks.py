@@ -246,6 +246,13 @@ def test_no_rows_have_no_densities(dtype):
     assert m.log_likelihood(X) == 0
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_labels_are_of_the_type_of_indices(dtype):
+    m = Mixture([0.5, 0.5], [[0.0], [9.0]], [[[1.0]]] * 2)
+    labels = m.classify(np.array([[0.0], [9.0]], dtype))
+    assert labels.dtype == np.intp and labels.tolist() == [0, 1]
+
+
 # Tables.
 
 

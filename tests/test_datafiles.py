@@ -13,7 +13,7 @@ import pytest
 from gaussmix.datafiles import read_table, write_table
 from gaussmix.tables import first_fault
 from gaussmix.delimited import Dialect
-from gaussmix.tables import ColumnOfWords, DataFileError, by_name, by_name_or_number
+from gaussmix.tables import ColumnOfWords, DataFileError, by_name, by_name_or_number, first_fault
 
 X = np.random.default_rng(5).normal(size=(300, 3)) * 10.0 ** np.arange(-9, 6, 5)
 NAMES = ["a", "b", "c"]
