@@ -62,6 +62,7 @@ NONSENSE = [  # the structure, the attribute, its value, what the sentence says
     ("spherical", "covariances_", [1, -1], "covariances_[1] is not positive definite"),
     ("spherical", "covariances_", [1, np.inf], "covariances_ must be finite, but covariances_[1] is not"),
     ("full", "precisions_cholesky_", [np.eye(2), SINGULAR], "precisions_cholesky_[1] must be triangular, as a Cholesky factor is"),
+    ("full", "precisions_cholesky_", [np.eye(2), [[1, 1e-3], [1e-3, 1]]], "precisions_cholesky_[1] must be triangular"),
     ("full", "precisions_cholesky_", np.zeros((2, 2, 2)), "precisions_cholesky_[0] is singular"),
     ("full", "precisions_cholesky_", [np.eye(2), np.diag([1, 1e-320])], "precisions_cholesky_[1] is singular, or too large or small"),
     ("tied", "precisions_cholesky_", np.diag([1.0, 0.0]), "precisions_cholesky_ is singular"),

@@ -298,3 +298,10 @@ def test_set_params_refuses_a_wrong_name_and_sets_nothing():
     with pytest.raises(ValueError, match="Invalid parameter 'n_clusters'"):
         gm.set_params(n_components=5, n_clusters=3)
     assert gm.n_components == 2
+
+
+def test_errors_can_be_caught_as_scikit_learns_without_it():
+    """scikit-learn's classes of these names derive from the same built-in ones."""
+    from gaussmix.exceptions import InvalidParameterError, NotFittedError
+    assert issubclass(InvalidParameterError, ValueError) and issubclass(InvalidParameterError, TypeError)
+    assert issubclass(NotFittedError, ValueError) and issubclass(NotFittedError, AttributeError)

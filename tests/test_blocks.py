@@ -437,3 +437,13 @@ def test_rows_refuse_what_loops_cannot_read():
     for bad in (np.zeros(3), np.zeros((2, 2), np.int64), np.zeros((2, 2), ">f8"), np.zeros((2, 2), np.int32)):
         with pytest.raises((ValueError, TypeError)):
             Rows(bad)
+
+
+@pytest.mark.parametrize("shape", [(272, 2, 2), (2000, 4, 3), (5000, 16, 8), (6000, 200, 5), (100, 1, 1)])
+def test_a_compiled_loop_listens_to_ctrl_c_after_some_ten_milliseconds_of_work(shape):
+    """After 2e8 operations and 1000 passes at most, or after a single pass. A pass counts 2 D (D + 1) + 100 operations a row, K times."""
+    n_rows, n_features, n_components = shape
+    at_once = Blocks(np.zeros((n_rows, n_features)), n_components).at_once
+    operations = n_rows * n_components * (2 * n_features * (n_features + 1) + 100)
+    assert at_once == 1 or at_once <= 1000 and at_once * operations <= 2e8
+    assert at_once >= min(1000, 2e8 / (operations + n_features * operations / n_rows)) - 1

@@ -13,7 +13,7 @@ import pytest
 from gaussmix.datafiles import read_table, write_table
 from gaussmix.tables import first_fault
 from gaussmix.delimited import Dialect
-from gaussmix.tables import ColumnOfWords, DataFileError, by_name, by_name_or_number, first_fault
+from gaussmix.tables import ColumnOfWords, DataFileError, by_name, by_name_or_number
 
 X = np.random.default_rng(5).normal(size=(300, 3)) * 10.0 ** np.arange(-9, 6, 5)
 NAMES = ["a", "b", "c"]
@@ -335,6 +335,8 @@ def test_a_parquet_column_of_words(tmp_path):
     assert caught.value.others == [2, 4]
     with pytest.raises(ColumnOfWords, match=r"column 3, 't', does not hold numbers, but date32\[day\]$"):
         read_table(path, by_name(["a", "t"]))
+    with pytest.raises(ColumnOfWords, match=r"column 1, 'w', does not hold numbers, but string$"):
+        read_table(path, by_name(["b", "w"]))  # in another order than the file's
     assert_is(read_table(path, by_name_or_number(["2", "4"])), X[:, :2], ["a", "b"])
 
 

@@ -60,6 +60,14 @@ def test_arrays_that_the_loops_write_cannot_be_resized(kind):
             refuse_to_move(getattr(owner, name))
 
 
+@pytest.mark.parametrize("shape", [(2**31, 2**31), (2**33, 2**31), (2**61, 1), (2**62, 4)])
+def test_more_numbers_than_can_be_addressed_are_too_many(shape):
+    """Their product, in bytes, is 0 or small modulo 2⁶⁴."""
+    for kind in Kind:
+        with pytest.raises(MemoryError):
+            Statistics(kind, *shape)
+
+
 def test_an_array_outlives_what_it_was_taken_from():
     means = mixture_of("full", n_features=400).means
     others = [np.full((3, 400), 7.0) for _ in range(50)]  # which would take the place of memory that was freed

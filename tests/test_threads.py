@@ -255,6 +255,21 @@ def test_workers_that_wait_for_their_turn_end_after_an_error():
         threads.each(range(50), compute, lambda result: None)
 
 
+def test_the_first_error_is_the_one_that_is_raised():
+    failed = threading.Event()
+
+    def compute(worker, block):
+        if block == 0:
+            failed.wait(60)
+            time.sleep(0.1)  # for the other worker to have told of its error
+            raise ZeroDivisionError("the second")
+        failed.set()
+        raise ZeroDivisionError("the first")
+
+    with Threads(2) as threads, pytest.raises(ZeroDivisionError, match="the first"):
+        threads.each(range(10), compute, lambda result: None)
+
+
 def test_helpers_that_were_started_rest_where_no_cpu_is_left_for_them():
     workers, most = set(), available_cpus() + 1
     with Threads(most) as threads, contextlib.ExitStack() as others:
