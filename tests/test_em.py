@@ -258,6 +258,14 @@ def test_components_that_share_rows_are_the_same(name):
     np.testing.assert_allclose(parameters.covariances, expected, rtol=1e-11, atol=1e-13)
 
 
+def test_a_component_whose_rows_have_no_weight_shares_those_of_the_heaviest():
+    labels, weights = np.repeat([0, 1, 2], 4).astype(np.int32), np.repeat([1.0, 0.0, 3.0], 4)
+    assignment = shared(labels, weights, 3)
+    block = Blocks(np.zeros((12, 1)), 3).block(0)
+    expected = np.repeat([[1, 0, 0], [0, 0, 0], [0, 0.5, 0.5]], 4, axis=0)
+    np.testing.assert_array_equal(assignment.of_block(block)[weights > 0], expected[weights > 0])
+
+
 @pytest.mark.parametrize("reg_covar", [0.0, 1e-3, np.array([1e-4, 5.0])])
 def test_a_start_on_rows_has_the_variance_that_it_says(structure, reg_covar):
     """A ten thousand millionth of the spread and `reg_covar`; what goes by the features' units alone, where it does."""
