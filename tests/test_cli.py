@@ -853,7 +853,8 @@ def test_full_disks_behind_help_and_errors(tmp_path):
         for arguments in (["--version"], ["fit", "--help"]):
             result = run(*arguments, stdout=full, stderr=subprocess.PIPE, env=environment)
             assert (result.returncode, result.stderr) == (2, "gaussmix: standard output: No space left on device\n")
-        assert run("fit", tmp_path / "nowhere", stderr=full, stdout=subprocess.PIPE).returncode == 2
+        for variables in (environment, environment | {"PYTHONUNBUFFERED": "1"}):
+            assert run("fit", tmp_path / "nowhere", stderr=full, stdout=subprocess.PIPE, env=variables).returncode == 2
 
 
 # Ctrl-C as from a terminal, also where the tests run in the background of a shell, which has processes ignore it.

@@ -68,11 +68,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         _tell("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        _leave_standard_output()
+        _leave(sys.stdout)
         return BROKEN_PIPE
     except OSError as error:
         if error.filename is None:
-            _leave_standard_output()
+            _leave(sys.stdout)
         name = "standard output" if error.filename is None else os.fsdecode(error.filename) or "''"
         _tell(f"{name}: {error.strerror or error}")
     except MemoryError as error:
@@ -85,8 +85,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _tell(message: object, program: str = "gaussmix") -> None:
     """One line on standard error, where somebody may hear it."""
     if sys.stderr is not None:
-        with contextlib.suppress(OSError):
+        try:
             print(f"{program}:", " ".join(str(message).splitlines()), file=sys.stderr)
+        except OSError:
+            _leave(sys.stderr)
 
 
 def _standard_output() -> IO[str]:
@@ -107,10 +109,10 @@ def _flush_standard_output() -> None:
         sys.stdout.flush()
 
 
-def _leave_standard_output() -> None:
-    """What is still to be flushed at exit goes nowhere."""
+def _leave(stream: IO[str] | None) -> None:
+    """What a stream is still to flush at exit goes nowhere, where it would end the process with a status of its own."""
     with contextlib.suppress(AttributeError, OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[union-attr]  # None has no fileno
 
 
 # Options
