@@ -17,6 +17,7 @@ import pytest
 import gaussmix
 from gaussmix.modelfile import Model
 from gaussmix.selection import Candidate, Selection
+from gaussmix import functional
 from gaussmix.statistics import Statistics
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,7 +75,7 @@ def functions_of(public):
 
 PUBLIC = pytest.mark.parametrize("public", [
     gaussmix.GaussianMixture, gaussmix.Mixture, Statistics, Candidate, Selection, Model, gaussmix.select, gaussmix.save, gaussmix.load,
-    gaussmix.show_config], ids=lambda public: public.__name__)
+    gaussmix.show_config, functional.e_step, functional.moments, functional.m_step, functional.em], ids=lambda public: public.__name__)
 
 
 @PUBLIC

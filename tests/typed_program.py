@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 import gaussmix
 from gaussmix import (CollapseWarning, ConvergenceWarning, GaussianMixture, InvalidParameterError, Mixture, NotFittedError,
                       SpuriousOptimumWarning, load, save, select, show_config)
+from gaussmix.functional import e_step, em, m_step, moments
 from gaussmix.modelfile import Model, ModelFileError
 from gaussmix.selection import Candidate, Selection
 from gaussmix.statistics import Kind, Statistics
@@ -47,6 +48,15 @@ def fit(X: NDArray[np.float64]) -> GaussianMixture:
 
 def heard(iteration: int, log_likelihood: float, mixture: Mixture) -> bool:
     return iteration > 1000 or log_likelihood > 0 or mixture.n_components > 2
+
+
+def parts(X: NDArray[np.float64], mixture: Mixture) -> Mixture:
+    statistics: Statistics = sum([e_step(X, mixture), e_step(X, mixture, np.ones(len(X)))], start=Statistics(Kind.FULL, 2, 2))
+    under_labels = moments(X, np.eye(2)[np.arange(len(X)) % 2], covariance_type="diag")
+    found: Mixture = m_step(statistics, reg_covar=1e-6)
+    fit = em(X, found, tol=1e-6, callback=heard)
+    print(under_labels.second.shape, fit.outcome.value, fit.n_iter, fit.mixture.log_joint(X).sum() + fit.mixture.component_logpdf(X).max())
+    return fit.mixture
 
 
 def distribution(X: NDArray[np.float64]) -> Mixture:
@@ -112,6 +122,7 @@ def main() -> None:
         GaussianMixture(0).fit(X)
     except InvalidParameterError as error:
         print(error)
+    print(parts(X, distribution(X)).n_components)
     files(gm, distribution(X), X)
     selection(X)
     print(sums(), gaussmix.__version__)

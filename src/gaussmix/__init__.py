@@ -8,6 +8,7 @@ from gaussmix.exceptions import (CollapseWarning, ConvergenceWarning, InvalidPar
 from gaussmix.mixture import Mixture
 from gaussmix.modelfile import load, save
 from gaussmix.selection import select
+from gaussmix.statistics import Statistics
 
 __all__ = ["CollapseWarning", "ConvergenceWarning", "GaussianMixture", "InvalidParameterError", "Mixture", "NotFittedError",
-           "SpuriousOptimumWarning", "load", "save", "select", "show_config", "__version__"]
+           "SpuriousOptimumWarning", "Statistics", "load", "save", "select", "show_config", "__version__"]

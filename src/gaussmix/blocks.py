@@ -153,6 +153,8 @@ class Blocks:
         Where blocks begin and end; the pieces are their numbers.
     row_weights : ndarray, shape (N,), float64, or None
         As the loops read them: rescaled where they are very large or small, as only their proportions count there.
+    scale : float
+        What these have to be multiplied by to be the weights that were given.
     total_weight : float
         What the weights sum to as they were given, or N.
     n_positive : int
@@ -171,6 +173,7 @@ class Blocks:
         self.labels = labels
         self.n_rows, self.n_features = X.shape
         self.row_weights = None if row_weights is None else balanced(row_weights)
+        self.scale = 1.0 if row_weights is None else scale_between(self.row_weights, row_weights)
         self.total_weight = float(self.n_rows) if row_weights is None else sum_of_weights(row_weights)
         self.n_positive = self.n_rows if row_weights is None else int(np.count_nonzero(row_weights))
         self._cut(operations_of_row, n_components)
@@ -244,6 +247,12 @@ def balanced(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         return weights
     scaled: NDArray[np.float64] = np.ldexp(weights, -np.frexp(weights.max())[1])
     return scaled
+
+
+def scale_between(scaled: NDArray[np.float64] | None, weights: NDArray[np.float64]) -> float:
+    """By what power of two weights are larger than others that are the same but for it; the largest number where it is more."""
+    with np.errstate(over="ignore"):
+        return 1.0 if scaled is None else float(min(weights.max() / scaled.max(), np.finfo(np.float64).max))
 
 
 def sum_of_weights(weights: NDArray[np.float64]) -> float:

@@ -18,8 +18,7 @@ from gaussmix.mixture import Mixture
 from gaussmix.problem import Problem
 from gaussmix.regularization import Regularization, regularization_for
 from gaussmix.starts import SingularStart, Start
-from gaussmix.structures import Structure
-from gaussmix.structures.structure import Prior
+from gaussmix.structures import Prior, Structure
 
 __all__ = ["Fit", "Fitting", "Outcome", "Request"]
 

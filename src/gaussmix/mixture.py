@@ -180,6 +180,41 @@ class Mixture:
         density: NDArray[np.floating[Any]] = np.exp(self.logpdf(X, n_threads=n_threads))
         return density
 
+    def component_logpdf(self, X: ArrayLike, *, n_threads: int | None = None) -> NDArray[np.floating[Any]]:
+        """
+        ln N(x | μ_k, Σ_k) of every row and component, without weights: an HMM's emissions, say.
+
+        Parameters
+        ----------
+        X : array_like, shape (N, D)
+        n_threads : int, optional
+            As for `logpdf`.
+
+        Returns
+        -------
+        ndarray, shape (N, K)
+        """
+        return component_log_densities(self, self._checked(X), n_threads)
+
+    def log_joint(self, X: ArrayLike, *, n_threads: int | None = None) -> NDArray[np.floating[Any]]:
+        """
+        ln π_k N(x | μ_k, Σ_k) of every row and component; −∞ where π_k is 0.
+
+        Parameters
+        ----------
+        X : array_like, shape (N, D)
+        n_threads : int, optional
+            As for `logpdf`.
+
+        Returns
+        -------
+        ndarray, shape (N, K)
+        """
+        joint = self.component_logpdf(X, n_threads=n_threads)
+        with np.errstate(divide="ignore"):
+            joint += np.log(self.weights).astype(joint.dtype)
+        return joint
+
     def responsibilities(self, X: ArrayLike, *, n_threads: int | None = None) -> NDArray[np.floating[Any]]:
         """
         γ_nk of every row and component, equation (5).

@@ -16,8 +16,7 @@ from gaussmix._core.passes import Passes
 from gaussmix.blocks import Observations
 from gaussmix.engines import Engine
 from gaussmix.mixture import Mixture
-from gaussmix.structures import Structure
-from gaussmix.structures.structure import Prior
+from gaussmix.structures import Prior, Structure
 
 __all__ = ["Problem"]
 

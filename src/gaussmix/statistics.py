@@ -57,6 +57,33 @@ class Statistics(_Sums):
         other.accumulate(self)
         return other
 
+    def of_kind(self, kind: Kind) -> Self:
+        """
+        The same sums with second moments of a kind, which full ones contain; these themselves where they are of that kind.
+
+        Parameters
+        ----------
+        kind : Kind
+
+        Returns
+        -------
+        Statistics
+
+        Raises
+        ------
+        ValueError
+            Where these second moments do not contain the others.
+        """
+        if kind == self.kind:
+            return self
+        if self.kind != Kind.FULL:
+            raise ValueError(f"second moments of kind {self.kind.name} do not contain those of kind {kind.name}, as those of kind FULL do")
+        other = type(self)(kind, self.n_components, self.n_features)
+        other.reference[...], other.weight[...], other.first[...] = self.reference, self.weight, self.first
+        other.second[...] = self.second.sum(axis=0) if kind == Kind.TIED else np.einsum("kii->ki", self.second)
+        other.log_likelihood, other.total_weight = self.log_likelihood, self.total_weight
+        return other
+
     def translated(self, reference: ArrayLike) -> Self:
         """
         The same sums about other points, by the parallel-axis rule.
@@ -106,6 +133,23 @@ class Statistics(_Sums):
         apart = other.reference.shape == self.reference.shape and (other.reference != self.reference).any()
         total.accumulate(other.translated(self.reference) if apart else other)
         return total
+
+    def __radd__(self, other: object) -> Self:
+        """So that `sum` adds them, which begins with 0."""
+        return self.copy() if isinstance(other, int) and other == 0 else NotImplemented
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all sums and reference points are the same numbers; NaN is the same as NaN."""
+        if not isinstance(other, Statistics):
+            return NotImplemented
+        return self.kind == other.kind and self.reference.shape == other.reference.shape and all(
+            np.array_equal(mine, theirs, equal_nan=True) for mine, theirs in zip(self._numbers(), other._numbers()))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _numbers(self) -> tuple[Any, ...]:
+        second = self.second if self.kind == Kind.DIAG else np.tril(self.second)
+        return self.reference, self.weight, self.first, second, self.log_likelihood, self.total_weight
 
     def __imul__(self, factor: float) -> Self:
         """

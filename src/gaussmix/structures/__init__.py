@@ -5,10 +5,10 @@ from __future__ import annotations
 import reprlib
 
 from gaussmix.structures.matrices import Full, Tied
-from gaussmix.structures.structure import Structure
+from gaussmix.structures.structure import Prior, Structure
 from gaussmix.structures.variances import Diagonal, Spherical
 
-__all__ = ["Structure", "register", "registered", "structure_named"]
+__all__ = ["Prior", "Structure", "register", "registered", "structure_named"]
 
 _known: list[Structure] = [Full(), Tied(), Diagonal(), Spherical()]
 

@@ -1,0 +1,291 @@
+"""EM's parts as functions, for authors of other libraries: what a pass leaves behind, and what becomes of it. No estimator is needed."""
+
+from __future__ import annotations  # kept as written, so that help() does not print the unions behind ArrayLike
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gaussmix._core.estep import Block, CompleteRows, EStep, GivenResponsibilities
+from gaussmix._core.statistics import Statistics as Sums
+from gaussmix.blocks import LARGEST, Blocks
+from gaussmix.engines import Threads, resolve_threads
+from gaussmix.fitting import Fit, Fitting, Request
+from gaussmix.mixture import Mixture
+from gaussmix.observations import as_reals, as_table, as_weights, check_finite
+from gaussmix.starts import FromParameters
+from gaussmix.starts.start import at_points
+from gaussmix.statistics import Kind, Statistics
+from gaussmix.structures import Prior, structure_named
+
+__all__ = ["e_step", "em", "m_step", "moments"]
+
+
+def e_step(X: ArrayLike, mixture: Mixture, sample_weight: ArrayLike | None = None, *, n_threads: int | None = None) -> Statistics:
+    """
+    What an E step leaves behind: the moments of rows under their responsibilities (5), and their log-likelihood (6).
+
+    Parameters
+    ----------
+    X : array_like, shape (N, D)
+    mixture : Mixture
+    sample_weight : array_like, shape (N,), optional
+        w_n, ones by default.
+    n_threads : int, optional
+        As for `Mixture.logpdf`.
+
+    Returns
+    -------
+    Statistics
+        About the mixture's means, with the second moments that its structure needs. Those of different rows add.
+
+    Raises
+    ------
+    ValueError
+        Where X or the weights are not usable, or X has another number of columns than the mixture.
+
+    Examples
+    --------
+    >>> from gaussmix import Mixture
+    >>> from gaussmix.functional import e_step
+    >>> s = e_step([[-1.0], [1.0], [2.0]], Mixture([1.0], [[0.0]], [[[1.0]]]))
+    >>> s.weight, s.first, s.second
+    (array([3.]), array([[2.]]), array([[[6.]]]))
+    """
+    blocks = _blocks(X, mixture.n_components, sample_weight)
+    if blocks.n_features != mixture.n_features:
+        raise ValueError(f"X has {blocks.n_features} features, but the mixture has {mixture.n_features}")
+    structure = mixture.structure
+    estep = CompleteRows(structure.moments, mixture.n_components, mixture.n_features, blocks.size, structure.factors)
+    with Threads(resolve_threads(n_threads)) as threads:
+        return _as_given(threads.passes(blocks, estep).sum(mixture.densities), blocks)
+
+
+def moments(X: ArrayLike, responsibilities: ArrayLike, sample_weight: ArrayLike | None = None, covariance_type: str = "full",
+            reference: ArrayLike | None = None, *, n_threads: int | None = None) -> Statistics:
+    """
+    The moments of rows under given responsibilities: from a forward-backward pass, a gating network, a person.
+
+    Parameters
+    ----------
+    X : array_like, shape (N, D)
+    responsibilities : array_like, shape (N, K)
+        γ_nk ≥ 0. Those of a row need not sum to one, and may all be zero.
+    sample_weight : array_like, shape (N,), optional
+        w_n, ones by default.
+    covariance_type : str
+        The structure whose second moments are taken.
+    reference : array_like, shape (K, D), optional
+        The points that the moments are taken about. By default each component's mean, so that second moments lose no digits however
+        far the rows are from the origin; this takes one more pass.
+    n_threads : int, optional
+        As for `Mixture.logpdf`.
+
+    Returns
+    -------
+    Statistics
+        `log_likelihood` is NaN.
+
+    Raises
+    ------
+    ValueError
+        Where an argument is not usable.
+
+    Examples
+    --------
+    >>> from gaussmix.functional import moments
+    >>> s = moments([[0.0], [2.0], [7.0]], [[1, 0], [1, 0], [0, 1]], covariance_type="diag")
+    >>> s.weight, s.reference, s.second
+    (array([2., 1.]), array([[1.],
+           [7.]]), array([[2.],
+           [0.]]))
+    """
+    structure, shares = structure_named(covariance_type), _shares(responsibilities)
+    blocks = _blocks(X, shares.shape[1], sample_weight)
+    if len(shares) != blocks.n_rows:
+        raise ValueError(f"responsibilities must be of shape ({blocks.n_rows}, K), a row for each row of X, not {shares.shape}")
+    shape = shares.shape[1], blocks.n_features
+
+    def of_block(block: Block) -> NDArray[np.float64]:
+        return shares[block.start:block.start + len(block.rows.array)]
+
+    def taken(kind: Kind, points: NDArray[np.float64]) -> Statistics:
+        estep: EStep = GivenResponsibilities(kind, *shape, blocks.size, of_block)
+        return _as_given(threads.passes(blocks, estep).sum(at_points(points)), blocks)
+
+    with Threads(resolve_threads(n_threads)) as threads:
+        if reference is None:
+            somewhere = taken(Kind.DIAG, np.tile(np.asarray(blocks.row(0), dtype=np.float64), (shape[0], 1)))
+            present = somewhere.weight[:, None] > 0
+            points = somewhere.reference + np.divide(somewhere.first, somewhere.weight[:, None], where=present, out=np.zeros(shape))
+        else:
+            points = as_reals(reference, name="reference")
+            if points.shape != shape or not np.isfinite(points).all():
+                raise ValueError(f"reference must be finite points of shape {shape}, one for each component, not {points.shape}")
+        statistics = taken(structure.moments, points)
+    statistics.log_likelihood = math.nan
+    return statistics
+
+
+def m_step(statistics: Statistics, covariance_type: str = "full", prior: Prior | None = None, reg_covar: float = 0.0) -> Mixture:
+    """
+    The mixture of given moments: weights (11), means (7) and covariances (8) under a structure.
+
+    Parameters
+    ----------
+    statistics : Statistics
+        With second moments of the kind that the structure needs, or full ones.
+    covariance_type : str
+        The structure.
+    prior : Prior, optional
+        An object whose `statistics(reference, kind)` returns new Statistics about the given points, shape (K, D), with second moments
+        of the given `Kind`; these are added.
+    reg_covar : float
+        Added to every variance.
+
+    Returns
+    -------
+    Mixture
+        Its weights are weight_k / Σ_j weight_j.
+
+    Raises
+    ------
+    ValueError
+        Naming the component that has no weight or a singular covariance.
+
+    Examples
+    --------
+    >>> from gaussmix.functional import m_step, moments
+    >>> m = m_step(moments([[0.0], [2.0], [7.0], [9.0]], [[1, 0], [1, 0], [0, 1], [0, 1]]))
+    >>> m.weights, m.means, m.covariances[:, 0, 0]
+    (array([0.5, 0.5]), array([[1.],
+           [8.]]), array([1., 1.]))
+    """
+    structure = structure_named(covariance_type)
+    try:
+        statistics = statistics.of_kind(structure.moments)
+    except ValueError as error:
+        raise ValueError(f"{structure.name} covariances need other moments: {error}") from None
+    parameters, singular = structure.maximize(statistics, prior=prior, added=_amount(reg_covar))
+    if singular >= 0:
+        alone = statistics if prior is None else statistics + prior.statistics(statistics.reference, structure.moments)
+        why = "has a singular covariance" if (alone.weight > 0).all() else "has no weight"
+        raise ValueError(f"component {singular} {why}: no mixture with {structure.name} covariances has these moments")
+    return Mixture.from_parameters(parameters, structure)
+
+
+def em(X: ArrayLike, start: Mixture, covariance_type: str = "full", *, sample_weight: ArrayLike | None = None, reg_covar: float = 0.0,
+       prior: Prior | None = None, tol: float = 1e-3, max_iter: int = 100,
+       callback: Callable[[int, float, Mixture], object] | None = None, n_threads: int | None = None) -> Fit:
+    """
+    EM from a given mixture. Nothing is told: `outcome` says how it ended.
+
+    Parameters
+    ----------
+    X : array_like, shape (N, D)
+    start : Mixture
+        Under another structure it begins from the mixture of that structure that has its moments.
+    covariance_type : str
+    sample_weight : array_like, shape (N,), optional
+        w_n, ones by default.
+    reg_covar : float
+        Added to every variance in every M step.
+    prior : Prior, optional
+        As for `m_step`, with a second method: `log_density(mixture)`, which is added to the log-likelihood. EM then raises the posterior
+        density, and `history` holds it over Σ_n w_n.
+    tol : float
+        EM stops when the mean log-likelihood of a row changes by less.
+    max_iter : int
+        EM stops after so many iterations.
+    callback : callable, optional
+        Called in every iteration with its number (from 1), the mean log-likelihood that its E step found, and the `Mixture` that
+        has it; EM ends where it returns something true.
+    n_threads : int, optional
+        As for `Mixture.logpdf`.
+
+    Returns
+    -------
+    Fit
+        With `mixture`, `history`, `converged`, `n_iter` and `outcome`.
+
+    Raises
+    ------
+    ValueError
+        Where an argument is not usable.
+
+    Examples
+    --------
+    >>> from gaussmix import Mixture
+    >>> from gaussmix.functional import em
+    >>> fit = em([[0.0], [2.0], [7.0], [9.0]], Mixture([0.5, 0.5], [[0.0], [9.0]], [[[1.0]], [[1.0]]]))
+    >>> fit.outcome.value, fit.mixture.means.round(1).ravel()
+    ('converged', array([1., 8.]))
+    """
+    structure = structure_named(covariance_type)
+    blocks = _blocks(X, start.n_components, sample_weight)
+    if blocks.n_features != start.n_features:
+        raise ValueError(f"X has {blocks.n_features} features, but the start has {start.n_features}")
+    if not tol >= 0:
+        raise ValueError(f"tol must be a number of at least 0, not {tol!r}")
+    if isinstance(max_iter, bool) or not isinstance(max_iter, (int, np.integer)) or max_iter < 0:
+        raise ValueError(f"max_iter must be a whole number of at least 0, not {max_iter!r}")
+    begun = start if start.structure.name == structure.name else m_step(_moments_of(start), structure.name)
+    request = Request(structure, start.n_components, FromParameters(begun._parameters), _amount(reg_covar), tol, int(max_iter), prior=prior)
+
+    def report(iteration: int, objective: float, parameters: Any) -> bool:
+        assert callback is not None
+        return bool(callback(iteration, objective, Mixture.from_parameters(parameters, structure)))
+
+    with Threads(resolve_threads(n_threads)) as threads:
+        return Fitting(request, blocks, threads).fit(np.random.default_rng(0), report=None if callback is None else report)
+
+
+def _blocks(X: ArrayLike, n_components: int, sample_weight: ArrayLike | None) -> Blocks:
+    """Rows and weights, checked."""
+    table, _ = as_table(X)
+    if 0 in table.shape:
+        raise ValueError(f"X must have at least one row and one column, not shape {table.shape}")
+    check_finite(table, largest=LARGEST)
+    return Blocks(table, n_components, as_weights(sample_weight, len(table)))
+
+
+def _shares(responsibilities: ArrayLike) -> NDArray[np.float64]:
+    try:
+        shares = as_reals(responsibilities, name="responsibilities")
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+    if shares.ndim != 2 or not shares.shape[1]:
+        raise ValueError(f"responsibilities must be of shape (N, K), not {shares.shape}")
+    wrong = ~(np.isfinite(shares) & (shares >= 0))
+    if wrong.any():
+        row, component = np.argwhere(wrong)[0]
+        raise ValueError(f"responsibilities must be finite and not negative, but that of row {row} and component {component} is "
+                         f"{shares[row, component]}")
+    return shares
+
+
+def _amount(reg_covar: float) -> float:
+    if not 0 <= reg_covar < math.inf:
+        raise ValueError(f"reg_covar must be a finite number of at least 0, not {reg_covar!r}")
+    return float(reg_covar)
+
+
+def _as_given(total: Sums, blocks: Blocks) -> Statistics:
+    """Sums in memory of their own, with weights as they were given: the loops read them times a power of two where they are extreme."""
+    statistics = Statistics(total.kind, total.n_components, total.n_features)
+    statistics.reference[...] = total.reference
+    statistics.accumulate(total)
+    statistics *= blocks.scale
+    return statistics
+
+
+def _moments_of(mixture: Mixture) -> Statistics:
+    """The moments of rows that a mixture would fit exactly."""
+    statistics = Statistics(Kind.FULL, mixture.n_components, mixture.n_features)
+    statistics.reference[...], statistics.weight[...] = mixture.means, mixture.weights
+    statistics.second[...] = mixture.weights[:, None, None] * mixture.covariances
+    statistics.total_weight = 1.0
+    return statistics
