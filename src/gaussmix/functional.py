@@ -194,8 +194,8 @@ def em(X: ArrayLike, start: Mixture, covariance_type: str = "full", *, sample_we
     reg_covar : float
         Added to every variance in every M step.
     prior : Prior, optional
-        As for `m_step`, with a second method: `log_density(mixture)`, which is added to the log-likelihood. EM then raises the posterior
-        density, and `history` holds it over Σ_n w_n.
+        As for `m_step`, with a second method: `log_density(mixture)`, which is added to the log-likelihood. EM then raises the
+        posterior density, and `history` holds it over Σ_n w_n.
     tol : float
         EM stops when the mean log-likelihood of a row changes by less.
     max_iter : int
