@@ -326,6 +326,13 @@ def test_outcomes_rank_proper_before_spurious_before_collapsed():
     assert sorted(range(6), key=lambda i: ranks[i]) == [0, 1, 2, 3, 4, 5]
 
 
+def test_weights_of_a_start_that_do_not_sum_to_one_are_refused():
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    for weights in ([0.5, 0.499], [0.5, 0.500001], np.array([0.5, 0.4999], np.float32)):
+        with pytest.raises(ValueError, match="weights_init must sum to one"):
+            GaussianMixture(2, weights_init=weights).fit(X)
+
+
 def test_weights_of_float32_serve_as_a_start():
     """Which sum to one to their own rounding."""
     X = np.random.default_rng(0).normal(size=(60, 2))

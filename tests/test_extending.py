@@ -153,6 +153,26 @@ def test_a_structure_that_is_singular_is_named(registered):
         GaussianMixture(1, covariance_type=registered.name, reg_covar=0).fit(X)
 
 
+def test_an_iterative_m_step_goes_on_from_the_covariances_of_the_last():
+    before, made = [], []
+
+    class Remembering(OneVariance):
+        def covariances(self, statistics, previous, added):
+            before.append(previous.copy())
+            made.append(super().covariances(statistics, previous, added))
+            return made[-1]
+
+    X, structure = rows(), Remembering()
+    with Threads(1) as threads:
+        problem = Problem(Blocks(X, 3), threads, structure, 3)
+        run = maximize_likelihood(problem.passes, STARTS["kmeans"].begin(problem, np.random.default_rng(0)), problem.m_step, tol=0, max_iter=4)
+    np.testing.assert_array_equal(before, [[0.0], *made[:-1]])
+    statistics = Statistics(Kind.DIAG, 3, 3)
+    statistics.weight[...], statistics.second[...] = 1, 1
+    structure.maximize(statistics, previous=run.parameters)
+    np.testing.assert_array_equal(before[-1], run.parameters.covariances)
+
+
 def test_a_name_is_given_once():
     with pytest.raises(ValueError, match="there is a covariance structure 'VVV' already"):
         structures.register(type("Other", (OneVariance,), {"name": "other", "alias": "VVV"})())
