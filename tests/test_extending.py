@@ -20,7 +20,7 @@ from gaussmix.fitting import Fitting, Outcome, Request
 from gaussmix.problem import Problem
 from gaussmix.progress import Progress
 from gaussmix.search import best_fit
-from gaussmix.starts import STARTS, FromParameters
+from gaussmix.starts import STARTS, FromParameters, PartlyGiven
 from gaussmix.statistics import Kind, Statistics
 from gaussmix.structures import Structure, structure_named
 
@@ -171,6 +171,28 @@ def test_an_iterative_m_step_goes_on_from_the_covariances_of_the_last():
     statistics.weight[...], statistics.second[...] = 1, 1
     structure.maximize(statistics, previous=run.parameters)
     np.testing.assert_array_equal(before[-1], run.parameters.covariances)
+
+
+def test_covariances_of_another_shape_than_a_structure_says_are_refused():
+    class Wrong(OneVariance):
+        def covariances(self, statistics, previous, added):
+            return 1.0  # which could be broadcast
+
+    statistics = Statistics(Kind.DIAG, 3, 3)
+    statistics.weight[...], statistics.second[...] = 1, 1
+    with pytest.raises(ValueError, match=r"one covariances must be of shape \(1,\), not \(\)"):
+        Wrong().maximize(statistics)
+
+
+def test_a_start_from_parameters_does_not_give_them_away():
+    """What is given besides is written into a copy."""
+    X = rows()
+    with Threads(1) as threads:
+        problem = Problem(Blocks(X, 3), threads, structure_named("full"), 3)
+        kept = STARTS["kmeans"].begin(problem, np.random.default_rng(0))
+        before = kept.means.copy()
+        PartlyGiven(None, X[:3], None, FromParameters(kept)).begin(problem, np.random.default_rng(0))
+    np.testing.assert_array_equal(kept.means, before)
 
 
 def test_a_name_is_given_once():

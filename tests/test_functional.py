@@ -145,6 +145,33 @@ def test_statistics_of_shards_make_the_fit_of_the_whole(structure):
         np.testing.assert_allclose(getattr(m, name), getattr(whole.mixture, name), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("largest", [np.finfo(float).max / 2**20, 2.0**1000, 2.0**-1000])
+def test_weights_at_the_ends_of_the_range_count_as_given(largest):
+    X = rows()
+    s = e_step(X, mixture_of("full"), np.full(500, largest))
+    np.testing.assert_allclose(s.weight / largest, e_step(X, mixture_of("full")).weight, rtol=1e-12)
+
+
+def test_a_prior_without_statistics_is_an_error():
+    for given in (None, [1.0], 3):
+        prior = type("Nothing", (), {"statistics": lambda self, reference, kind, given=given: given})()
+        with pytest.raises(TypeError):
+            m_step(moments(rows(), np.ones((500, 1))), prior=prior)
+
+
+@pytest.mark.parametrize("call", [
+    lambda X, m: e_step(X, None), lambda X, m: e_step(X, GaussianMixture()), lambda X, m: m_step(None), lambda X, m: m_step(m),
+    lambda X, m: em(X, GaussianMixture())])
+def test_what_is_no_mixture_or_no_statistics_is_refused(call):
+    with pytest.raises(TypeError, match="must be a (Mixture|Statistics), not"):
+        call(rows(), mixture_of("full"))
+
+
+def test_masked_responsibilities_are_refused():
+    with pytest.raises(TypeError, match="masked array"):
+        moments(rows(), np.ma.masked_less(np.ones((500, 2)), 0))
+
+
 def test_statistics_compare():
     X, m = rows(), mixture_of("full")
     s = e_step(X, m)
@@ -170,9 +197,13 @@ def test_statistics_compare():
     (lambda X: moments(X, np.ones(500)), r"responsibilities must be of shape \(N, K\)"),
     (lambda X: moments(X, np.ones((3, 2))), "a row for each row of X"), (lambda X: moments(X, -np.ones((500, 2))), "row 0 and component 0"),
     (lambda X: moments(X, np.full((500, 2), np.nan)), "finite"), (lambda X: moments(X, [["a"]] * 500), "responsibilities must be real"),
-    (lambda X: moments(X, np.ones((500, 2)), reference=np.zeros((3, 3))), r"reference must be finite points of shape \(2, 3\)"),
+    (lambda X: moments(X, np.ones((500, 2)), reference=np.zeros((3, 3))), r"reference must be points of shape \(2, 3\)"),
     (lambda X: moments(X, np.ones((500, 2)), covariance_type="round"), "covariance_type must be one of"),
     (lambda X: m_step(moments(X, np.ones((500, 2))), reg_covar=-1), "reg_covar must be a finite number"),
+    (lambda X: moments(X, np.ones((500, 1)), reference=[[0, np.nan, 0]]), "reference contains NaN at row 0, column 1"),
+    (lambda X: em(X, mixture_of("full"), reg_covar="auto"), "reg_covar must be a finite number of at least 0, not 'auto'"),
+    (lambda X: em(X, mixture_of("full"), reg_covar=10**400), "reg_covar must be"), (lambda X: em(X, mixture_of("full"), tol="x"), "tol must be"),
+    (lambda X: em(X, mixture_of("full"), callback=3), "callback must be callable"),
     (lambda X: em(X, mixture_of("full"), tol=-1), "tol must be"), (lambda X: em(X, mixture_of("full"), max_iter=1.5), "max_iter must be"),
     (lambda X: em(X[:, :1], mixture_of("full")), "X has 1 features, but the start has 3"),
 ])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, Self, TypeVar
 
@@ -172,8 +173,10 @@ class Blocks:
         self.X = X
         self.labels = labels
         self.n_rows, self.n_features = X.shape
-        self.row_weights = None if row_weights is None else balanced(row_weights)
-        self.scale = 1.0 if row_weights is None else scale_between(self.row_weights, row_weights)
+        self.row_weights: NDArray[np.float64] | None = None
+        self.scale = 1.0
+        if row_weights is not None:
+            self.row_weights, self.scale = balanced(row_weights)
         self.total_weight = float(self.n_rows) if row_weights is None else sum_of_weights(row_weights)
         self.n_positive = self.n_rows if row_weights is None else int(np.count_nonzero(row_weights))
         self._cut(operations_of_row, n_components)
@@ -241,18 +244,21 @@ def _part(array: NDArray[Any] | None, start: int, stop: int) -> NDArray[Any] | N
     return None if array is None else array[start:stop]
 
 
-def balanced(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weights times a power of two that keeps their sums, in float32 too, inside the range; only their proportions count."""
+def balanced(weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """
+    Weights times a power of two that keeps their sums, in float32 too, inside the range; only their proportions count.
+
+    Returns
+    -------
+    weights : ndarray, shape (N,)
+    scale : float
+        What they have to be multiplied by to be those that were given.
+    """
     if 2.0**-20 < weights.max() < 2.0**20:
-        return weights
-    scaled: NDArray[np.float64] = np.ldexp(weights, -np.frexp(weights.max())[1])
-    return scaled
-
-
-def scale_between(scaled: NDArray[np.float64] | None, weights: NDArray[np.float64]) -> float:
-    """By what power of two weights are larger than others that are the same but for it; the largest number where it is more."""
-    with np.errstate(over="ignore"):
-        return 1.0 if scaled is None else float(min(weights.max() / scaled.max(), np.finfo(np.float64).max))
+        return weights, 1.0
+    exponent = min(int(np.frexp(weights.max())[1]), np.finfo(np.float64).maxexp - 1)
+    scaled: NDArray[np.float64] = np.ldexp(weights, -exponent)
+    return scaled, math.ldexp(1.0, exponent)
 
 
 def sum_of_weights(weights: NDArray[np.float64]) -> float:
@@ -263,7 +269,7 @@ def sum_of_weights(weights: NDArray[np.float64]) -> float:
 
 def weighted_mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
     """Σ_n w_n v_n / Σ_n w_n over the rows with weight, whatever the scale of the weights."""
-    weights = balanced(weights)
+    weights, _ = balanced(weights)
     alive = weights > 0
     return float((values[alive] * weights[alive]).sum() / weights.sum())
 

@@ -18,7 +18,7 @@ from gaussmix.attributes import attributes_of, mixture_of
 from gaussmix.blocks import block_bounds, sum_of_weights, weighted_mean
 from gaussmix.engines import Threads, resolve_threads
 from gaussmix.fitting import Fit, Fitting, Request
-from gaussmix.mixture import Mixture, component_log_densities, labels, log_density, responsibilities
+from gaussmix.mixture import Mixture, component_log_densities, joint_log_densities, labels, log_density, responsibilities
 from gaussmix.modelfile import load, save
 from gaussmix.observations import as_table, as_weights, check_finite, check_names
 from gaussmix.outcome_warnings import warnings_of
@@ -394,9 +394,7 @@ class GaussianMixture(Estimator):
         -------
         ndarray, shape (N, K)
         """
-        self._require_fit()
-        table, mixture = self._checked_rows(as_table(X)[0])  # scikit-learn calls it after its check of the names
-        return self._as_fitted(component_log_densities(mixture, table, self.n_threads))
+        return self._component_wise(component_log_densities, X)
 
     def _estimate_weighted_log_prob(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
         """
@@ -410,9 +408,13 @@ class GaussianMixture(Estimator):
         -------
         ndarray, shape (N, K)
         """
-        joint = self._estimate_log_prob(X)
-        with np.errstate(divide="ignore"):
-            return joint + np.log(self.mixture_.weights).astype(joint.dtype)
+        return self._component_wise(joint_log_densities, X)
+
+    def _component_wise(self, of: Callable[..., NDArray[Any]], X: ArrayLike) -> NDArray[np.floating[Any]]:
+        """What a function of the mixture and rows gives; scikit-learn calls it after its check of the names."""
+        self._require_fit()
+        table, mixture = self._checked_rows(as_table(X)[0])
+        return self._as_fitted(of(mixture, table, self.n_threads))
 
     def predict(self, X: ArrayLike) -> NDArray[np.intp]:
         """

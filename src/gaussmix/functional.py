@@ -15,7 +15,7 @@ from gaussmix.blocks import LARGEST, Blocks
 from gaussmix.engines import Threads, resolve_threads
 from gaussmix.fitting import Fit, Fitting, Request
 from gaussmix.mixture import Mixture
-from gaussmix.observations import as_reals, as_table, as_weights, check_finite
+from gaussmix.observations import as_reals, as_table, as_weights, check_finite, shown
 from gaussmix.starts import FromParameters
 from gaussmix.starts.start import at_points
 from gaussmix.statistics import Kind, Statistics
@@ -46,6 +46,8 @@ def e_step(X: ArrayLike, mixture: Mixture, sample_weight: ArrayLike | None = Non
     ------
     ValueError
         Where X or the weights are not usable, or X has another number of columns than the mixture.
+    TypeError
+        Where `mixture` is no Mixture.
 
     Examples
     --------
@@ -55,6 +57,7 @@ def e_step(X: ArrayLike, mixture: Mixture, sample_weight: ArrayLike | None = Non
     >>> s.weight, s.first, s.second
     (array([3.]), array([[2.]]), array([[[6.]]]))
     """
+    _check_kind("mixture", mixture, Mixture)
     blocks = _blocks(X, mixture.n_components, sample_weight)
     if blocks.n_features != mixture.n_features:
         raise ValueError(f"X has {blocks.n_features} features, but the mixture has {mixture.n_features}")
@@ -93,6 +96,8 @@ def moments(X: ArrayLike, responsibilities: ArrayLike, sample_weight: ArrayLike 
     ------
     ValueError
         Where an argument is not usable.
+    TypeError
+        For masked arrays.
 
     Examples
     --------
@@ -123,8 +128,9 @@ def moments(X: ArrayLike, responsibilities: ArrayLike, sample_weight: ArrayLike 
             points = somewhere.reference + np.divide(somewhere.first, somewhere.weight[:, None], where=present, out=np.zeros(shape))
         else:
             points = as_reals(reference, name="reference")
-            if points.shape != shape or not np.isfinite(points).all():
-                raise ValueError(f"reference must be finite points of shape {shape}, one for each component, not {points.shape}")
+            if points.shape != shape:
+                raise ValueError(f"reference must be points of shape {shape}, one for each component, not {points.shape}")
+            check_finite(points, name="reference", largest=LARGEST)
         statistics = taken(structure.moments, points)
     statistics.log_likelihood = math.nan
     return statistics
@@ -155,6 +161,8 @@ def m_step(statistics: Statistics, covariance_type: str = "full", prior: Prior |
     ------
     ValueError
         Naming the component that has no weight or a singular covariance.
+    TypeError
+        Where `statistics` are no Statistics.
 
     Examples
     --------
@@ -165,11 +173,12 @@ def m_step(statistics: Statistics, covariance_type: str = "full", prior: Prior |
            [8.]]), array([1., 1.]))
     """
     structure = structure_named(covariance_type)
+    _check_kind("statistics", statistics, Statistics)
     try:
         statistics = statistics.of_kind(structure.moments)
     except ValueError as error:
         raise ValueError(f"{structure.name} covariances need other moments: {error}") from None
-    parameters, singular = structure.maximize(statistics, prior=prior, added=_amount(reg_covar))
+    parameters, singular = structure.maximize(statistics, prior=prior, added=_amount("reg_covar", reg_covar))
     if singular >= 0:
         alone = statistics if prior is None else statistics + prior.statistics(statistics.reference, structure.moments)
         why = "has a singular covariance" if (alone.weight > 0).all() else "has no weight"
@@ -215,6 +224,8 @@ def em(X: ArrayLike, start: Mixture, covariance_type: str = "full", *, sample_we
     ------
     ValueError
         Where an argument is not usable.
+    TypeError
+        Where `start` is no Mixture.
 
     Examples
     --------
@@ -225,15 +236,18 @@ def em(X: ArrayLike, start: Mixture, covariance_type: str = "full", *, sample_we
     ('converged', array([1., 8.]))
     """
     structure = structure_named(covariance_type)
+    _check_kind("start", start, Mixture)
     blocks = _blocks(X, start.n_components, sample_weight)
     if blocks.n_features != start.n_features:
         raise ValueError(f"X has {blocks.n_features} features, but the start has {start.n_features}")
-    if not tol >= 0:
-        raise ValueError(f"tol must be a number of at least 0, not {tol!r}")
+    tol = _amount("tol", tol)
+    if callback is not None and not callable(callback):
+        raise ValueError(f"callback must be callable or None, not {callback!r}")
     if isinstance(max_iter, bool) or not isinstance(max_iter, (int, np.integer)) or max_iter < 0:
         raise ValueError(f"max_iter must be a whole number of at least 0, not {max_iter!r}")
     begun = start if start.structure.name == structure.name else m_step(_moments_of(start), structure.name)
-    request = Request(structure, start.n_components, FromParameters(begun._parameters), _amount(reg_covar), tol, int(max_iter), prior=prior)
+    request = Request(structure, start.n_components, FromParameters(begun._parameters), _amount("reg_covar", reg_covar), tol,
+                      int(max_iter), prior=prior)
 
     def report(iteration: int, objective: float, parameters: Any) -> bool:
         assert callback is not None
@@ -253,6 +267,8 @@ def _blocks(X: ArrayLike, n_components: int, sample_weight: ArrayLike | None) ->
 
 
 def _shares(responsibilities: ArrayLike) -> NDArray[np.float64]:
+    if isinstance(responsibilities, np.ma.MaskedArray):
+        raise TypeError("responsibilities are a masked array, and masked entries have no value here: fill them, with 0 perhaps")
     try:
         shares = as_reals(responsibilities, name="responsibilities")
     except TypeError as error:
@@ -267,10 +283,20 @@ def _shares(responsibilities: ArrayLike) -> NDArray[np.float64]:
     return shares
 
 
-def _amount(reg_covar: float) -> float:
-    if not 0 <= reg_covar < math.inf:
-        raise ValueError(f"reg_covar must be a finite number of at least 0, not {reg_covar!r}")
-    return float(reg_covar)
+def _amount(name: str, value: float) -> float:
+    """A finite number that is not negative."""
+    try:
+        amount = float(value)
+        if isinstance(value, str) or not 0 <= amount < math.inf:
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name} must be a finite number of at least 0, not {shown(value)}") from None
+    return amount
+
+
+def _check_kind(name: str, value: object, kind: type) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be a {kind.__name__}, not {shown(value)}")
 
 
 def _as_given(total: Sums, blocks: Blocks) -> Statistics:

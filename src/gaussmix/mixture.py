@@ -18,7 +18,7 @@ from gaussmix.observations import as_reals, as_table, as_weights, check_finite, 
 from gaussmix.random_state import RandomState, as_generator
 from gaussmix.structures import Structure, structure_named
 
-__all__ = ["Mixture", "component_log_densities", "labels", "log_density", "responsibilities"]
+__all__ = ["Mixture", "component_log_densities", "joint_log_densities", "labels", "log_density", "responsibilities"]
 
 class Mixture:
     """
@@ -210,10 +210,7 @@ class Mixture:
         -------
         ndarray, shape (N, K)
         """
-        joint = self.component_logpdf(X, n_threads=n_threads)
-        with np.errstate(divide="ignore"):
-            joint += np.log(self.weights).astype(joint.dtype)
-        return joint
+        return joint_log_densities(self, self._checked(X), n_threads)
 
     def responsibilities(self, X: ArrayLike, *, n_threads: int | None = None) -> NDArray[np.floating[Any]]:
         """
@@ -556,3 +553,22 @@ def component_log_densities(mixture: Mixture, X: NDArray[Any], n_threads: int | 
     for k in range(mixture.n_components):
         log_densities[:, k] = log_density(of_weight_one.densities.component(k), X, n_threads)
     return log_densities
+
+
+def joint_log_densities(mixture: Mixture, X: NDArray[Any], n_threads: int | None = None) -> NDArray[np.floating[Any]]:
+    """
+    ln π_k N(x_n | μ_k, Σ_k) of every row and component; −∞ where π_k is 0.
+
+    Parameters
+    ----------
+    mixture, X, n_threads
+        As for `component_log_densities`.
+
+    Returns
+    -------
+    ndarray, shape (N, K)
+    """
+    joint = component_log_densities(mixture, X, n_threads)
+    with np.errstate(divide="ignore"):
+        joint += np.log(mixture.weights).astype(joint.dtype)
+    return joint

@@ -118,6 +118,8 @@ cdef class MStepWithPrior(MStep):
 
     cdef Statistics with_prior(self, Statistics s):
         cdef Statistics both = self.statistics_of(s.reference.copy())
+        if both is None:
+            raise TypeError("a prior gave no statistics")
         if not np.array_equal(both.reference, s.reference):
             raise ValueError("the statistics of a prior must be about the points that it is given")
         both.accumulate(s)

@@ -97,6 +97,8 @@ cdef class OneBlock(Passes):
 
     cdef int face(self, Block block) except -1:
         """Have the block at hand, and what passes over it, in its number type."""
+        if block is None:
+            raise TypeError("there is no block to pass over")
         if self.estep.size != block.rows.size:
             self.estep = self.estep.with_size(block.rows.size)
         self.block, self.work = block, Workspace(self.estep.n_components, self.estep.n_features, self.estep.size)

@@ -170,22 +170,10 @@ class Threads:
         return min(self.n_threads, len(pieces)) if isinstance(pieces, Sized) else self.n_threads
 
     def passes(self, observations: Observations[Any], estep: EStep) -> Passes:
-        """
-        The passes of an E step over all rows.
-
-        Parameters
-        ----------
-        observations : Observations
-        estep : EStep
-            In whatever number type.
-
-        Returns
-        -------
-        Passes
-        """
+        """As `Engine.passes`: of a single piece by the calling thread without the GIL, of others mapped over threads."""
         pieces = observations.pieces()
         if not isinstance(pieces, Sized) or len(pieces) != 1:
-            return _ThreadedPasses(self, observations, estep)
+            return _ThreadedPasses(self, observations, estep, self.n_workers(pieces))
 
         def only_block() -> Block:
             only, = observations.pieces()
@@ -210,10 +198,9 @@ class Threads:
 class _ThreadedPasses(Passes):
     """Passes over pieces of observations, mapped over threads and added in order."""
 
-    def __init__(self, threads: Threads, observations: Observations[Any], estep: EStep) -> None:
+    def __init__(self, threads: Threads, observations: Observations[Any], estep: EStep, n_workers: int) -> None:
         super().__init__(estep, observations.at_once)
-        self.threads, self.observations = threads, observations
-        self.n_workers = threads.n_workers(observations.pieces())
+        self.threads, self.observations, self.n_workers = threads, observations, n_workers
         shape = estep.kind, estep.n_components, estep.n_features
         self.parts = [Statistics(*shape) for _ in range(2 * self.n_workers)]
         self._work_in(observations.size)

@@ -71,7 +71,7 @@ class FromParameters:
         self.parameters = parameters
 
     def begin(self, problem: Problem, rng: np.random.Generator) -> Parameters:
-        return self.parameters
+        return self.parameters.copy()
 
 
 class PartlyGiven:

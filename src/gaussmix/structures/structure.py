@@ -367,7 +367,10 @@ class _PythonMStep(MStep):
 
     def update(self, statistics: Any, parameters: Parameters) -> int:
         structure = self.structure
-        parameters.covariances[...] = structure.covariances(statistics, parameters.covariances.copy(), self.amounts)
+        covariances = structure.covariances(statistics, parameters.covariances.copy(), self.amounts)
+        if np.shape(covariances) != parameters.covariances.shape:
+            raise ValueError(f"{structure.name} covariances must be of shape {parameters.covariances.shape}, not {np.shape(covariances)}")
+        parameters.covariances[...] = covariances
         return structure.factorize(parameters)
 
 
