@@ -308,7 +308,7 @@ def test_an_e_step_runs_through_the_loop_the_threads_and_the_search(n_rows, n_th
     with Threads(n_threads) as threads:
         fitting = Fitting(request, blocks, threads)
         start = request.start.begin(fitting.problem, np.random.default_rng(0))
-        fit = best_fit(fitting, np.random.default_rng(0), Progress(), n_init=1)
+        fit = best_fit(request, blocks, threads, np.random.default_rng(0), Progress())
     weights, means, covariances = start.weights.copy(), start.means.copy(), start.covariances.copy()
     for reached in fit.history:
         joint = log_joint(X, weights, means, covariances)

@@ -17,7 +17,7 @@ from gaussmix import criteria
 from gaussmix.attributes import attributes_of, mixture_of
 from gaussmix.blocks import block_bounds, sum_of_weights, weighted_mean
 from gaussmix.engines import Threads, resolve_threads
-from gaussmix.fitting import Fit, Fitting, Request
+from gaussmix.fitting import Fit, Request
 from gaussmix.mixture import Mixture, component_log_densities, joint_log_densities, labels, log_density, responsibilities
 from gaussmix.modelfile import load, save
 from gaussmix.observations import as_table, as_weights, check_finite, check_names
@@ -643,12 +643,11 @@ def fitted_by(model: GaussianMixture, X: ArrayLike, sample_weight: ArrayLike | N
     request = Request(structure, model.n_components, start, model.reg_covar, model.tol, int(model.max_iter))
     progress = Progress(model.verbose, model.verbose_interval, model.progress, model.max_iter, model.callback, structure)
     with Threads(resolve_threads(model.n_threads)) as threads:
-        fitting = Fitting(request, blocks, threads)
         try:
-            fit = best_fit(fitting, rng, progress, n_init=n_init, previous=previous)
+            fit = best_fit(request, blocks, threads, rng, progress, n_init=n_init, previous=previous)
         finally:
             progress.close()
-    return Fitted(fit, warnings_of(fit, request, fitting.regularization, columns), table, columns, blocks.total_weight)
+    return Fitted(fit, warnings_of(fit, request, columns), table, columns, blocks.total_weight)
 
 
 def take_on(model: GaussianMixture, fitted: Fitted) -> None:

@@ -75,10 +75,13 @@ class Fit(Run):
     structure : Structure
     spurious : list of Spurious
         The components that fit accidents of a few rows; empty for a proper optimum.
+    regularization : Regularization
+        What its M steps added to variances.
     """
 
     structure: Structure = field(kw_only=True)
     spurious: list[Spurious] = field(kw_only=True)
+    regularization: Regularization = field(kw_only=True)
 
     @cached_property
     def mixture(self) -> Mixture:
@@ -148,4 +151,4 @@ class Fitting:
             raise SingularStart.covariance(run.collapsed)
         spurious = spurious_components(run.parameters, request.structure, effective_rows(self.observations), problem.added,
                                        np.finfo(self.observations.dtype).eps) if run.history else []
-        return Fit(**vars(run), structure=request.structure, spurious=spurious)
+        return Fit(**vars(run), structure=request.structure, spurious=spurious, regularization=self.regularization)

@@ -9,7 +9,7 @@ from gaussmix.regularization import Regularization
 __all__ = ["warnings_of"]
 
 
-def warnings_of(fit: Fit, request: Request, regularization: Regularization, columns: list[str] | None) -> list[Warning]:
+def warnings_of(fit: Fit, request: Request, columns: list[str] | None) -> list[Warning]:
     """
     The warnings that a fit deserves, in order.
 
@@ -17,7 +17,6 @@ def warnings_of(fit: Fit, request: Request, regularization: Regularization, colu
     ----------
     fit : Fit
     request : Request
-    regularization : Regularization
     columns : list of str or None
         The names of the features.
 
@@ -25,7 +24,7 @@ def warnings_of(fit: Fit, request: Request, regularization: Regularization, colu
     -------
     list of Warning
     """
-    warnings = [_of_blur(regularization, columns), _of_outcome(fit, request)]
+    warnings = [_of_blur(fit.regularization, columns), _of_outcome(fit, request)]
     return [warning for warning in warnings if warning is not None]
 
 

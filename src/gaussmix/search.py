@@ -7,8 +7,10 @@ from typing import Protocol
 
 import numpy as np
 
+from gaussmix.blocks import Blocks
 from gaussmix.em import Report
-from gaussmix.fitting import Fit, Fitting
+from gaussmix.engines import Engine
+from gaussmix.fitting import Fit, Fitting, Request
 from gaussmix.starts import SingularStart
 
 __all__ = ["Listener", "best_fit"]
@@ -29,13 +31,16 @@ class Listener(Protocol):
         """A start ended with `fit`, or, where it is None, could not begin."""
 
 
-def best_fit(fitting: Fitting, rng: np.random.Generator, listener: Listener, *, n_init: int = 1, previous: float = -math.inf) -> Fit:
+def best_fit(request: Request, observations: Blocks, engine: Engine, rng: np.random.Generator, listener: Listener, *,
+             n_init: int = 1, previous: float = -math.inf) -> Fit:
     """
     The best fit of several starts: proper optima first, then by log-likelihood.
 
     Parameters
     ----------
-    fitting : Fitting
+    request : Request
+    observations : Blocks
+    engine : Engine
     rng : numpy.random.Generator
     listener : Listener
     n_init : int
@@ -52,6 +57,7 @@ def best_fit(fitting: Fitting, rng: np.random.Generator, listener: Listener, *, 
     SingularStart
         Where EM could begin from none.
     """
+    fitting = Fitting(request, observations, engine)
     best: Fit | None = None
     failure: SingularStart | None = None
     for number in range(n_init):
