@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -47,6 +48,27 @@ def test_a_component_without_weight_has_a_density_but_no_joint_one():
     m = Mixture([0.0, 1.0], [[0.0], [1.0]], [1.0, 1.0], "spherical")
     assert m.component_logpdf([[0.0]])[0, 0] == pytest.approx(-0.5 * math.log(2 * math.pi), rel=1e-15)
     assert m.log_joint([[0.0]])[0, 0] == -math.inf
+
+
+@pytest.mark.parametrize("dtype, away", [(np.float64, 2.0**510), (np.float32, 2.0**63)])
+@pytest.mark.parametrize("structure", ["full", "diag"])
+def test_component_densities_of_rows_whose_squares_leave_the_range(dtype, away, structure):
+    """The components are at 0 and at `away`, so that each row is far from one of them at least; fractions have no range to leave."""
+    X = np.array([[0.0, 1.0], [away, 0.5], [-away, 0.0], [away, away]], dtype=dtype)
+    means = np.array([[0.0, 0.0], [away, 0.0]])
+    covariance = np.array([[2.0, 0.5 * (structure == "full")], [0.5 * (structure == "full"), 1.0]])
+    m = Mixture([0.5, 0.5], means, [covariance, covariance] if structure == "full" else [np.diag(covariance)] * 2, structure)
+    (a, b), (_, c) = [[Fraction(v) for v in row] for row in covariance]
+    expected = np.empty((4, 2))
+    for n, row in enumerate(X):
+        for k, mean in enumerate(means):
+            u, v = (Fraction(float(x)) - Fraction(mu) for x, mu in zip(row, mean))
+            square = (c * u * u - 2 * b * u * v + a * v * v) / (a * c - b * b)
+            expected[n, k] = -float(square / 2) - math.log(2 * math.pi) - 0.5 * math.log(a * c - b * b)
+    assert (expected < -1e37).any()
+    found = m.component_logpdf(X)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, expected, rtol=1e-13 if dtype == np.float64 else 1e-6)
 
 
 @pytest.mark.parametrize("scale", [None, 1.0, 2.0**70, 2.0**-70])

@@ -65,7 +65,7 @@ def test_parameters_and_densities_pickle_to_the_bit(name, protocol):
     for kept in (parameters, parameters.densities):
         back = pickle.loads(pickle.dumps(kept, protocol))
         densities = getattr(back, "densities", back)
-        for attribute in ("means", "means_rest", "factors", "log_constants"):
+        for attribute in ("means", "means_rest", "factors", "log_constants", "log_norms"):
             np.testing.assert_array_equal(getattr(densities, attribute), getattr(parameters.densities, attribute))
     back = pickle.loads(pickle.dumps(parameters, protocol))
     np.testing.assert_array_equal(back.weights, parameters.weights)

@@ -533,7 +533,7 @@ def _by_block(densities: Densities, X: NDArray[Any], out: NDArray[Any], computed
 
 def component_log_densities(mixture: Mixture, X: NDArray[Any], n_threads: int | None = None) -> NDArray[np.floating[Any]]:
     """
-    ln N(x_n | μ_k, Σ_k) of every row and component: for each component the density of a mixture that is nothing else.
+    ln N(x_n | μ_k, Σ_k) of every row and component.
 
     Parameters
     ----------
@@ -546,13 +546,10 @@ def component_log_densities(mixture: Mixture, X: NDArray[Any], n_threads: int | 
     -------
     ndarray, shape (N, K)
     """
-    of_weight_one = mixture._parameters.copy()
-    of_weight_one.weights[...] = 1.0
-    mixture.structure.factorize(of_weight_one)
-    log_densities: NDArray[np.floating[Any]] = np.empty((len(X), mixture.n_components), _real(X))
-    for k in range(mixture.n_components):
-        log_densities[:, k] = log_density(of_weight_one.densities.component(k), X, n_threads)
-    return log_densities
+    def fill(estep: CompleteRows, rows: Rows, part: NDArray[Any], work: Workspace) -> None:
+        estep.evaluate_components(rows, part, work)
+
+    return _by_block(mixture.densities, X, np.empty((len(X), mixture.n_components), _real(X)), np.float64, fill, n_threads)
 
 
 def joint_log_densities(mixture: Mixture, X: NDArray[Any], n_threads: int | None = None) -> NDArray[np.floating[Any]]:

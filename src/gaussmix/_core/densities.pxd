@@ -15,10 +15,12 @@ cdef class Densities:
     cdef readonly object means_rest
     cdef readonly object factors
     cdef readonly object log_constants
+    cdef readonly object log_norms
     cdef double *mu
     cdef double *mu_rest
     cdef double *factor
     cdef double *log_constant
+    cdef double *log_norm
     cdef void assign(self, Densities other) noexcept nogil
     cdef double largest_number(self) noexcept nogil
     cdef Py_ssize_t factorize_all(self, const double *weights, const double *covariances) except -2 nogil

@@ -85,6 +85,8 @@ cdef class Densities:
         L_k⁻¹ with Σ_k = L_k L_kᵀ; for DIAG 1/σ.
     log_constants : ndarray, shape (K,)
         ln π_k − D/2 ln 2π − Σ ln diag L_k.
+    log_norms : ndarray, shape (K,)
+        The same without ln π_k.
         All float64, and zero at first.
     """
 
@@ -100,11 +102,13 @@ cdef class Densities:
         self.means_rest = zeros((n_components, n_features))
         self.factors = zeros(matrices_shape(self.kind, n_components, n_features))
         self.log_constants = zeros((n_components,))
+        self.log_norms = zeros((n_components,))
         # The memory lives as long as this object and is never replaced, so that the addresses hold.
         self.mu = first_number(self.means)
         self.mu_rest = first_number(self.means_rest)
         self.factor = first_number(self.factors)
         self.log_constant = first_number(self.log_constants)
+        self.log_norm = first_number(self.log_norms)
 
     cdef void assign(self, Densities other) noexcept nogil:
         """Take on all numbers of `other`, of the same kind and size."""
@@ -114,6 +118,7 @@ cdef class Densities:
         memcpy(self.factor, other.factor,
                n_matrices(self.kind, self.n_components) * matrix_size(self.kind, self.n_features) * sizeof(double))
         memcpy(self.log_constant, other.log_constant, self.n_components * sizeof(double))
+        memcpy(self.log_norm, other.log_norm, self.n_components * sizeof(double))
 
     cdef double largest_number(self) noexcept nogil:
         """The largest number, in absolute value, among means and factors."""
@@ -151,7 +156,8 @@ cdef class Densities:
                     regular = invert_cholesky(covariances + k * size, self.factor + k * size, D, &half_log_det)
                 if not regular:
                     return k
-            self.log_constant[k] = ((log(weights[k]) if weights[k] > 0 else -INFINITY) - 0.5 * D * log(2 * M_PI) - half_log_det)
+            self.log_norm[k] = -0.5 * D * log(2 * M_PI) - half_log_det
+            self.log_constant[k] = (log(weights[k]) if weights[k] > 0 else -INFINITY) - 0.5 * D * log(2 * M_PI) - half_log_det
         return -1
 
     cdef Py_ssize_t factorize_spherical(self, const double *weights, const double *variances) except -2 nogil:
@@ -186,32 +192,23 @@ cdef class Densities:
             singular = self.factorize_all(&weights[0], &numbers[0])
         return singular
 
-    def component(self, Py_ssize_t k):
-        """
-        Component k by itself.
-
-        Returns
-        -------
-        Densities
-            Of one component, with the same constant.
-        """
-        one, part = Densities(self.kind, 1, self.n_features), slice(k, k + 1)
-        one.means[...], one.means_rest[...], one.log_constants[...] = self.means[part], self.means_rest[part], self.log_constants[part]
-        one.factors[...] = self.factors if self.kind == TIED else self.factors[part]
-        return one
-
     def freeze(self):
         """Make the arrays read-only for good; they cannot be made writable again."""
         self.means, self.means_rest = read_only(self.means), read_only(self.means_rest)
-        self.factors, self.log_constants = read_only(self.factors), read_only(self.log_constants)
+        self.factors = read_only(self.factors)
+        self.log_constants, self.log_norms = read_only(self.log_constants), read_only(self.log_norms)
 
     def __reduce__(self):
-        return restored, (int(self.kind), self.means, self.means_rest, self.factors, self.log_constants)
+        return restored, (int(self.kind), *self.numbers())
+
+    def numbers(self):
+        """All arrays: means, means_rest, factors, log_constants, log_norms."""
+        return self.means, self.means_rest, self.factors, self.log_constants, self.log_norms
 
 
-def restored(kind, means, means_rest, factors, log_constants):
+def restored(kind, means, *further):
     """Densities from what they pickle as."""
     densities = Densities(kind, *means.shape)
-    densities.means[...], densities.means_rest[...] = means, means_rest
-    densities.factors[...], densities.log_constants[...] = factors, log_constants
+    for mine, given in zip(densities.numbers(), (means, *further)):
+        mine[...] = given
     return densities

@@ -108,16 +108,19 @@ cdef class EStep:
     cdef int accumulate_all(self, Block block, Statistics statistics, Workspace work) except -1 nogil
     cdef int keep(self, Densities d) except -1 nogil
     cdef int require_densities(self) except -1 nogil
-    cdef void begin(self, Statistics statistics, Workspace work) noexcept nogil
+    cdef void take_moments_about(self, const double *points) noexcept nogil
+    cdef void begin(self, Statistics statistics) noexcept nogil
     cdef gm_sums sums_of(self, Statistics statistics, Py_ssize_t k) noexcept nogil
     cdef void moments(self, Workspace work, Statistics statistics) noexcept nogil
     cdef void finish(self, Workspace work, Statistics statistics) noexcept nogil
 
 cdef class GivenResponsibilities(EStep):
     cdef object responsibilities
+    cdef void add_block(self, Block block, const double *gamma, ptrdiff_t rows_apart, ptrdiff_t columns_apart, Statistics statistics,
+                        Workspace work) noexcept nogil
 
 cdef class GivenLabels(EStep):
-    pass
+    cdef void add_block(self, Block block, Statistics statistics, Workspace work) noexcept nogil
 
 cdef class CompleteRows(EStep):
     cdef readonly Kind factors
@@ -126,9 +129,15 @@ cdef class CompleteRows(EStep):
     cdef void *factor
     cdef void *offset
     cdef double rounded_off(self, Densities d, Py_ssize_t i) noexcept nogil
+    cdef void add_block(self, Block block, Statistics statistics, Workspace work) noexcept nogil
+    cdef void evaluate_all(self, Rows x, double *log_p, double *responsibilities, ptrdiff_t apart, int32_t *labels,
+                           Workspace work) noexcept nogil
+    cdef void evaluate_each(self, Rows x, double *log_densities, Workspace work) noexcept nogil
     cdef void log_densities(self, Workspace work) noexcept nogil
-    cdef void all_log_densities(self, Workspace work) noexcept nogil
-    cdef void each_density(self, gm_density density, Workspace work) noexcept nogil
+    cdef void all_log_densities(self, const double *constants, Workspace work) noexcept nogil
+    cdef void each_density(self, gm_density density, const double *constants, Workspace work) noexcept nogil
     cdef double normalized(self, Rows x, Py_ssize_t start, Workspace work) noexcept nogil
     cdef double far_row(self, Densities p, Rows x, Py_ssize_t n, int lane, Workspace work) noexcept nogil
+    cdef double far_component(self, Rows x, Py_ssize_t n, Py_ssize_t k) noexcept nogil
+    cdef double quarter_of_largest_residual(self, Densities p, const void *row, Py_ssize_t k) noexcept nogil
     cdef double far_square(self, Densities p, const void *row, Py_ssize_t k, double t) noexcept nogil

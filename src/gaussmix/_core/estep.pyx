@@ -323,15 +323,16 @@ cdef class EStep:
         return 0
 
     cdef int prepare_all(self, Densities d, Densities about) except -1 nogil:
+        self.take_moments_about(d.mu if about is None else about.mu)
+        self.keep(d)
+        return 0
+
+    cdef void take_moments_about(self, const double *points) noexcept nogil:
+        """Make K points, rounded to the number type of the rows, those that moments are taken about."""
         cdef Py_ssize_t i
-        cdef const double *points = d.mu
-        if about is not None:
-            points = about.mu
         for i in range(self.n_components * self.n_features):
             store(self.reference, i, points[i], self.size)
             self.reference_point[i] = fetch(self.reference, i, self.size)
-        self.keep(d)
-        return 0
 
     cdef int keep(self, Densities d) except -1 nogil:
         if self.densities is not d:
@@ -402,10 +403,9 @@ cdef class EStep:
                 raise ValueError(UNPREPARED)
         return 0
 
-    cdef void begin(self, Statistics statistics, Workspace work) noexcept nogil:
-        """What is done to a tile depends on its block alone."""
+    cdef void begin(self, Statistics statistics) noexcept nogil:
+        """Take moments about the points of `prepare`."""
         memcpy(statistics.m, self.reference_point, self.n_components * self.n_features * sizeof(double))
-        work.tiles_without_bounds = 0
 
     cdef void moments(self, Workspace work, Statistics statistics) noexcept nogil:
         """Add the moments of a tile."""
@@ -429,7 +429,9 @@ cdef class EStep:
 
     cdef gm_sums sums_of(self, Statistics statistics, Py_ssize_t k) noexcept nogil:
         cdef gm_sums sums
-        sums.reference = <char *> self.reference + k * self.n_features * self.size
+        sums.reference = statistics.m + k * self.n_features
+        if self.size == sizeof(float):  # which these numbers must be exactly
+            sums.reference = <float *> self.reference + k * self.n_features
         sums.weight = statistics.s0 + k
         sums.first = statistics.s1 + k * self.n_features
         sums.second = statistics.s2 + (0 if self.kind == TIED else k * self.matrix_size)
@@ -456,7 +458,6 @@ cdef class GivenResponsibilities(EStep):
 
     cdef int accumulate_all(self, Block block, Statistics statistics, Workspace work) except -1 nogil:
         cdef const double[:, :] gamma
-        cdef Py_ssize_t tile, start, k, n
         self.require_densities()
         with gil:
             gamma = self.responsibilities(block)
@@ -466,26 +467,39 @@ cdef class GivenResponsibilities(EStep):
             if gamma.shape[0]:
                 check_alignment(&gamma[0, 0], gamma.strides[0], sizeof(double))
                 check_alignment(&gamma[0, 0], gamma.strides[1], sizeof(double))
-        self.begin(statistics, work)
+        self.begin(statistics)
+        if gamma.shape[0]:
+            self.add_block(block, &gamma[0, 0], gamma.strides[0] // <ptrdiff_t> sizeof(double),
+                           gamma.strides[1] // <ptrdiff_t> sizeof(double), statistics, work)
+        return 0
+
+    cdef void add_block(self, Block block, const double *gamma, ptrdiff_t rows_apart, ptrdiff_t columns_apart, Statistics statistics,
+                        Workspace work) noexcept nogil:
+        """Add the moments of a block under γ_nk = gamma[n · rows_apart + k · columns_apart]."""
+        cdef Py_ssize_t tile, start, k, n
         for tile in range(tiles(block.rows)):
             start = tile * GM_TILE
             statistics.total_weight += load_given(self.kernels, block, start, work)
             for n in range(work.w.rows):
                 for k in range(self.n_components):
-                    store(work.w.gamma, k * GM_TILE + n, gamma[start + n, k], self.size)
+                    store(work.w.gamma, k * GM_TILE + n, gamma[(start + n) * rows_apart + k * columns_apart], self.size)
             self.moments(work, statistics)
         self.finish(work, statistics)
-        return 0
 
 
 cdef class GivenLabels(EStep):
     """Moments of the rows of each component, which the labels of the block tell; no density is involved."""
 
     cdef int accumulate_all(self, Block block, Statistics statistics, Workspace work) except -1 nogil:
-        cdef Py_ssize_t tile, start, n
         self.require_densities()
         check_labels(block, self.n_components)
-        self.begin(statistics, work)
+        self.begin(statistics)
+        self.add_block(block, statistics, work)
+        return 0
+
+    cdef void add_block(self, Block block, Statistics statistics, Workspace work) noexcept nogil:
+        """Add the moments of a block, whose labels are known to be those of components."""
+        cdef Py_ssize_t tile, start, n
         for tile in range(tiles(block.rows)):
             start = tile * GM_TILE
             statistics.total_weight += load_given(self.kernels, block, start, work)
@@ -493,7 +507,6 @@ cdef class GivenLabels(EStep):
                 store(work.w.gamma, block.label[start + n] * GM_TILE + n, 1, self.size)
             self.moments(work, statistics)
         self.finish(work, statistics)
-        return 0
 
 
 cdef class CompleteRows(EStep):
@@ -559,9 +572,19 @@ cdef class CompleteRows(EStep):
         return (fetch(self.mean, i, self.size) - d.mu[i]) - d.mu_rest[i]
 
     cdef int accumulate_all(self, Block block, Statistics statistics, Workspace work) except -1 nogil:
-        cdef Py_ssize_t tile
         self.require_densities()
-        self.begin(statistics, work)
+        self.begin(statistics)
+        self.add_block(block, statistics, work)
+        return 0
+
+    cdef void add_block(self, Block block, Statistics statistics, Workspace work) noexcept nogil:
+        """
+        Add what the E step leaves of a block, about the reference points of the Statistics.
+
+        For float32 rows these must be the points of `prepare`.
+        """
+        cdef Py_ssize_t tile
+        work.tiles_without_bounds = 0
         for tile in range(tiles(block.rows)):
             statistics.total_weight += load_tile(self.kernels, block.rows, block.w, tile * GM_TILE, work)
             work.w.sum_only = block.w == NULL and work.w.rows == work.w.padded
@@ -569,7 +592,6 @@ cdef class CompleteRows(EStep):
             statistics.log_likelihood += self.normalized(block.rows, tile * GM_TILE, work)
             self.moments(work, statistics)
         self.finish(work, statistics)
-        return 0
 
     def evaluate(self, Rows x not None, double[::1] log_p, double[:, :] responsibilities, int32_t[::1] labels,
                  Workspace work not None):
@@ -587,37 +609,68 @@ cdef class CompleteRows(EStep):
             check_alignment(&log_p[0], 0, sizeof(double))
         if responsibilities is not None and responsibilities.shape[0]:
             check_alignment(&responsibilities[0, 0], responsibilities.strides[0], sizeof(double))
+        cdef Py_ssize_t apart = 0 if responsibilities is None else responsibilities.strides[0] // <Py_ssize_t> sizeof(double)
+        if x.n_rows:
+            with nogil:
+                self.evaluate_all(x, NULL if log_p is None else &log_p[0], NULL if responsibilities is None else &responsibilities[0, 0],
+                                  apart, NULL if labels is None else &labels[0], work)
+
+    cdef void evaluate_all(self, Rows x, double *log_p, double *responsibilities, ptrdiff_t apart, int32_t *labels,
+                           Workspace work) noexcept nogil:
+        """`evaluate` into memory; rows of responsibilities lie `apart` numbers from each other, and NULL is for what is not wanted."""
         cdef Py_ssize_t tile, start
         cdef int lane
         cdef int32_t label[GM_TILE]
         cdef double value[GM_TILE]
         work.tiles_without_bounds = 0
-        with nogil:
-            for tile in range(tiles(x)):
-                start = tile * GM_TILE
-                load_tile(self.kernels, x, NULL, start, work)
-                work.w.sum_only = False
-                if responsibilities is None:
-                    self.log_densities(work)
-                else:  # of which even the least are wanted
-                    self.all_log_densities(work)
-                if labels is not None and log_p is None and responsibilities is None:
-                    self.kernels.largest(&work.w, label, value)
-                    if any_far(value, work):
-                        self.normalized(x, start, work)
-                        self.kernels.largest(&work.w, label, value)
-                else:
+        for tile in range(tiles(x)):
+            start = tile * GM_TILE
+            load_tile(self.kernels, x, NULL, start, work)
+            work.w.sum_only = False
+            if responsibilities == NULL:
+                self.log_densities(work)
+            else:  # of which even the least are wanted
+                self.all_log_densities(self.densities.log_constant, work)
+            if labels != NULL and log_p == NULL and responsibilities == NULL:
+                self.kernels.largest(&work.w, label, value)
+                if any_far(value, work):
                     self.normalized(x, start, work)
-                    if labels is not None:
-                        self.kernels.largest(&work.w, label, value)
-                if labels is not None:
-                    memcpy(&labels[start], label, work.w.rows * sizeof(int32_t))
-                if log_p is not None:
-                    for lane in range(work.w.rows):
-                        log_p[start + lane] = fetch(work.w.log_p, lane, self.size)
-                if responsibilities is not None:
-                    self.kernels.responsibilities(&work.w, &responsibilities[start, 0],
-                                                  responsibilities.strides[0] // <Py_ssize_t> sizeof(double))
+                    self.kernels.largest(&work.w, label, value)
+            else:
+                self.normalized(x, start, work)
+                if labels != NULL:
+                    self.kernels.largest(&work.w, label, value)
+            if labels != NULL:
+                memcpy(labels + start, label, work.w.rows * sizeof(int32_t))
+            if log_p != NULL:
+                for lane in range(work.w.rows):
+                    log_p[start + lane] = fetch(work.w.log_p, lane, self.size)
+            if responsibilities != NULL:
+                self.kernels.responsibilities(&work.w, responsibilities + start * apart, apart)
+
+    def evaluate_components(self, Rows x not None, double[:, ::1] log_densities not None, Workspace work not None):
+        """Write ln N(x_n | μ_k, Σ_k) of one block, shape (N, K)."""
+        self.check(x, None, work)
+        if log_densities.shape[0] != x.n_rows or log_densities.shape[1] != self.n_components:
+            raise ValueError("the output array has the wrong shape")
+        if x.n_rows:
+            check_alignment(&log_densities[0, 0], 0, sizeof(double))
+            with nogil:
+                self.evaluate_each(x, &log_densities[0, 0], work)
+
+    cdef void evaluate_each(self, Rows x, double *log_densities, Workspace work) noexcept nogil:
+        """`evaluate_components` into memory."""
+        cdef Py_ssize_t K = self.n_components, tile, k, n
+        cdef int lane
+        cdef double value
+        for tile in range(tiles(x)):
+            load_tile(self.kernels, x, NULL, tile * GM_TILE, work)
+            self.all_log_densities(self.densities.log_norm, work)
+            for lane in range(work.w.rows):
+                n = tile * GM_TILE + lane
+                for k in range(K):
+                    value = fetch(work.w.gamma, k * GM_TILE + lane, self.size)
+                    log_densities[n * K + k] = self.far_component(x, n, k) if is_far(value, self.size) else value / BITS
 
     cdef void log_densities(self, Workspace work) noexcept nogil:
         """
@@ -629,28 +682,27 @@ cdef class CompleteRows(EStep):
         """
         if self.factors == DIAG or self.n_features < FEWEST_FEATURES or self.n_components == 1 or work.tiles_without_bounds:
             work.tiles_without_bounds = max(work.tiles_without_bounds - 1, 0)
-            self.all_log_densities(work)
+            self.all_log_densities(self.densities.log_constant, work)
             return
         work.w.spared = 0
-        self.each_density(self.kernels.bound_full, work)
+        self.each_density(self.kernels.bound_full, self.densities.log_constant, work)
         self.kernels.find_likely(&work.w)
-        self.each_density(self.kernels.density_likely, work)
-        self.each_density(self.kernels.density_rest, work)
+        self.each_density(self.kernels.density_likely, self.densities.log_constant, work)
+        self.each_density(self.kernels.density_rest, self.densities.log_constant, work)
         if work.w.spared < 0.1 * self.n_components * self.n_features * <double> self.n_features * work.w.padded:
             work.tiles_without_bounds = TILES_WITHOUT_BOUNDS
 
-    cdef void all_log_densities(self, Workspace work) noexcept nogil:
-        """Leave log2 π_k N(x_n | μ_k, Σ_k) of a tile in the workspace."""
-        self.each_density(self.kernels.density_diag if self.factors == DIAG else self.kernels.density_full, work)
+    cdef void all_log_densities(self, const double *constants, Workspace work) noexcept nogil:
+        """Leave log2 π_k N(x_n | μ_k, Σ_k) of a tile in the workspace, or the same without π_k, as the constants are."""
+        self.each_density(self.kernels.density_diag if self.factors == DIAG else self.kernels.density_full, constants, work)
 
-    cdef void each_density(self, gm_density density, Workspace work) noexcept nogil:
+    cdef void each_density(self, gm_density density, const double *constants, Workspace work) noexcept nogil:
         cdef Py_ssize_t D = self.n_features, k
         cdef char *mean = <char *> self.mean
         cdef char *offset = <char *> self.offset
         cdef char *factor = <char *> self.factor
-        cdef double *log_constant = self.densities.log_constant
         for k in range(self.n_components):
-            density(&work.w, k, mean, factor, offset, BITS * log_constant[k])
+            density(&work.w, k, mean, factor, offset, BITS * constants[k])
             mean += D * self.size
             offset += D * self.size
             factor += 0 if self.factors == TIED else self.factor_size * self.size
@@ -671,12 +723,11 @@ cdef class CompleteRows(EStep):
         With t a quarter of the largest residual, ln π_k N = c_k − 8 t² q_k where q_k = |L_k⁻¹ (x − μ_k) / 4t|². What
         counts between components is the difference of their q, which decides alone once t² leaves the range of double.
         """
-        cdef Py_ssize_t D = self.n_features, k, i
+        cdef Py_ssize_t k
         cdef const void *row = x.data + n * x.stride
         cdef double t = 0, y, q, best = INFINITY, c_best = 0, total = 0, share
         for k in range(self.n_components):
-            for i in range(D):
-                t = max(t, fabs(fetch(row, i, self.size) / 4 - p.mu[k * D + i] / 4))
+            t = max(t, self.quarter_of_largest_residual(p, row, k))
         t = t if t > 0 else 1
         for k in range(self.n_components):
             if p.log_constant[k] == -INFINITY:
@@ -696,6 +747,19 @@ cdef class CompleteRows(EStep):
         store(work.w.scale, lane, y / total, self.size)
         store(work.w.log_p, lane, c_best - 8 * t * (t * best) + log(total), self.size)
         return y * (c_best - 8 * t * (t * best) + log(total)) if y > 0 else 0
+
+    cdef double far_component(self, Rows x, Py_ssize_t n, Py_ssize_t k) noexcept nogil:
+        """ln N(x_n | μ_k, Σ_k) of a row so far out that squares overflow, as `far_row` computes it."""
+        cdef const void *row = x.data + n * x.stride
+        cdef double t = self.quarter_of_largest_residual(self.densities, row, k)
+        return self.densities.log_norm[k] - (8 * t * (t * self.far_square(self.densities, row, k, t)) if t > 0 else 0)
+
+    cdef double quarter_of_largest_residual(self, Densities p, const void *row, Py_ssize_t k) noexcept nogil:
+        cdef Py_ssize_t D = self.n_features, i
+        cdef double t = 0
+        for i in range(D):
+            t = max(t, fabs(fetch(row, i, self.size) / 4 - p.mu[k * D + i] / 4))
+        return t
 
     cdef double far_square(self, Densities p, const void *row, Py_ssize_t k, double t) noexcept nogil:
         """|L_k⁻¹ (x − μ_k) / 4t|²."""

@@ -57,7 +57,7 @@ cdef class Nearest(Distances):
         cdef int32_t *labels = &self.labels[block.start]
         self.require_densities()
         require_places(block, self.labels.shape[0])
-        self.begin(statistics, work)
+        self.begin(statistics)
         for tile in range(tiles(block.rows)):
             start = tile * GM_TILE
             rows = self.distances_tile(block, start, work)
@@ -99,7 +99,7 @@ cdef class Potentials(Distances):
         cdef const double *closest = &self.closest[block.start]
         self.require_densities()
         require_places(block, self.closest.shape[0])
-        self.begin(statistics, work)
+        self.begin(statistics)
         for tile in range(tiles(block.rows)):
             start = tile * GM_TILE
             rows = self.distances_tile(block, start, work)
@@ -140,7 +140,7 @@ cdef class Closest(Distances):
         cdef double *closest = &self.closest[block.start]
         self.require_densities()
         require_places(block, self.closest.shape[0])
-        self.begin(statistics, work)
+        self.begin(statistics)
         for tile in range(tiles(block.rows)):
             start = tile * GM_TILE
             rows = self.distances_tile(block, start, work)

@@ -65,7 +65,7 @@ cdef class Parameters:
 def restored(densities, weights, covariances):
     """Parameters from what they pickle as."""
     parameters = Parameters(densities.kind, densities.n_components, densities.n_features, covariances.shape)
-    for name in ("means", "means_rest", "factors", "log_constants"):
-        getattr(parameters.densities, name)[...] = getattr(densities, name)
+    for mine, given in zip(parameters.densities.numbers(), densities.numbers()):
+        mine[...] = given
     parameters.weights[...], parameters.covariances[...] = weights, covariances
     return parameters
