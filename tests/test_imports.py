@@ -17,7 +17,7 @@ def floors():
     text = CONTRIBUTING.read_text(encoding="utf-8")
     table = text[text.index("## The rooms of the house"):].split("\n\n")
     lines = next(part for part in table if part.startswith("| rooms")).splitlines()[2:]
-    return [re.findall(r"`([\w/]+?)(?:\.py|/)`", line.split("|")[1]) for line in lines]
+    return [re.findall(r"`([\w/]+?)(?:\.pyx?|/)`", line.split("|")[1]) for line in lines]
 
 
 def room_of(module):
@@ -30,10 +30,15 @@ def modules():
         parts = path.relative_to(PACKAGE).with_suffix("").parts
         if parts[-1] not in ("__init__", "__main__", "_version") or len(parts) > 1:
             yield ".".join(parts), path
+    for path in (CONTRIBUTING.parent / "src" / "gaussmix").glob("*.pyx"):
+        yield path.stem, path
 
 
 def imported(path):
     """The modules of the package that a file imports, when it is imported itself or later; not those for type checkers only."""
+    if path.suffix == ".pyx":
+        yield from re.findall(r"^from gaussmix\.([\w.]+) c?import", path.read_text(encoding="utf-8"), re.MULTILINE)
+        return
     tree = ast.parse(path.read_text(encoding="utf-8"))
     skipped = {id(inner) for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
                for inner in ast.walk(node)}

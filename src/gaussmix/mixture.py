@@ -566,6 +566,5 @@ def joint_log_densities(mixture: Mixture, X: NDArray[Any], n_threads: int | None
     ndarray, shape (N, K)
     """
     joint = component_log_densities(mixture, X, n_threads)
-    with np.errstate(divide="ignore"):
-        joint += np.log(mixture.weights).astype(joint.dtype)
+    joint += mixture._parameters.log_weights.astype(joint.dtype)
     return joint

@@ -107,20 +107,20 @@ cdef class EStep:
     cdef int prepare_all(self, Densities d, Densities about) except -1 nogil
     cdef int accumulate_all(self, Block block, Statistics statistics, Workspace work) except -1 nogil
     cdef int keep(self, Densities d) except -1 nogil
-    cdef int require_densities(self) except -1 nogil
     cdef void take_moments_about(self, const double *points) noexcept nogil
     cdef void begin(self, Statistics statistics) noexcept nogil
+    cdef void add_given(self, Block block, const double *gamma, ptrdiff_t rows_apart, ptrdiff_t columns_apart, Statistics statistics,
+                        Workspace work) noexcept nogil
+    cdef void add_labelled(self, Block block, Statistics statistics, Workspace work) noexcept nogil
     cdef gm_sums sums_of(self, Statistics statistics, Py_ssize_t k) noexcept nogil
     cdef void moments(self, Workspace work, Statistics statistics) noexcept nogil
     cdef void finish(self, Workspace work, Statistics statistics) noexcept nogil
 
 cdef class GivenResponsibilities(EStep):
     cdef object responsibilities
-    cdef void add_block(self, Block block, const double *gamma, ptrdiff_t rows_apart, ptrdiff_t columns_apart, Statistics statistics,
-                        Workspace work) noexcept nogil
 
 cdef class GivenLabels(EStep):
-    cdef void add_block(self, Block block, Statistics statistics, Workspace work) noexcept nogil
+    pass
 
 cdef class CompleteRows(EStep):
     cdef readonly Kind factors

@@ -35,7 +35,6 @@ cdef enum:
     CACHE_LINE = 64
     FEWEST_FEATURES = 16  # for which a bound of eight features is much cheaper than the density
     TILES_WITHOUT_BOUNDS = 16  # tiles without bounds after one in which they spared little
-cdef object UNPREPARED = "the E step has no densities yet: call prepare first"
 # Densities and responsibilities are powers of two inside the kernels: their exponents are bits, ln x = ln 2 · log2 x.
 cdef double BITS = 1 / log(2.0)
 
@@ -395,13 +394,7 @@ cdef class EStep:
         if (work.n_components != self.n_components or work.n_features != self.n_features or work.size != self.size):
             raise ValueError("the workspace is of another shape than the E step")
         if self.densities is None:
-            raise ValueError(UNPREPARED)
-
-    cdef int require_densities(self) except -1 nogil:
-        if self.densities is None:
-            with gil:
-                raise ValueError(UNPREPARED)
-        return 0
+            raise ValueError("the E step has no densities yet: call prepare first")
 
     cdef void begin(self, Statistics statistics) noexcept nogil:
         """Take moments about the points of `prepare`."""
@@ -426,6 +419,34 @@ cdef class EStep:
             if work.w.pending_count[k]:
                 sums = self.sums_of(statistics, k)
                 self.kernels.flush(&work.w, k, &sums)
+
+    cdef void add_given(self, Block block, const double *gamma, ptrdiff_t rows_apart, ptrdiff_t columns_apart, Statistics statistics,
+                        Workspace work) noexcept nogil:
+        """
+        Add the moments of a block under γ_nk = gamma[n · rows_apart + k · columns_apart], about the reference points of the Statistics.
+
+        For float32 rows these must be the points of `take_moments_about`.
+        """
+        cdef Py_ssize_t tile, start, k, n
+        for tile in range(tiles(block.rows)):
+            start = tile * GM_TILE
+            statistics.total_weight += load_given(self.kernels, block, start, work)
+            for n in range(work.w.rows):
+                for k in range(self.n_components):
+                    store(work.w.gamma, k * GM_TILE + n, gamma[(start + n) * rows_apart + k * columns_apart], self.size)
+            self.moments(work, statistics)
+        self.finish(work, statistics)
+
+    cdef void add_labelled(self, Block block, Statistics statistics, Workspace work) noexcept nogil:
+        """`add_given`, each row belonging to the component that its label tells."""
+        cdef Py_ssize_t tile, start, n
+        for tile in range(tiles(block.rows)):
+            start = tile * GM_TILE
+            statistics.total_weight += load_given(self.kernels, block, start, work)
+            for n in range(work.w.rows):
+                store(work.w.gamma, block.label[start + n] * GM_TILE + n, 1, self.size)
+            self.moments(work, statistics)
+        self.finish(work, statistics)
 
     cdef gm_sums sums_of(self, Statistics statistics, Py_ssize_t k) noexcept nogil:
         cdef gm_sums sums
@@ -458,7 +479,6 @@ cdef class GivenResponsibilities(EStep):
 
     cdef int accumulate_all(self, Block block, Statistics statistics, Workspace work) except -1 nogil:
         cdef const double[:, :] gamma
-        self.require_densities()
         with gil:
             gamma = self.responsibilities(block)
             if gamma.shape[0] != block.rows.n_rows or gamma.shape[1] != self.n_components:
@@ -469,44 +489,19 @@ cdef class GivenResponsibilities(EStep):
                 check_alignment(&gamma[0, 0], gamma.strides[1], sizeof(double))
         self.begin(statistics)
         if gamma.shape[0]:
-            self.add_block(block, &gamma[0, 0], gamma.strides[0] // <ptrdiff_t> sizeof(double),
+            self.add_given(block, &gamma[0, 0], gamma.strides[0] // <ptrdiff_t> sizeof(double),
                            gamma.strides[1] // <ptrdiff_t> sizeof(double), statistics, work)
         return 0
-
-    cdef void add_block(self, Block block, const double *gamma, ptrdiff_t rows_apart, ptrdiff_t columns_apart, Statistics statistics,
-                        Workspace work) noexcept nogil:
-        """Add the moments of a block under γ_nk = gamma[n · rows_apart + k · columns_apart]."""
-        cdef Py_ssize_t tile, start, k, n
-        for tile in range(tiles(block.rows)):
-            start = tile * GM_TILE
-            statistics.total_weight += load_given(self.kernels, block, start, work)
-            for n in range(work.w.rows):
-                for k in range(self.n_components):
-                    store(work.w.gamma, k * GM_TILE + n, gamma[(start + n) * rows_apart + k * columns_apart], self.size)
-            self.moments(work, statistics)
-        self.finish(work, statistics)
 
 
 cdef class GivenLabels(EStep):
     """Moments of the rows of each component, which the labels of the block tell; no density is involved."""
 
     cdef int accumulate_all(self, Block block, Statistics statistics, Workspace work) except -1 nogil:
-        self.require_densities()
         check_labels(block, self.n_components)
         self.begin(statistics)
-        self.add_block(block, statistics, work)
+        self.add_labelled(block, statistics, work)
         return 0
-
-    cdef void add_block(self, Block block, Statistics statistics, Workspace work) noexcept nogil:
-        """Add the moments of a block, whose labels are known to be those of components."""
-        cdef Py_ssize_t tile, start, n
-        for tile in range(tiles(block.rows)):
-            start = tile * GM_TILE
-            statistics.total_weight += load_given(self.kernels, block, start, work)
-            for n in range(work.w.rows):
-                store(work.w.gamma, block.label[start + n] * GM_TILE + n, 1, self.size)
-            self.moments(work, statistics)
-        self.finish(work, statistics)
 
 
 cdef class CompleteRows(EStep):
@@ -572,7 +567,6 @@ cdef class CompleteRows(EStep):
         return (fetch(self.mean, i, self.size) - d.mu[i]) - d.mu_rest[i]
 
     cdef int accumulate_all(self, Block block, Statistics statistics, Workspace work) except -1 nogil:
-        self.require_densities()
         self.begin(statistics)
         self.add_block(block, statistics, work)
         return 0

@@ -55,7 +55,6 @@ cdef class Nearest(Distances):
         cdef double half_square[GM_TILE]
         cdef const double *w = NULL
         cdef int32_t *labels = &self.labels[block.start]
-        self.require_densities()
         require_places(block, self.labels.shape[0])
         self.begin(statistics)
         for tile in range(tiles(block.rows)):
@@ -97,7 +96,6 @@ cdef class Potentials(Distances):
         cdef int rows, n
         cdef double total
         cdef const double *closest = &self.closest[block.start]
-        self.require_densities()
         require_places(block, self.closest.shape[0])
         self.begin(statistics)
         for tile in range(tiles(block.rows)):
@@ -138,7 +136,6 @@ cdef class Closest(Distances):
         cdef double half_square[GM_TILE]
         cdef double total = 0
         cdef double *closest = &self.closest[block.start]
-        self.require_densities()
         require_places(block, self.closest.shape[0])
         self.begin(statistics)
         for tile in range(tiles(block.rows)):

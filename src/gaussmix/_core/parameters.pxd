@@ -9,4 +9,5 @@ cdef class Parameters:
     cdef Py_ssize_t n_numbers
     cdef double *pi
     cdef double *sigma
+    cdef double log_weight(self, Py_ssize_t k) noexcept nogil
     cdef void assign(self, Parameters other) noexcept nogil

@@ -1,8 +1,11 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Parameters: what an M step makes (weights, means, covariances), with the Densities that the next E step reads."""
+from libc.math cimport INFINITY, log
 from libc.string cimport memcpy
 from gaussmix._core.densities cimport Densities
 from gaussmix._core.memory cimport first_number, read_only, zeros
+
+import numpy as np
 
 
 cdef class Parameters:
@@ -40,6 +43,14 @@ cdef class Parameters:
     @property
     def means(self):
         return self.densities.means
+
+    cdef double log_weight(self, Py_ssize_t k) noexcept nogil:
+        return log(self.pi[k]) if self.pi[k] > 0 else -INFINITY
+
+    @property
+    def log_weights(self):
+        """ln π_k, shape (K,)."""
+        return np.array([self.log_weight(k) for k in range(self.n_components)])
 
     cdef void assign(self, Parameters other) noexcept nogil:
         """Take on all numbers of `other`, of the same shape."""

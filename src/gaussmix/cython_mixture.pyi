@@ -1,0 +1,2 @@
+# Its functions are for compiled code: docs/cython.md.
+__pyx_capi__: dict[str, object]
