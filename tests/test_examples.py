@@ -1,0 +1,184 @@
+"""The examples of the documentation: the code of each page runs as it stands there, and is compared with something independent."""
+
+import itertools
+import re
+
+import numpy as np
+import pytest
+from scipy import special
+
+from benchmarks.pages import EXAMPLES, code_of, run
+from direct import STRUCTURES, random_mixture
+from gaussmix import Mixture
+
+PAGES = sorted(path.name for path in EXAMPLES.glob("*.md"))
+
+
+def same(found, expected, rtol, atol=0.0):
+    """Two mixtures agree."""
+    for name in ("weights", "means", "covariances"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=rtol, atol=atol)
+
+
+def compact(covariances, structure):
+    """Covariances (K, D, D) as a structure keeps them."""
+    return {"full": covariances, "tied": covariances[0], "diag": np.einsum("kii->ki", covariances),
+            "spherical": covariances[:, 0, 0]}[structure]
+
+
+def mixture_of(rng, n_components, n_features, structure="full"):
+    weights, means, covariances = random_mixture(rng, n_components, n_features, structure)
+    return Mixture(weights, means, compact(covariances, structure), structure)
+
+
+def slopes(function, at, step=1e-5):
+    """Derivatives by central differences, whose error is of the order of step² and of rounding over step."""
+    return np.array([(function(at + step * unit) - function(at - step * unit)) / (2 * step) for unit in np.eye(len(at))])
+
+
+def test_the_pages_are_those_that_are_linked():
+    page = (EXAMPLES.parent / "functional.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"\]\(examples/([\w-]+\.md)\)", page)) == PAGES and PAGES
+
+
+def test_all_code_of_a_page_is_run():
+    """Every fence opens a block of Python that is closed again, and each line keeps its number."""
+    for name in PAGES:
+        page, code = (EXAMPLES / name).read_text(encoding="utf-8").splitlines(), code_of(name).splitlines()
+        fences = [line for line in page if line.startswith("```")]
+        assert fences and fences == ["```python", "```"] * (len(fences) // 2)
+        assert len(code) == len(page) and all(line in ("", there) for line, there in zip(code, page))
+        assert sum(map(bool, code)) > 10
+
+
+# A hidden Markov model.
+
+
+def chain(rng, n_states, forbidden=()):
+    transmat = rng.dirichlet(np.ones(n_states), size=n_states) + 20 * np.eye(n_states)
+    for edge in forbidden:
+        transmat[edge] = 0
+    return rng.dirichlet(np.ones(n_states)), transmat / transmat.sum(axis=1, keepdims=True)
+
+
+def sequences(rng, lengths, startprob, transmat, mixture):
+    states = []
+    for length in lengths:
+        p = startprob
+        for _ in range(length):
+            states.append(rng.choice(len(p), p=p))
+            p = transmat[states[-1]]
+    roots = np.linalg.cholesky(mixture.covariances)[states]
+    return mixture.means[states] + np.einsum("nij,nj->ni", roots, rng.normal(size=(len(states), mixture.n_features)))
+
+
+@pytest.mark.parametrize("n_pieces", [1, 2, 3, 7, None])
+def test_forward_backward_is_the_sum_over_all_paths(n_pieces):
+    rng = np.random.default_rng(0)
+    startprob, transmat = chain(rng, 3, forbidden=[(2, 0)])
+    log_e = rng.normal(scale=3, size=(7, 3)) - 1000  # densities that are zero in double precision
+    begins = np.isin(np.arange(7), [0, 4])
+    with np.errstate(divide="ignore"):
+        log_a, log_A = np.log(startprob), np.log(transmat)
+    paths = np.array(list(itertools.product(range(3), repeat=7)))
+    joint = log_e[np.arange(7), paths].sum(axis=1) + log_a[paths[:, begins]].sum(axis=1)
+    steps = [(paths[:, n - 1], paths[:, n]) for n in range(7) if not begins[n]]
+    joint += sum(log_A[step] for step in steps)
+    p = np.exp(joint - special.logsumexp(joint))
+    expected = np.zeros((3, 3))
+    for step in steps:
+        np.add.at(expected, step, p)
+    posteriors, transitions, log_likelihood = run("hidden-markov.md")["forward_backward"](log_e, begins, startprob, transmat, n_pieces)
+    np.testing.assert_allclose(posteriors, np.array([p @ (paths == k) for k in range(3)]).T, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(transitions, expected, rtol=1e-12, atol=1e-15)
+    assert log_likelihood == pytest.approx(special.logsumexp(joint), rel=1e-14)
+
+
+def in_logarithms(log_e, begins, startprob, transmat):
+    """The passes in logarithms, row by row, which nothing can underflow."""
+    with np.errstate(divide="ignore"):
+        log_a, log_A = np.log(startprob), np.log(transmat)
+    forward, backward = np.empty_like(log_e), np.zeros_like(log_e)
+    total, transitions = 0.0, np.zeros_like(transmat)
+    ends = np.append(begins[1:], True)
+    for n, e in enumerate(log_e):
+        forward[n] = e + (log_a if begins[n] else special.logsumexp(forward[n - 1][:, None] + log_A, axis=0))
+        total += special.logsumexp(forward[n]) if ends[n] else 0
+    for n in range(len(log_e) - 2, -1, -1):
+        if not ends[n]:
+            steps = log_A + log_e[n + 1] + backward[n + 1]
+            backward[n] = special.logsumexp(steps, axis=1)
+            joint = forward[n][:, None] + steps
+            transitions += np.exp(joint - special.logsumexp(joint))
+    return special.softmax(forward + backward, axis=1), transitions, total
+
+
+@pytest.mark.parametrize("scale", [1, 30])
+@pytest.mark.parametrize("n_rows, n_pieces", [(1, None), (2, None), (1000, None), (1000, 3), (1000, 999), (1000, 1000), (1021, 600),
+                                              (1000, 1)])
+def test_any_number_of_pieces_gives_what_logarithms_give(n_rows, n_pieces, scale):
+    """A left-right chain, in which rows may be most likely by far under states that cannot be any more."""
+    rng = np.random.default_rng(1)
+    startprob, transmat = np.array([1.0, 0.0, 0.0, 0.0]), np.triu(rng.uniform(0.1, 1, size=(4, 4)))
+    transmat /= transmat.sum(axis=1, keepdims=True)
+    log_e = rng.normal(scale=scale, size=(n_rows, 4))
+    begins = rng.random(n_rows) < 0.02
+    begins[[0, n_rows - 1]] = True  # the last sequence has one row
+    forward_backward = run("hidden-markov.md")["forward_backward"]
+    found = forward_backward(log_e, begins, startprob, transmat, n_pieces)
+    for one, other in zip(found, in_logarithms(log_e, begins, startprob, transmat)):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)  # logarithms of some thousands, of which thirteen digits are left
+    np.testing.assert_allclose(found[0].sum(axis=1), 1, rtol=1e-11)
+    assert found[1].sum() == pytest.approx(n_rows - begins.sum(), rel=1e-11, abs=1e-12)
+
+
+@pytest.mark.parametrize("n_pieces", [1, 5, None])
+def test_states_that_cannot_be_do_no_harm(n_pieces):
+    """State 0 is ruled out for good by one row and most likely by far afterwards; no row of the middle can come from state 2."""
+    rng = np.random.default_rng(13)
+    log_e = rng.normal(size=(400, 3))
+    log_e[50, 0] = -np.inf
+    log_e[51:, 0] += 20  # e^7000 in all
+    log_e[150:250, 2] -= 2000
+    begins, transmat = np.arange(400) == 0, np.array([[0.9, 0.1, 0.0], [0.0, 0.99, 0.01], [0.0, 0.0, 1.0]])
+    model = log_e, begins, np.array([1.0, 0.0, 0.0]), transmat
+    found = run("hidden-markov.md")["forward_backward"](*model, n_pieces)
+    for one, other in zip(found, in_logarithms(*model)):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
+    assert (found[0].max(axis=0) > 0.5).all()  # all states have rows
+
+
+@pytest.mark.filterwarnings("ignore:Setting the shape:DeprecationWarning")  # hmmlearn 0.3.3 with NumPy 2.5
+@pytest.mark.parametrize("forbidden", [(), [(1, 0), (2, 0), (2, 1)]], ids=["any", "left-right"])
+@pytest.mark.parametrize("implementation", ["log", "scaling"])
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_baum_welch_is_that_of_hmmlearn(structure, implementation, forbidden):
+    hmm = pytest.importorskip("hmmlearn.hmm")
+    rng, lengths = np.random.default_rng(2), [300, 1, 200, 150, 150, 199]
+    true = mixture_of(rng, 3, 2, structure)
+    X = sequences(rng, lengths, *chain(rng, 3, forbidden), true)
+    startprob, transmat = chain(rng, 3, forbidden)
+    start = Mixture(np.full(3, 1 / 3), true.means + 0.5 * rng.normal(size=(3, 2)), 2 * compact(true.covariances, structure), structure)
+
+    off = dict(covars_prior=0, covars_weight=1, means_prior=0, means_weight=0, startprob_prior=1, transmat_prior=1)
+    model = hmm.GaussianHMM(3, structure, n_iter=10, tol=-np.inf, init_params="", implementation=implementation, **off)
+    model.startprob_, model.transmat_, model.means_, model.covars_ = startprob, transmat, start.means, compact(start.covariances, structure)
+    model.fit(X, lengths)
+
+    found = run("hidden-markov.md")["baum_welch"](X, lengths, startprob, transmat, start, 10)
+    assert len(found[3]) == 10 and found[3][-1] > found[3][0] + 10
+    np.testing.assert_allclose(found[3], model.monitor_.history, rtol=1e-8)
+    close = dict(rtol=1e-8, atol=1e-14)  # states that no sequence begins in, or transitions that none makes
+    np.testing.assert_allclose(found[0], model.startprob_, **close)
+    np.testing.assert_allclose(found[1], model.transmat_, **close)
+    np.testing.assert_allclose(found[2].means, model.means_, rtol=1e-8)
+    covariances = model.covars_ if structure != "spherical" else model._covars_[:, :, None] * np.eye(2)  # covars_ has K D matrices then
+    np.testing.assert_allclose(found[2].covariances, covariances, **close)
+
+
+def test_baum_welch_of_the_page_raises_the_log_likelihood_and_finds_the_chain():
+    page = run("hidden-markov.md")
+    assert (np.diff(page["history"]) > -1e-9).all()
+    stays = np.mean(page["states"][1:] == page["states"][:-1])
+    assert page["transmat"].diagonal() == pytest.approx(np.full(3, stays), abs=0.05)
+    np.testing.assert_allclose(page["transmat"].sum(axis=1), 1, rtol=1e-14)
