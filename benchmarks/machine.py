@@ -15,7 +15,7 @@ from pathlib import Path
 from time import perf_counter
 
 INSTRUCTION_SETS = "avx512f", "avx2", "avx", "sse4_2", "asimd"
-PACKAGES = "gaussmix", "numpy", "scipy", "scikit-learn", "scikit-learn-intelex", "daal", "threadpoolctl"
+PACKAGES = "gaussmix", "numpy", "scipy", "scikit-learn", "scikit-learn-intelex", "daal", "hmmlearn", "threadpoolctl"
 
 
 def describe(n_threads):

@@ -8,6 +8,9 @@ What is particular about oneDAL's `em_gmm`: it has no `reg_covar` (a covariance 
 factorisation failed); it reports the log-likelihood before the last M step, as the others do; its accuracyThreshold cannot be negative, and
 it stops when the log-likelihood has not risen by more, so that with 0 it stops early where rounding lowers it (in float32 soon).
 Iterations are therefore counted as it reports them. It offers full and diagonal covariances.
+
+hmmlearn has hidden Markov models only. `hidden_markov` runs Baum-Welch as `em` runs EM, with full covariances and without priors; ours is the
+code of docs/examples/hidden-markov.md.
 """
 
 import importlib.util
@@ -15,6 +18,8 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
+
+from benchmarks import pages
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,15 @@ class Gaussmix(_ScikitLearnInterface):
             _, found, _, iterations = k_means(Blocks(X, len(centres)), centres, threads, max_iter=n_iter, tol=0)
         return found, iterations
 
+    def hidden_markov(self, problem, n_iter):
+        from gaussmix import Mixture
+
+        K = problem.shape.K
+        start = Mixture(problem.weights, problem.means, problem.unit_matrices("full"))
+        *_, history = pages.run("hidden-markov.md")["baum_welch"](
+            problem.X, [problem.shape.N], problem.weights, np.full((K, K), 1 / K), start, n_iter, n_threads=self.n_threads)
+        return Outcome(float(history[-1]), len(history))
+
 
 class ScikitLearn(_ScikitLearnInterface):
     """scikit-learn; its threads are the BLAS pool's and OpenMP's, which the caller limits."""
@@ -119,6 +133,36 @@ class OneDAL:
         return Outcome(float(found.goalFunction[0, 0]), int(found.nIterations[0, 0]))
 
 
+class HMMLearn:
+    """hmmlearn with its default, logarithms in the passes; its threads are the BLAS pool's, which the caller limits."""
+
+    name = "hmmlearn"
+    structures = ()
+    implementation = "log"
+
+    def __init__(self, n_threads):
+        pass
+
+    def hidden_markov(self, problem, n_iter):
+        from hmmlearn.hmm import GaussianHMM
+
+        K = problem.shape.K
+        model = GaussianHMM(K, "full", covars_prior=0, n_iter=n_iter, tol=-np.inf, init_params="", implementation=self.implementation)
+        model.startprob_, model.transmat_ = problem.weights, np.full((K, K), 1 / K)
+        model.means_, model.covars_ = problem.means, problem.unit_matrices("full")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of NumPy, that hmmlearn sets the shape of an array
+            model.fit(problem.X)
+        return Outcome(float(model.monitor_.history[-1]), model.monitor_.iter)
+
+
+class HMMLearnScaling(HMMLearn):
+    """hmmlearn with scaled probabilities in the passes, as ours are."""
+
+    name = "hmmlearn scaling"
+    implementation = "scaling"
+
+
 def installed(n_threads):
     """
     gaussmix and every peer that can be imported.
@@ -132,5 +176,5 @@ def installed(n_threads):
     dict
         From the name to the library; gaussmix first.
     """
-    modules = {Gaussmix: "gaussmix", ScikitLearn: "sklearn", OneDAL: "daal4py"}
+    modules = {Gaussmix: "gaussmix", ScikitLearn: "sklearn", OneDAL: "daal4py", HMMLearn: "hmmlearn", HMMLearnScaling: "hmmlearn"}
     return {peer.name: peer(n_threads) for peer, module in modules.items() if importlib.util.find_spec(module)}

@@ -8,9 +8,11 @@ overflows otherwise for large D), and covariances alone do not tell components a
 clusters overlap moderately; with 15 or 30 most responsibilities are zero to rounding.
 
 EM starts from uniform weights, the true means moved by N(0, 0.01) in every feature, and unit covariances.
+
+Where a shape has `staying`, a row is from the component of the row before with that probability, and else from any: a Markov chain.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -18,12 +20,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Shape:
-    """N rows, D features, K components, and how far apart two means lie."""
+    """N rows, D features, K components, how far apart two means lie, and how likely a component goes on for another row."""
 
     N: int
     D: int
     K: int
     separation: float = 3.0
+    staying: float = 0.0
 
     def __str__(self):
         return f"{self.N:,} · {self.D} · {self.K}"
@@ -42,7 +45,7 @@ class Shape:
     def shrunk(self, operations):
         """The same D and K with fewer rows, but enough for K covariances to be well determined."""
         rows = operations / (self.operations + 40 * self.N * self.K) * self.N
-        return Shape(int(min(self.N, max(rows, 6 * self.D * self.K, 256))), self.D, self.K, self.separation)
+        return replace(self, N=int(min(self.N, max(rows, 6 * self.D * self.K, 256))))
 
 
 FULL = [Shape(272, 2, 2), Shape(1_000_000, 2, 8), Shape(500_000, 8, 16), Shape(200_000, 32, 32), Shape(100_000, 39, 256),
@@ -54,6 +57,7 @@ FIT = [Shape(500_000, 8, 16), Shape(200_000, 32, 32)]
 THREADS = [Shape(272, 2, 2), Shape(2_000, 4, 3), Shape(20_000, 8, 8), Shape(1_000_000, 2, 8), Shape(500_000, 8, 16),
            Shape(200_000, 32, 32), Shape(100_000, 64, 8), Shape(100_000, 128, 8)]
 PARALLEL = [Shape(5_000, 4, 3), Shape(20_000, 8, 8)]
+HMM = [Shape(N, D, K, staying=0.9) for N, D, K in ((10_000, 2, 3), (20_000, 8, 8), (20_000, 32, 16))]
 CLUSTERED = [Shape(100_000, 39, 256, separation) for separation in (30.0, 15.0, 3.0)]
 
 # The features for which kernels are timed: on both sides of wherever one might give way to another.
@@ -127,6 +131,9 @@ def problem(shape):
     N, D, K = shape.N, shape.D, shape.K
     means = rng.normal(size=(K, D)) * shape.separation / np.sqrt(2 * D)
     labels = rng.choice(K, size=N, p=rng.dirichlet(np.full(K, 5.0)))
+    if shape.staying:
+        drawn = np.where(rng.random(N) < shape.staying, 0, np.arange(N))
+        labels = labels[np.maximum.accumulate(drawn)]
     X = rng.normal(size=(N, D))
     spread = np.log(2) * min(1, np.sqrt(8 / D))
     for k in range(K):

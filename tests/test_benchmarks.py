@@ -1,6 +1,6 @@
 """The benchmark runs on tiny shapes and writes what it says. No time is asserted."""
 
-import importlib
+import importlib.util
 import json
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def benchmarks(monkeypatch):
     monkeypatch.syspath_prepend(ROOT)
     shapes, measure, main = (importlib.import_module(f"benchmarks.{name}") for name in ("shapes", "measure", "__main__"))
     tiny = [shapes.Shape(272, 2, 2), shapes.Shape(700, 3, 2)]
-    for name in ("FULL", "DIAG", "PREDICT", "KMEANS", "FIT", "THREADS", "CLUSTERED"):
+    for name in ("FULL", "DIAG", "PREDICT", "KMEANS", "FIT", "THREADS", "CLUSTERED", "HMM"):
         monkeypatch.setattr(shapes, name, tiny)
     monkeypatch.setattr(shapes, "CURVE_OPERATIONS", 1e5)
     for name, values in (("KERNELS_D", [1, 20]), ("CURVE_D", [1, 3]), ("CURVE_K", [1, 2]), ("CURVE_N", [300, 1_000])):
@@ -48,6 +48,10 @@ def test_every_section_writes_its_table(benchmarks, tmp_path, capsys):
             assert all(isinstance(value, float) for name, value in row.items() if name not in ("number type", "instruction set", "D"))
     for row in results["sections"]["full"][0]["rows"]:
         assert abs(row["L of scikit-learn, relative difference"]) < 1e-9
+    if importlib.util.find_spec("hmmlearn"):
+        for row in results["sections"]["hmm"][0]["rows"]:
+            assert abs(row["L of hmmlearn, relative difference"]) < 1e-9 and abs(row["L of hmmlearn scaling, relative difference"]) < 1e-9
+            assert row["iterations"] == 10
     assert all(row["same bits for 1, 2, 3, 7"] == "yes" for row in results["sections"]["threads"][0]["rows"])
 
 
@@ -79,6 +83,15 @@ def test_an_unknown_section_is_refused(benchmarks, tmp_path, capsys):
         benchmarks.main(["fulll", "--output", str(tmp_path)])
     assert "fulll" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_component_stays_as_often_as_the_shape_says(benchmarks):
+    """With means far apart, the nearest row before tells the component."""
+    shapes = importlib.import_module("benchmarks.shapes")
+    X = shapes.problem(shapes.Shape(4000, 2, 3, 100.0, staying=0.9)).X
+    changes = (np.linalg.norm(np.diff(X, axis=0), axis=1) > 15).mean()
+    assert 0.03 < changes < 0.1  # one row in ten is drawn anew, from the same component once in a while
+    assert shapes.Shape(4000, 2, 3, 100.0, 0.9).shrunk(1e4).staying == 0.9
 
 
 def test_shapes_apart_by_separation_alone_have_data_of_their_own(benchmarks):
