@@ -8,8 +8,9 @@ import pytest
 from scipy import special
 
 from benchmarks.pages import EXAMPLES, code_of, run
-from direct import STRUCTURES, random_mixture
+from direct import STRUCTURES, log_normal, random_mixture
 from gaussmix import Mixture
+from gaussmix.functional import em
 
 PAGES = sorted(path.name for path in EXAMPLES.glob("*.md"))
 
@@ -182,3 +183,76 @@ def test_baum_welch_of_the_page_raises_the_log_likelihood_and_finds_the_chain():
     stays = np.mean(page["states"][1:] == page["states"][:-1])
     assert page["transmat"].diagonal() == pytest.approx(np.full(3, stays), abs=0.05)
     np.testing.assert_allclose(page["transmat"].sum(axis=1), 1, rtol=1e-14)
+
+
+# A mixture of experts.
+
+
+def experts(n_rows=600, n_components=3, seed=3):
+    rng = np.random.default_rng(seed)
+    Z = np.column_stack([np.ones(n_rows), rng.normal(size=(n_rows, 2))])
+    true = mixture_of(rng, n_components, 3)
+    labels = (Z @ rng.normal(size=(3, n_components)) + rng.gumbel(size=(n_rows, n_components))).argmax(axis=1)
+    roots = np.linalg.cholesky(true.covariances)[labels]
+    X = true.means[labels] + np.einsum("nij,nj->ni", roots, rng.normal(size=(n_rows, 3)))
+    start = Mixture(true.weights, true.means + rng.normal(size=true.means.shape), 3 * true.covariances)
+    return X, Z, start
+
+
+def log_likelihood_of_experts(X, Z, V, mixture):
+    """Row by row, for which the gate is written out."""
+    density = np.exp([log_normal(X, m, c) for m, c in zip(mixture.means, mixture.covariances)]).T
+    return sum(np.log(special.softmax(V @ z) @ row) for z, row in zip(Z, density))
+
+
+def test_em_for_experts_never_lowers_the_log_likelihood():
+    X, Z, start = experts()
+    page = run("mixture-of-experts.md")
+    V, mixture, history = page["fit"](X, Z, np.zeros((3, 3)), start, 30)
+    assert history[0] == pytest.approx(log_likelihood_of_experts(X, Z, np.zeros((3, 3)), start), rel=1e-12)
+    assert history[-1] == pytest.approx(log_likelihood_of_experts(X, Z, V, mixture), rel=1e-12)
+    for one in (history, page["history"]):
+        assert (np.diff(one) > -1e-9).all() and one[-1] > one[0] + 100
+
+
+def test_an_m_step_for_experts_is_the_weighted_mean_and_covariance():
+    X, Z, start = experts()
+    page = run("mixture-of-experts.md")
+    V = np.random.default_rng(4).normal(size=(3, 3))
+    gamma, _ = page["responsibilities"](X, Z, V, start)
+    p = special.softmax(Z @ V.T, axis=1) * np.exp([log_normal(X, m, c) for m, c in zip(start.means, start.covariances)]).T
+    np.testing.assert_allclose(gamma, p / p.sum(axis=1, keepdims=True), rtol=1e-10, atol=1e-300)
+    _, mixture, _ = page["fit"](X, Z, V, start, 1)
+    for k in range(3):
+        np.testing.assert_allclose(mixture.means[k], np.average(X, axis=0, weights=gamma[:, k]), rtol=1e-11)
+        np.testing.assert_allclose(mixture.covariances[k], np.cov(X.T, aweights=gamma[:, k], ddof=0), rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 4.0])
+def test_the_gate_is_where_the_derivatives_are_zero(scale):
+    """From near and from so far away that whole Newton steps would lead off."""
+    rng = np.random.default_rng(5)
+    _, Z, _ = experts()
+    gamma, start = rng.dirichlet(np.full(4, 0.5), size=len(Z)), scale * rng.normal(size=(4, 3))
+    start[-1] = 0
+
+    def q(free):
+        return sum(share @ np.log(special.softmax(np.vstack([free.reshape(3, 3), np.zeros(3)]) @ z)) for share, z in zip(gamma, Z))
+
+    V = run("mixture-of-experts.md")["gate"](Z, gamma, start)
+    np.testing.assert_array_equal(V[-1], 0)
+    gradient = sum(np.outer(share - special.softmax(V @ z), z) for share, z in zip(gamma, Z))
+    np.testing.assert_allclose(gradient, 0, atol=1e-9)  # sums of 600 numbers of order one
+    np.testing.assert_allclose(slopes(q, V[:-1].ravel()), 0, atol=1e-6)
+    assert np.abs(slopes(q, start[:-1].ravel())).max() > 1
+
+
+def test_a_constant_gate_makes_an_ordinary_mixture():
+    X, _, start = experts()
+    V = np.log(start.weights / start.weights[-1])[:, None]
+    V, mixture, history = run("mixture-of-experts.md")["fit"](X, np.ones((len(X), 1)), V, start, 20)
+    ordinary = em(X, start, tol=0, max_iter=20)
+    np.testing.assert_allclose(special.softmax(V[:, 0]), ordinary.mixture.weights, rtol=1e-8)
+    np.testing.assert_allclose(mixture.means, ordinary.mixture.means, rtol=1e-8)
+    np.testing.assert_allclose(mixture.covariances, ordinary.mixture.covariances, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(history[:20], len(X) * np.array(ordinary.history), rtol=1e-10)
