@@ -5,12 +5,13 @@ import re
 
 import numpy as np
 import pytest
-from scipy import special
+from scipy import special, stats
 
 from benchmarks.pages import EXAMPLES, code_of, run
-from direct import STRUCTURES, log_normal, random_mixture
+from direct import STRUCTURES, draw, log_density, log_normal, random_mixture
 from gaussmix import Mixture
-from gaussmix.functional import em
+from gaussmix.functional import e_step, em, m_step, moments
+from gaussmix.structures import structure_named
 
 PAGES = sorted(path.name for path in EXAMPLES.glob("*.md"))
 
@@ -256,3 +257,134 @@ def test_a_constant_gate_makes_an_ordinary_mixture():
     np.testing.assert_allclose(mixture.means, ordinary.mixture.means, rtol=1e-8)
     np.testing.assert_allclose(mixture.covariances, ordinary.mixture.covariances, rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(history[:20], len(X) * np.array(ordinary.history), rtol=1e-10)
+
+
+# A prior.
+
+
+def prior_density(mixture, mean, scatter, kappa, nu, alpha):
+    """SciPy's normal, inverse Wishart and Dirichlet distributions."""
+    of_weights = stats.dirichlet(np.full(mixture.n_components, alpha)).logpdf(mixture.weights / mixture.weights.sum())
+    return of_weights + sum(stats.multivariate_normal(mean, c / kappa).logpdf(m) + stats.invwishart(nu, scatter).logpdf(c)
+                            for m, c in zip(mixture.means, mixture.covariances))
+
+
+def prior_of(rng, n_features, rows):
+    """A PseudoRows, and what the page says that it is."""
+    mean, root = rng.normal(size=n_features), rng.normal(size=(n_features, 2 * n_features))
+    as_distribution = dict(kappa=rows, nu=rows - n_features - 2, alpha=rows + 1)
+    return run("map-estimation.md")["PseudoRows"](mean, root @ root.T, rows), (mean, root @ root.T), as_distribution
+
+
+def posterior_at(X, mean, scatter, counts):
+    """The posterior density, and the free parameters of a mixture: logarithms of weights, means, Cholesky factors."""
+    lower = np.tril_indices(X.shape[1])
+
+    def free(m):
+        return np.concatenate([np.log(m.weights), m.means.ravel(), *(np.linalg.cholesky(c)[lower] for c in m.covariances)])
+
+    def density(at, K):
+        D = X.shape[1]
+        roots = np.zeros((K, D, D))
+        roots[:, *lower] = at[K + K * D:].reshape(K, -1)
+        m = Mixture(special.softmax(at[:K]), at[K:K + K * D].reshape(K, D), roots @ roots.transpose(0, 2, 1))
+        return log_density(X, m.weights, m.means, m.covariances).sum() + prior_density(m, mean, scatter, **counts)
+
+    return free, density
+
+
+def rows_of_a_mixture(rng, n_rows=150):
+    return draw(rng, n_rows, *random_mixture(rng, 3, 2, spread=4))
+
+
+def test_pseudo_rows_are_the_distributions_that_the_page_names():
+    """Differences of the logarithms, which are without the constant."""
+    rng = np.random.default_rng(6)
+    prior, where, counts = prior_of(rng, 3, 12.5)
+    mixtures = [mixture_of(rng, 2, 3) for _ in range(5)]
+    ours, theirs = ([density(m) for m in mixtures] for density in (prior.log_density, lambda m: prior_density(m, *where, **counts)))
+    np.testing.assert_allclose(np.diff(ours), np.diff(theirs), rtol=1e-11)
+    assert min(np.abs(np.diff(ours))) > 1
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_pseudo_rows_are_rows(structure):
+    """Rows that have this mean and scatter exactly, seen by all components."""
+    rng = np.random.default_rng(7)
+    seen, reference = rng.normal(size=(20, 3)), rng.normal(size=(2, 3))
+    prior = run("map-estimation.md")["PseudoRows"](seen.mean(axis=0), 20 * np.cov(seen.T, ddof=0), 20)
+    expected = moments(seen, np.ones((20, 2)), covariance_type=structure, reference=reference)
+    found = prior.statistics(reference, structure_named(structure).moments)
+    np.testing.assert_array_equal(found.reference, reference)
+    assert found.kind == expected.kind and found.total_weight == 40
+    for name in ("weight", "first", "second"):
+        kept = np.tril if name == "second" and expected.second.ndim == 3 else np.asarray
+        np.testing.assert_allclose(kept(getattr(found, name)), kept(getattr(expected, name)), rtol=1e-11, atol=1e-12)
+    mixtures = [mixture_of(rng, 2, 3, structure) for _ in range(2)]
+    densities = [m.log_joint(seen).sum() for m in mixtures]
+    assert np.subtract(*map(prior.log_density, mixtures)) == pytest.approx(np.subtract(*densities), rel=1e-11)
+
+
+def closed_form(X, mean, scatter, kappa, nu):
+    """The mode of the posterior of a single normal distribution: Gelman et al., Bayesian Data Analysis, section 3.6."""
+    N, away = len(X), X.mean(axis=0) - mean
+    scale = scatter + N * np.cov(X.T, ddof=0) + kappa * N / (kappa + N) * np.outer(away, away)
+    return (kappa * mean + N * X.mean(axis=0)) / (kappa + N), scale / (nu + N + X.shape[1] + 2)
+
+
+def test_a_single_component_has_the_closed_form():
+    rng = np.random.default_rng(8)
+    X = rows_of_a_mixture(rng)
+    prior, (mean, scatter), counts = prior_of(rng, 2, 9.0)
+    statistics = e_step(X, mixture_of(rng, 1, 2))
+    page = run("map-estimation.md")
+    as_rows = 9.0, counts["nu"]
+    for found, kappa_and_nu in [(m_step(statistics, prior=prior), as_rows),
+                                (em(X, mixture_of(rng, 1, 2), prior=prior).mixture, as_rows),
+                                (page["m_step_of_any_counts"](statistics, mean, scatter, 0.3, 7.5), (0.3, 7.5))]:
+        expected = closed_form(X, mean, scatter, *kappa_and_nu)
+        np.testing.assert_allclose(found.means[0], expected[0], rtol=1e-12)
+        np.testing.assert_allclose(found.covariances[0], expected[1], rtol=1e-12)
+    expected = closed_form(page["X"], page["prior"].mean, page["prior"].scatter, 10, 6)
+    np.testing.assert_allclose(page["posterior_mode"].means[0], expected[0], rtol=1e-12)
+    np.testing.assert_allclose(page["posterior_mode"].covariances[0], expected[1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_em_raises_the_posterior_density_of_pseudo_rows(structure):
+    rng = np.random.default_rng(9)
+    X, start = rows_of_a_mixture(rng), mixture_of(rng, 3, 2, structure)
+    prior, _, _ = prior_of(rng, 2, 8.0)
+    heard = []
+    fit = em(X, start, structure, prior=prior, tol=1e-9, max_iter=500, callback=lambda n, objective, m: heard.append((objective, m)))
+    assert fit.converged and len(heard) > 3 and (np.diff(fit.history) > -1e-12).all()
+    for objective, m in heard:
+        expected = log_density(X, m.weights, m.means, m.covariances).sum() + prior.log_density(m)
+        assert objective * len(X) == pytest.approx(expected, rel=1e-11)
+
+
+def test_the_derivatives_of_the_posterior_density_vanish_at_the_fit():
+    """By SciPy's distributions, for the prior that is rows and for one that is not; and not without the prior's part."""
+    rng = np.random.default_rng(10)
+    X, start = rows_of_a_mixture(rng), mixture_of(rng, 3, 2)
+    prior, where, counts = prior_of(rng, 2, 8.0)
+    fit = em(X, start, prior=prior, tol=1e-14, max_iter=5000).mixture
+    free, density = posterior_at(X, *where, counts)
+    np.testing.assert_allclose(slopes(lambda at: density(at, 3), free(fit)), 0, atol=1e-4)
+    assert np.abs(slopes(lambda at: density(at, 3), free(em(X, start, tol=1e-14, max_iter=5000).mixture))).max() > 1
+
+    counts, mixture = dict(kappa=0.5, nu=6.0, alpha=2.0), start
+    free, density = posterior_at(X, *where, counts)
+    reached = [density(free(mixture), 3)]
+    for _ in range(400):
+        mixture = run("map-estimation.md")["m_step_of_any_counts"](e_step(X, mixture), *where, **counts)
+        reached.append(density(free(mixture), 3))
+    assert (np.diff(reached) > -1e-9).all()
+    np.testing.assert_allclose(slopes(lambda at: density(at, 3), free(mixture)), 0, atol=1e-4)
+
+
+def test_any_counts_that_are_rows_are_the_same_m_step():
+    rng = np.random.default_rng(11)
+    statistics = e_step(rows_of_a_mixture(rng), mixture_of(rng, 3, 2))
+    prior, where, counts = prior_of(rng, 2, 8.0)
+    same(run("map-estimation.md")["m_step_of_any_counts"](statistics, *where, **counts), m_step(statistics, prior=prior), 1e-13)
