@@ -2,6 +2,8 @@
 
 import itertools
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -388,3 +390,39 @@ def test_any_counts_that_are_rows_are_the_same_m_step():
     statistics = e_step(rows_of_a_mixture(rng), mixture_of(rng, 3, 2))
     prior, where, counts = prior_of(rng, 2, 8.0)
     same(run("map-estimation.md")["m_step_of_any_counts"](statistics, *where, **counts), m_step(statistics, prior=prior), 1e-13)
+
+
+# Shards.
+
+
+def shards(folder, structure):
+    """Files of several lengths, and a start, as the page's program reads them."""
+    rng = np.random.default_rng(12)
+    X, start = draw(rng, 5000, *random_mixture(rng, 3, 3, spread=4)), mixture_of(rng, 3, 3, structure)
+    paths = [folder / f"shard-{i}.npy" for i in range(4)]
+    for path, part in zip(paths, np.split(X, [1, 700, 3000])):
+        np.save(path, part)
+    start.save(folder / "start.json")
+    (folder / "page_of_shards.py").write_text(code_of("shards.md"), encoding="utf-8")
+    return X, start, [str(path) for path in paths]
+
+
+def test_the_program_of_the_page_fits_all_rows(tmp_path):
+    X, start, paths = shards(tmp_path, "full")
+    run = subprocess.run([sys.executable, "-W", "error", str(tmp_path / "page_of_shards.py"), str(tmp_path / "start.json"),
+                          str(tmp_path / "fitted.json"), *paths], capture_output=True, text=True)
+    assert not run.returncode and not run.stderr, run.stderr
+    whole = em(X, start, tol=0, max_iter=10)
+    same(Mixture.load(tmp_path / "fitted.json"), whole.mixture, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose([float(line) for line in run.stdout.split()], whole.history, rtol=1e-13)
+    assert len(whole.history) == 10 and whole.history[-1] > whole.history[0] + 0.1
+
+
+def test_the_number_of_workers_changes_no_bit(tmp_path, monkeypatch):
+    X, start, paths = shards(tmp_path, "diag")
+    monkeypatch.syspath_prepend(tmp_path)  # where the workers, who get this path, find the module
+    import page_of_shards
+
+    one, three = (page_of_shards.fit(paths, start, 3, n_workers) for n_workers in (1, 3))
+    assert one == three
+    same(one[0], em(X, start, "diag", tol=0, max_iter=3).mixture, rtol=1e-12, atol=1e-12)
