@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 import gaussmix
 from gaussmix import (CollapseWarning, ConvergenceWarning, GaussianMixture, InvalidParameterError, Mixture, NotFittedError,
                       SpuriousOptimumWarning, load, save, select, show_config)
-from gaussmix.functional import e_step, em, m_step, moments
+from gaussmix.functional import Fit, Outcome, e_step, em, m_step, moments
 from gaussmix.modelfile import Model, ModelFileError
 from gaussmix.selection import Candidate, Selection
 from gaussmix.statistics import Kind, Statistics
@@ -54,8 +54,8 @@ def parts(X: NDArray[np.float64], mixture: Mixture) -> Mixture:
     statistics: Statistics = sum([e_step(X, mixture), e_step(X, mixture, np.ones(len(X)))], start=Statistics(Kind.FULL, 2, 2))
     under_labels = moments(X, np.eye(2)[np.arange(len(X)) % 2], covariance_type="diag")
     found: Mixture = m_step(statistics, reg_covar=1e-6)
-    fit = em(X, found, tol=1e-6, callback=heard)
-    print(under_labels.second.shape, fit.outcome.value, fit.n_iter, fit.mixture.log_joint(X).sum() + fit.mixture.component_logpdf(X).max())
+    fit: Fit = em(X, found, tol=1e-6, callback=heard)
+    print(under_labels.second.shape, fit.outcome is not Outcome.COLLAPSED, fit.n_iter, fit.mixture.log_joint(X).sum() + fit.mixture.component_logpdf(X).max())
     return fit.mixture
 
 

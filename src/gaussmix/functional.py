@@ -13,7 +13,7 @@ from gaussmix._core.estep import Block, CompleteRows, EStep, GivenResponsibiliti
 from gaussmix._core.statistics import Statistics as Sums
 from gaussmix.blocks import LARGEST, Blocks
 from gaussmix.engines import Threads, resolve_threads
-from gaussmix.fitting import Fit, Fitting, Request
+from gaussmix.fitting import Fit, Fitting, Outcome, Request
 from gaussmix.mixture import Mixture
 from gaussmix.observations import as_reals, as_table, as_weights, check_finite, shown
 from gaussmix.starts import FromParameters
@@ -21,7 +21,7 @@ from gaussmix.starts.start import at_points
 from gaussmix.statistics import Kind, Statistics
 from gaussmix.structures import Prior, structure_named
 
-__all__ = ["e_step", "em", "m_step", "moments"]
+__all__ = ["Fit", "Outcome", "Prior", "e_step", "em", "m_step", "moments"]
 
 
 def e_step(X: ArrayLike, mixture: Mixture, sample_weight: ArrayLike | None = None, *, n_threads: int | None = None) -> Statistics:
