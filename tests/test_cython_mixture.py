@@ -19,7 +19,7 @@ from direct import STRUCTURES, draw, log_joint, random_mixture
 from gaussmix import Mixture, Statistics, structures
 from gaussmix.functional import e_step, m_step, moments
 from gaussmix.structures import structure_named
-from test_extending import OneVariance
+from test_extending import OneVariance, SharedFactor
 
 K, D = 3, 4
 
@@ -611,6 +611,28 @@ def test_structures_written_in_python(monkeypatch):
         pool.close()
         pool.join()
     assert gm.mixture_of(d) == expected
+
+
+def test_an_iterative_m_step_goes_on_from_what_the_densities_are(monkeypatch):
+    """Not from what an M step that failed has left."""
+    monkeypatch.setattr(structures, "_known", list(structures.registered()))
+    structure = SharedFactor()
+    structures.register(structure)
+    X, work = data(), c.workspace(K, D)
+    start = np.concatenate([np.ones((K, D)), np.full((1, D), 0.5)])
+    labels = np.r_[0, np.arange(1, 100) % (K - 1) + 1].astype(np.int32)  # a single row, which has no variance
+    failing, statistics = c.statistics("shared-factor", K, D), c.statistics("shared-factor", K, D)
+    checked(gm.moments_of_labels(*rows(X[:100]), at(labels), None, failing, work))
+    found = []
+    for fails in (False, True):
+        d = c.densities("shared-factor", np.full(K, 1 / K), X[:K], start)
+        checked(gm.statistics_clear(statistics, None))
+        checked(gm.e_step(d, *rows(X), None, statistics, work))
+        if fails:
+            assert gm.m_step(failing, 0.0, d, None) == c.SINGULAR
+        checked(gm.m_step(statistics, 0.0, d, None))
+        found.append(gm.mixture_of(d))
+    assert found[0] == found[1]
 
 
 def test_numba_calls_it():
