@@ -55,7 +55,8 @@ def parts(X: NDArray[np.float64], mixture: Mixture) -> Mixture:
     under_labels = moments(X, np.eye(2)[np.arange(len(X)) % 2], covariance_type="diag")
     found: Mixture = m_step(statistics, reg_covar=1e-6)
     fit: Fit = em(X, found, tol=1e-6, callback=heard)
-    print(under_labels.second.shape, fit.outcome is not Outcome.COLLAPSED, fit.n_iter, fit.mixture.log_joint(X).sum() + fit.mixture.component_logpdf(X).max())
+    print(under_labels.second.shape, fit.outcome is not Outcome.COLLAPSED, fit.n_iter)
+    print(fit.mixture.log_joint(X).sum() + fit.mixture.component_logpdf(X).max())
     return fit.mixture
 
 

@@ -232,12 +232,17 @@ class Blocks:
             return kept
         start, stop = self.bounds[index]
         rows = self.X[start:stop]
-        readable = rows.dtype == self.dtype and rows.flags.aligned and (rows.strides[1] == self.size or self.n_features == 1)
+        readable = is_readable(rows, self.dtype)
         block = Block(Rows(rows if readable else np.require(rows, self.dtype, ["C", "A"])), _part(self.row_weights, start, stop),
                       _part(self.labels, start, stop), index, start)
         if readable:  # a copy would need as much memory as the rows again
             self._blocks[index] = block
         return block
+
+
+def is_readable(rows: NDArray[Any], dtype: np.dtype[Any]) -> bool:
+    """Whether the compiled loops can read rows of that number type where they lie."""
+    return rows.dtype == dtype and rows.flags.aligned and (rows.strides[1] == dtype.itemsize or rows.shape[1] == 1)
 
 
 def _part(array: NDArray[Any] | None, start: int, stop: int) -> NDArray[Any] | None:

@@ -12,7 +12,7 @@ from cpython.object cimport PyObject
 from cpython.pyport cimport PY_SSIZE_T_MAX
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.limits cimport INT_MAX
-from libc.float cimport DBL_MAX, FLT_MAX
+from libc.float cimport DBL_MAX
 from libc.math cimport NAN, fabs, isfinite
 from libc.stdint cimport int32_t, uint64_t
 from libc.stdlib cimport free, malloc
@@ -20,7 +20,7 @@ from libc.string cimport memcpy, memmove, memset
 
 from gaussmix._core cimport linalg
 from gaussmix._core.densities cimport DIAG
-from gaussmix._core.estep cimport Block, CompleteRows, EStep, Rows, fetch
+from gaussmix._core.estep cimport Block, CompleteRows, EStep, Rows, doubles_within, fetch, rows_within
 from gaussmix._core.estep cimport Workspace as Room
 from gaussmix._core.memory cimport checked_size
 from gaussmix._core.mstep cimport MStep
@@ -233,7 +233,7 @@ cdef class _Statistics:
         cdef Py_ssize_t points = self.sums.n_components * self.sums.n_features
         if <size_t> reference % sizeof(double):
             return UNALIGNED
-        if reference != NULL and not all_within(reference, points, LARGEST):
+        if reference != NULL and not doubles_within(reference, points, LARGEST):
             return NOT_FINITE
         self.sums.clear_sums()
         self.empty = reference == NULL
@@ -440,8 +440,6 @@ cdef int check_workspace(const Workspace *workspace, Py_ssize_t n_components, Py
 cdef int check_rows(int type, const void *rows, Py_ssize_t n_rows, Py_ssize_t stride, Py_ssize_t n_features,
                     double largest) noexcept nogil:
     """Rows of finite numbers up to `largest`, which a pointer can walk over."""
-    cdef Py_ssize_t n
-    cdef bint fine = True
     if type != FLOAT32 and type != FLOAT64:
         return BAD_TYPE
     if n_rows < 0 or n_features < 1 or n_features > PY_SSIZE_T_MAX // <Py_ssize_t> sizeof(double):
@@ -454,35 +452,12 @@ cdef int check_rows(int type, const void *rows, Py_ssize_t n_rows, Py_ssize_t st
         return BAD_SIZE
     if <size_t> rows % type or stride % type:
         return UNALIGNED
-    if stride == n_features * type:
-        n_features, n_rows = n_features * n_rows, 1
-    for n in range(n_rows):
-        if type == FLOAT32:
-            fine &= all_single_within(<const float *> (<const char *> rows + n * stride), n_features, min(largest, <double> FLT_MAX))
-        else:
-            fine &= all_within(<const double *> (<const char *> rows + n * stride), n_features, largest)
-    return OK if fine else NOT_FINITE
+    return OK if rows_within(<const char *> rows, n_rows, n_features, stride, type, largest) else NOT_FINITE
 
 
 cdef bint fits(Py_ssize_t count, Py_ssize_t stride) noexcept nogil:
     """Whether so many steps of a stride, forward or backward, stay within an address space."""
     return stride == 0 or -PY_SSIZE_T_MAX <= stride and count <= PY_SSIZE_T_MAX // (stride if stride > 0 else -stride)
-
-
-cdef bint all_within(const double *numbers, Py_ssize_t count, double largest) noexcept nogil:
-    cdef Py_ssize_t i
-    cdef int outside = 0
-    for i in range(count):
-        outside |= not fabs(numbers[i]) <= largest
-    return not outside
-
-
-cdef bint all_single_within(const float *numbers, Py_ssize_t count, double largest) noexcept nogil:
-    cdef Py_ssize_t i
-    cdef int outside = 0
-    for i in range(count):
-        outside |= not fabs(numbers[i]) <= largest
-    return not outside
 
 
 cdef int check_weights(const double *weights, Py_ssize_t count, double *heaviest) noexcept nogil:
@@ -531,7 +506,7 @@ cdef int check_numbers(const double *numbers, Py_ssize_t count) noexcept nogil:
         return OK
     if <size_t> numbers % sizeof(double):
         return UNALIGNED
-    return OK if all_within(numbers, count, DBL_MAX) else NOT_FINITE
+    return OK if doubles_within(numbers, count, DBL_MAX) else NOT_FINITE
 
 
 cdef void widen(const char *rows, Py_ssize_t n_rows, Py_ssize_t stride, Py_ssize_t n_features, double *wide) noexcept nogil:
@@ -992,7 +967,7 @@ cdef int lloyd(int type, const void *rows, Py_ssize_t n_rows, Py_ssize_t stride,
         code = NOT_FINITE
     if code == OK and tol < 0:
         code = NEGATIVE
-    if code == OK and not all_within(centres, n_centres * n_features, LARGEST):
+    if code == OK and not doubles_within(centres, n_centres * n_features, LARGEST):
         code = NOT_FINITE
     if code != OK:
         return code

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gaussmix.blocks import block_bounds
+from gaussmix._core.estep import Rows
+from gaussmix.blocks import block_bounds, is_readable
 
 __all__ = ["as_reals", "as_table", "as_weights", "check_finite", "check_names", "shown"]
 
@@ -216,6 +217,9 @@ def check_finite(X: NDArray[Any], *, name: str = "X", largest: float = np.inf) -
         block = X[start:stop]
         if not block.size:
             continue
+        if block.dtype in (np.float32, np.float64) and is_readable(block, block.dtype):
+            if Rows(block).within(min(largest, np.finfo(np.float64).max)):  # NumPy would let go of the GIL more than once
+                continue
         # Not by a dot product: BLAS would start threads of its own, which outnumber the CPUs and do not survive a fork.
         with np.errstate(invalid="ignore", over="ignore"):
             low, high = float(block.min()), float(block.max())

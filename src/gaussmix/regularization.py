@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gaussmix._core.densities import Densities
 from gaussmix._core.em import maximize
-from gaussmix._core.estep import Block, GivenResponsibilities
+from gaussmix._core.estep import EveryRow
 from gaussmix.blocks import Blocks
 from gaussmix.engines import Engine
 from gaussmix.statistics import Kind
@@ -87,12 +87,7 @@ def feature_variances(blocks: Blocks, engine: Engine) -> NDArray[np.float64]:
     diagonal = structure_named("diag")
     first_row, parameters = Densities(Kind.DIAG, 1, blocks.n_features), diagonal.parameters(1, blocks.n_features)
     first_row.means[...] = np.asarray(blocks.X[:1], dtype=np.float64)
-    passes = engine.passes(blocks, GivenResponsibilities(Kind.DIAG, 1, blocks.n_features, blocks.size, _everything))
+    passes = engine.passes(blocks, EveryRow(Kind.DIAG, 1, blocks.n_features, blocks.size))
     maximize(passes, first_row, diagonal.m_step(0.0, blocks.n_features), parameters)
     variances: NDArray[np.float64] = np.maximum(parameters.covariances[0], 0.0)
     return variances
-
-
-def _everything(block: Block) -> NDArray[np.float64]:
-    """The responsibilities of a single component."""
-    return np.broadcast_to(1.0, (block.rows.array.shape[0], 1))

@@ -322,6 +322,8 @@ def refuse_hooks(kind: type, base: type, attributes: Iterable[str] = ()) -> None
     TypeError
         Naming the hook and what to use instead.
     """
+    if kind is base and HOOKS.keys().isdisjoint(attributes):
+        return
     first = kind.__mro__.index(base)
     names = {name for one in kind.__mro__[:first] for name in vars(one)} | {name for name in attributes if name in HOOKS}
     for name, instead in HOOKS.items():

@@ -4,7 +4,8 @@
 Rows are taken a tile at a time. What happens inside a tile is C (kernels/); the loops over tiles and components are here. An
 `EStep` is one way from a block and Densities to Statistics; another kind of observation is another subclass.
 """
-from libc.math cimport exp, fabs, log, sqrt, INFINITY
+from libc.float cimport FLT_MAX
+from libc.math cimport exp, fabs, fabsf, log, sqrt, INFINITY
 from libc.stdint cimport int32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
@@ -150,6 +151,42 @@ cdef class Rows:
     def array(self):
         """The rows as the array that they were made of."""
         return self.owner
+
+    def within(self, double largest):
+        """Whether no number is NaN or beyond `largest` in absolute value."""
+        with nogil:
+            fine = rows_within(self.data, self.n_rows, self.n_features, self.stride, self.size, largest)
+        return fine
+
+
+cdef bint rows_within(const char *rows, Py_ssize_t n_rows, Py_ssize_t n_features, ptrdiff_t stride, size_t size,
+                      double largest) noexcept nogil:
+    cdef Py_ssize_t n
+    cdef bint fine = True
+    if stride == n_features * <ptrdiff_t> size:
+        n_features, n_rows = n_features * n_rows, 1
+    for n in range(n_rows):
+        if size == sizeof(float):
+            fine &= floats_within(<const float *> (rows + n * stride), n_features, <float> min(largest, <double> FLT_MAX))
+        else:
+            fine &= doubles_within(<const double *> (rows + n * stride), n_features, largest)
+    return fine
+
+
+cdef bint doubles_within(const double *numbers, Py_ssize_t count, double largest) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef int outside = 0
+    for i in range(count):
+        outside |= not fabs(numbers[i]) <= largest
+    return not outside
+
+
+cdef bint floats_within(const float *numbers, Py_ssize_t count, float largest) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef int outside = 0
+    for i in range(count):
+        outside |= not fabsf(numbers[i]) <= largest
+    return not outside
 
 
 cdef Py_ssize_t tiles(Rows x) noexcept nogil:
@@ -501,6 +538,25 @@ cdef class GivenLabels(EStep):
         check_labels(block, self.n_components)
         self.begin(statistics)
         self.add_labelled(block, statistics, work)
+        return 0
+
+
+cdef class EveryRow(EStep):
+    """Moments of all rows: those of a single component that is responsible for each of them."""
+
+    def __cinit__(self, kind, n_components, n_features, size):
+        if n_components != 1:
+            raise ValueError("all rows belong to a single component, not to %d" % n_components)
+
+    cdef int accumulate_all(self, Block block, Statistics statistics, Workspace work) except -1 nogil:
+        cdef Py_ssize_t tile, n
+        self.begin(statistics)
+        for tile in range(tiles(block.rows)):
+            statistics.total_weight += load_given(self.kernels, block, tile * GM_TILE, work)
+            for n in range(work.w.rows):
+                store(work.w.gamma, n, 1, self.size)
+            self.moments(work, statistics)
+        self.finish(work, statistics)
         return 0
 
 
