@@ -12,7 +12,7 @@ from libc.float cimport DBL_EPSILON, DBL_MIN
 from libc.math cimport fabs, log, sqrt, M_PI, INFINITY
 from libc.string cimport memcpy
 from gaussmix._core.linalg cimport cholesky, invert_lower, half_log_determinant
-from gaussmix._core.memory cimport first_number, read_only, zeros
+from gaussmix._core.memory cimport first_number, is_short, read_only, zeros
 
 cdef double EPSILON = DBL_EPSILON
 cdef double SMALLEST_VARIANCE = DBL_MIN / DBL_EPSILON
@@ -188,6 +188,8 @@ cdef class Densities:
         if weights.shape[0] != self.n_components or covariances.shape != self.factors.shape:
             raise ValueError("weights and covariances must be of shapes (%d,) and %s, not (%d,) and %s"
                              % (self.n_components, self.factors.shape, weights.shape[0], covariances.shape))
+        if is_short(numbers.shape[0] * <double> self.n_features):
+            return self.factorize_all(&weights[0], &numbers[0])
         with nogil:
             singular = self.factorize_all(&weights[0], &numbers[0])
         return singular

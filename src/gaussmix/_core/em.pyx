@@ -57,6 +57,8 @@ def maximize(Passes passes not None, Densities about not None, MStep step not No
         −1, or the index of the first component that has no weight or a singular covariance.
     """
     passes.sum(about)
+    if passes.is_short():
+        return m_step(passes, about, step, parameters)
     with nogil:
         singular = m_step(passes, about, step, parameters)
     return singular

@@ -11,7 +11,7 @@ from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 from gaussmix._core.densities cimport Densities, Kind, FULL, TIED, DIAG, matrix_size, n_matrices
 from gaussmix._core.statistics cimport Statistics
-from gaussmix._core.memory cimport allocate, check_alignment, checked_size
+from gaussmix._core.memory cimport allocate, check_alignment, checked_size, is_short
 
 import os
 
@@ -154,6 +154,8 @@ cdef class Rows:
 
     def within(self, double largest):
         """Whether no number is NaN or beyond `largest` in absolute value."""
+        if is_short(self.n_rows * <double> self.n_features):
+            return rows_within(self.data, self.n_rows, self.n_features, self.stride, self.size, largest)
         with nogil:
             fine = rows_within(self.data, self.n_rows, self.n_features, self.stride, self.size, largest)
         return fine
@@ -345,8 +347,11 @@ cdef class EStep:
         self.check_densities(densities)
         self.check_shape(densities)
         self.check_shape(about)
-        with nogil:
+        if is_short(densities.factors.size):
             self.prepare_all(densities, about)
+        else:
+            with nogil:
+                self.prepare_all(densities, about)
 
     cdef int check_shape(self, Densities d) except -1:
         if d is not None and (d.n_components != self.n_components or d.n_features != self.n_features):

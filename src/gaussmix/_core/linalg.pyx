@@ -10,6 +10,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from scipy.linalg.cython_blas cimport dgemm, dtrsm
 from scipy.linalg.cython_lapack cimport dpotrf, dtrtri
+from gaussmix._core.memory cimport is_short
 
 import numpy as np
 
@@ -208,19 +209,29 @@ def gram(const double[:, :, ::1] lower not None):
     """
     upper = np.array(np.swapaxes(lower, 1, 2), order="C")
     result = np.zeros_like(upper)
-    cdef Py_ssize_t n = lower.shape[1], k, i, j, first, i_block, j_block
+    cdef Py_ssize_t n = lower.shape[1], k
     if lower.shape[2] != n:
         raise ValueError("the matrices must be square, not of shape %s" % (upper.shape[1:],))
     if n > INT_MAX:
         raise MemoryError("matrices of order %d are too large" % n)
     cdef double[:, :, ::1] w = upper, sums = result
-    with nogil:
-        for k in range(lower.shape[0]):
-            for i_block in range(steps(0, n, BLOCK)):
-                i = i_block * BLOCK
-                for j_block in range(steps(0, n, DEPTH)):
-                    j = j_block * DEPTH
-                    first = max(i, j)  # before, one of the two is zero
-                    multiply_add(b'T', &w[k, j, first], &w[k, i, first], &sums[k, i, j], min(n - j, <Py_ssize_t> DEPTH),
-                                 min(n - i, <Py_ssize_t> BLOCK), n - first, n, n, 1)
+    if is_short(w.shape[0] * <double> n * n * n):
+        for k in range(w.shape[0]):
+            add_gram(&w[k, 0, 0], n, &sums[k, 0, 0])
+    else:
+        with nogil:
+            for k in range(w.shape[0]):
+                add_gram(&w[k, 0, 0], n, &sums[k, 0, 0])
     return result
+
+
+cdef void add_gram(double *upper, Py_ssize_t n, double *sums) noexcept nogil:
+    """sums += U Uᵀ of an upper triangle."""
+    cdef Py_ssize_t i, j, first, i_block, j_block
+    for i_block in range(steps(0, n, BLOCK)):
+        i = i_block * BLOCK
+        for j_block in range(steps(0, n, DEPTH)):
+            j = j_block * DEPTH
+            first = max(i, j)  # before, one of the two is zero
+            multiply_add(b'T', upper + j * n + first, upper + i * n + first, sums + i * n + j, min(n - j, <Py_ssize_t> DEPTH),
+                         min(n - i, <Py_ssize_t> BLOCK), n - first, n, n, 1)

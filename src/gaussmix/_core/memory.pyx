@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""Memory that compiled loops hold pointers into: its size, its lifetime and its alignment."""
+"""Memory that compiled loops hold pointers into: its size, its lifetime and its alignment; and when they let go of the GIL."""
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.pyport cimport PY_SSIZE_T_MAX
 from libc.stdlib cimport calloc
@@ -7,6 +7,16 @@ from libc.stdlib cimport calloc
 import numpy as np
 
 cdef object FLOAT64 = np.dtype(np.float64)
+
+
+cdef bint is_short(double operations) noexcept nogil:
+    """
+    Whether a call of so many operations had better keep the GIL.
+
+    A thread that lets go of it where another one waits has to wait in turn, for a tenth of a millisecond and more until it is woken;
+    this many operations take a twentieth.
+    """
+    return operations < 1e6
 
 
 cdef Py_ssize_t checked_size(Py_ssize_t a, Py_ssize_t b) except -1:

@@ -6,7 +6,7 @@ second_k / weight_k − d_k d_kᵀ: the parallel-axis rule.
 """
 from libc.math cimport INFINITY
 from gaussmix._core.densities cimport Densities, Kind, TIED, DIAG, matrix_size, n_matrices
-from gaussmix._core.memory cimport read_only
+from gaussmix._core.memory cimport is_short, read_only
 from gaussmix._core.parameters cimport Parameters
 from gaussmix._core.statistics cimport Statistics
 
@@ -89,6 +89,8 @@ cdef class MStep:
         int
             −1, or the index of the first component that has no weight or a singular covariance.
         """
+        if is_short(statistics.second_size * <double> statistics.n_features):
+            return self.maximize_all(statistics, parameters)
         with nogil:
             singular = self.maximize_all(statistics, parameters)
         return singular

@@ -6,6 +6,7 @@ cdef class Passes:
     cdef public EStep estep
     cdef readonly Statistics total
     cdef readonly Py_ssize_t at_once
+    cdef bint is_short(self) noexcept nogil
     cdef int sum_all(self, Densities d, Densities about) except -1 nogil
     cdef int read_row(self, Py_ssize_t n, double *row) except -1 nogil
 

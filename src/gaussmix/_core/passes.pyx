@@ -61,9 +61,16 @@ cdef class Passes:
         """
         self.estep.check_shape(densities)
         self.estep.check_shape(about)
-        with nogil:
+        if self.is_short():
             self.sum_all(densities, about)
+        else:
+            with nogil:
+                self.sum_all(densities, about)
         return self.total
+
+    cdef bint is_short(self) noexcept nogil:
+        """Whether a pass is so short that it had better keep the GIL: many of them are made at once."""
+        return self.at_once > 100
 
     def sum_blocks(self, densities, about):
         """Leave in `total` what a pass leaves, the blocks added in their order: for a subclass in Python."""
