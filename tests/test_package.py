@@ -22,6 +22,7 @@ from gaussmix.statistics import Statistics
 
 ROOT = Path(__file__).resolve().parent.parent
 TYPED_PROGRAM = Path(__file__).with_name("typed_program.py")
+SOURCES = sorted((ROOT / "src").rglob("*.pyx"))
 COMPILED = [f"gaussmix._core.{module.name}" for module in pkgutil.iter_modules(gaussmix._core.__path__)]
 
 
@@ -63,6 +64,27 @@ def test_the_compiled_interface_has_declarations():
     declared = (package / "cython_mixture.pxd").read_text()
     assert re.findall(r"^from (\S+) cimport", declared, re.MULTILINE) == ["libc.stdint"]
     assert (package / "cython_mixture.pyi").is_file()
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_every_compiled_module_declares_that_it_needs_no_gil(source, tmp_path):
+    """In the C that Cython writes of it; a Python that has the GIL leaves the declaration out of what it compiles."""
+    pytest.importorskip("Cython", reason="Cython is not installed")
+    build = (ROOT / "meson.build").read_text(encoding="utf-8")
+    arguments, = re.findall(r"^add_project_arguments\((.*), language: 'cython'\)$", build, re.M)
+    written = tmp_path / "module.c"
+    subprocess.run([sys.executable, "-m", "cython", *re.findall("'([^']*)'", arguments), "-I", ROOT / "src", source, "-o", written],
+                   check=True)
+    text = written.read_text(encoding="utf-8")
+    slot, = re.findall(r"{Py_mod_gil, (\w+)}", text)
+    last = dict(re.findall(r"#define (\w+) (Py_MOD_GIL_\w+)", text))  # where nobody who compiles says otherwise
+    assert last.get(slot, slot) == "Py_MOD_GIL_NOT_USED"
+
+
+@pytest.mark.skipif(getattr(sys, "_is_gil_enabled", lambda: True)(), reason="this Python has the GIL")
+def test_importing_leaves_the_gil_off():
+    modules = [".".join(source.relative_to(ROOT / "src").with_suffix("").parts) for source in SOURCES]
+    assert run_python(f"import sys, gaussmix, {', '.join(modules)}; print(sys._is_gil_enabled())").strip() == "False"
 
 
 def test_types_are_declared():
