@@ -2,7 +2,8 @@
 
 import contextlib
 import io
-from concurrent.futures import ProcessPoolExecutor
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
 import numpy as np
@@ -199,6 +200,20 @@ def test_a_name_is_given_once():
     with pytest.raises(ValueError, match="there is a covariance structure 'VVV' already"):
         structures.register(type("Other", (OneVariance,), {"name": "other", "alias": "VVV"})())
     assert "other" not in [structure.name for structure in structures.registered()]
+
+
+def test_a_name_is_given_once_where_two_threads_ask_for_it(monkeypatch):
+    monkeypatch.setattr(structures, "_known", list(structures.registered()))
+
+    class Slow(OneVariance):
+        @property
+        def name(self):
+            time.sleep(0.02)  # for the other thread to see what names there are
+            return "slow"
+
+    with ThreadPoolExecutor(2) as pool:
+        errors = [asked.exception() for asked in [pool.submit(structures.register, Slow()) for _ in range(2)]]
+    assert errors.count(None) == 1 and len(structures.registered()) == 5
 
 
 class Seen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+import threading
 
 from gaussmix.structures.matrices import Full, Tied
 from gaussmix.structures.structure import Prior, Structure
@@ -11,6 +12,7 @@ from gaussmix.structures.variances import Diagonal, Spherical
 __all__ = ["Prior", "Structure", "register", "registered", "structure_named"]
 
 _known: list[Structure] = [Full(), Tied(), Diagonal(), Spherical()]
+_registering = threading.Lock()
 
 
 def registered() -> tuple[Structure, ...]:
@@ -31,11 +33,12 @@ def register(structure: Structure) -> None:
     ValueError
         Where a structure has one of these names already.
     """
-    taken = {name for known in _known for name in (known.name, known.alias)}
-    for name in (structure.name, structure.alias):
-        if name in taken:
-            raise ValueError(f"there is a covariance structure {name!r} already")
-    _known.append(structure)
+    with _registering:
+        taken = {name for known in _known for name in (known.name, known.alias)}
+        for name in (structure.name, structure.alias):
+            if name in taken:
+                raise ValueError(f"there is a covariance structure {name!r} already")
+        _known.append(structure)
 
 
 def structure_named(name: str) -> Structure:
