@@ -57,7 +57,7 @@ for start in ("kmeans", "k-means++", "random", "random_from_data", np.repeat([0,
         labels = gm.fit_predict(X, sample_weight=np.ones(100))
         assert (labels == gm.predict(X)).all() and gm.predict_proba(X).shape == (100, 2) and gm.sample(5)[0].shape == (5, 2)
         assert np.isfinite([gm.score(X), gm.bic(X), gm.aic(X), gm.icl(X), gm.n_parameters_, gm.score_samples(X).sum()]).all()
-        assert gm._repr_html_().startswith("<pre>Gaussian mixture") and gm.summary(X) and repr(gm)
+        assert gm._repr_html_().startswith("<div><p><strong>Gaussian mixture, ") and gm.summary(X) and repr(gm)
         assert (pickle.loads(pickle.dumps(gm)).means_ == copy.deepcopy(gm).means_).all()
         assert GaussianMixture().set_params(**gm.get_params()).covariance_type == kind
 GaussianMixture(2, random_state=0, progress=True, verbose=2).fit(X)

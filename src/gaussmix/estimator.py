@@ -28,7 +28,7 @@ from gaussmix.random_state import RandomState, as_generator
 from gaussmix.scikit_learn import Estimator, refuse_hooks
 from gaussmix.search import best_fit
 from gaussmix.structures import structure_named
-from gaussmix.summary import summary_text
+from gaussmix.summary import summary_html, summary_text
 
 __all__ = ["Fitted", "GaussianMixture", "fitted_by", "take_on"]
 
@@ -593,10 +593,18 @@ class GaussianMixture(Estimator):
             return summary_text(self, rows, mean * rows, self.icl(X, sample_weight))
         if sample_weight is not None:
             raise ValueError("summary takes sample_weight only together with the rows that the weights are of")
+        return summary_text(self, *self._of_the_fit(), None, of_the_fit=True)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the table and a picture of a fit, and scikit-learn's diagram where that is in use."""
+        fitted = summary_html(self, *self._of_the_fit()) if self.__sklearn_is_fitted__() else ""
+        return fitted + super()._repr_html_()
+
+    def _of_the_fit(self) -> tuple[float | None, float | None]:
+        """Σ_n w_n of the rows that were fitted, and L (6) as the last E step found it, where they are known."""
         if not hasattr(self, "_n_rows") or self.mixture_ is not self._fitted[0]:  # set by hand, or from a file
-            return summary_text(self, None, None, None)
-        at_last_e_step = self.lower_bound_ * self._n_rows if self.lower_bounds_ else None
-        return summary_text(self, self._n_rows, at_last_e_step, None, of_the_fit=True)
+            return None, None
+        return self._n_rows, self.lower_bound_ * self._n_rows if self.lower_bounds_ else None
 
     def _mean_log_likelihood(self, X: ArrayLike, sample_weight: ArrayLike | None) -> tuple[float, float]:
         """L / Σ_n w_n (6), and Σ_n w_n."""

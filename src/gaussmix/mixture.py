@@ -14,11 +14,12 @@ from gaussmix._core.estep import CompleteRows, Rows, Workspace
 from gaussmix._core.parameters import Parameters
 from gaussmix.blocks import Blocks
 from gaussmix.engines import Threads, resolve_threads
+from gaussmix.notebook import mixture_html
 from gaussmix.observations import as_reals, as_table, as_weights, check_finite, shown
 from gaussmix.random_state import RandomState, as_generator
 from gaussmix.structures import Structure, structure_named
 
-__all__ = ["Mixture", "component_log_densities", "joint_log_densities", "labels", "log_density", "responsibilities"]
+__all__ = ["Mixture", "component_log_densities", "joint_log_densities", "labels", "log_density", "responsibilities", "title_of"]
 
 class Mixture:
     """
@@ -412,6 +413,25 @@ class Mixture:
             parts = [f"{name}={np.array2string(getattr(self, name), separator=', ', prefix=' ' * (9 + len(name)))}"
                      for name in ("weights", "means", "covariances")]
         return "Mixture(" + (",\n" + " " * 8).join(parts) + ")"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a table of components and a picture."""
+        return mixture_html(title_of(self), self.weights, self.means, self.covariances)
+
+
+def title_of(mixture: Mixture) -> str:
+    """
+    What a mixture is, in a line.
+
+    Parameters
+    ----------
+    mixture : Mixture
+
+    Returns
+    -------
+    str
+    """
+    return f"Gaussian mixture, {mixture.n_components} components, {mixture.n_features} features, {mixture.covariance_type} covariances"
 
 
 def _checked_parameters(weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, structure: Structure) -> Parameters:

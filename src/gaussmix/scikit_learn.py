@@ -147,8 +147,7 @@ class Estimator:
 
             if get_config()["display"] == "diagram":
                 return str(estimator_html_repr(self))
-        text = self.summary() if self.__sklearn_is_fitted__() else repr(self)
-        return f"<pre>{html.escape(text)}</pre>"
+        return f"<pre>{html.escape(repr(self))}</pre>"
 
     def __sklearn_is_fitted__(self) -> bool:
         return "weights_" in vars(self)

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from gaussmix.criteria import aic, bic
 from gaussmix.estimator import GaussianMixture, fitted_by, take_on
 from gaussmix.fitting import Outcome
+from gaussmix.notebook import criteria_picture, page, table
 from gaussmix.observations import as_table, as_weights
 from gaussmix.random_state import RandomState
 from gaussmix.starts import SingularStart
@@ -108,6 +109,17 @@ class Selection:
 
     def __repr__(self) -> str:
         return f"<Selection of {len(self.candidates)} candidates by {self.criterion.upper()}>\n{self}"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the table, with the chosen candidate in bold, and the criterion as a picture."""
+        name, chosen = self.criterion.upper(), self.candidates.index(self.chosen)
+        values = [getattr(c, self.criterion) for c in self.candidates]
+        rows = [[str(c.n_components), c.covariance_type, "" if c.failure else f"{c.log_likelihood:.2f}", str(c.n_parameters),
+                 "" if c.failure else f"{value:.2f}", c.note] for c, value in zip(self.candidates, values)]
+        return page(f"Selection of {len(rows)} candidates by {name}",
+                    table(["components", "covariance", "log-likelihood", "parameters", name, ""], rows, chosen),
+                    criteria_picture([c.n_components for c in self.candidates], [c.covariance_type for c in self.candidates], values,
+                                     chosen, name))
 
 
 def select(X: ArrayLike, n_components: int | Iterable[int] = range(1, 10), covariance_types: str | Iterable[str] = ("full",),

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from gaussmix.criteria import aic, bic
+from gaussmix.mixture import title_of
+from gaussmix.notebook import component_cells, mixture_html
 
 if TYPE_CHECKING:
     from gaussmix.estimator import GaussianMixture
-    from gaussmix.mixture import Mixture
 
-__all__ = ["summary_text"]
+__all__ = ["summary_html", "summary_text"]
 
 
 def summary_text(estimator: GaussianMixture, rows: float | None, log_likelihood: float | None, icl: float | None, *,
@@ -39,14 +37,40 @@ def summary_text(estimator: GaussianMixture, rows: float | None, log_likelihood:
     """
     mixture, n_parameters = estimator.mixture_, estimator.n_parameters_
     names = list(getattr(estimator, "feature_names_in_", [f"x{i}" for i in range(mixture.n_features)]))
-    header = ["component", "weight", "rows", *(f"mean {name}" for name in names), *(f"sd {name}" for name in names), "log det"]
-    lines = [header] + [_component(mixture, k, rows) for k in range(mixture.n_components)]
+    header, cells = component_cells(mixture.weights, mixture.means, mixture.covariances, names, rows)
+    lines = [header, *cells]
     widths = [max(map(len, column)) for column in zip(*lines)]
-    table = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths)) for line in lines]
-    title = (f"Gaussian mixture, {mixture.n_components} components, {mixture.n_features} features, {mixture.covariance_type} "
-             "covariances")
+    body = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths)) for line in lines]
+    return "\n".join([_title(estimator), "", *body, "", _criteria(n_parameters, rows, log_likelihood, icl, of_the_fit)])
+
+
+def summary_html(estimator: GaussianMixture, rows: float | None, log_likelihood: float | None) -> str:
+    """
+    The same for a notebook, with a picture; the log-likelihood is what the last E step of the fit found.
+
+    Parameters
+    ----------
+    estimator, rows, log_likelihood
+        As for `summary_text`.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    mixture, names = estimator.mixture_, getattr(estimator, "feature_names_in_", None)
+    return mixture_html(_title(estimator), mixture.weights, mixture.means, mixture.covariances, names, rows,
+                        _criteria(estimator.n_parameters_, rows, log_likelihood, None, True))
+
+
+def _title(estimator: GaussianMixture) -> str:
+    title = title_of(estimator.mixture_)
     if hasattr(estimator, "n_iter_"):  # not where the attributes were set by hand
         title += f": {'converged' if estimator.converged_ else 'not converged'} after {estimator.n_iter_} iterations"
+    return title
+
+
+def _criteria(n_parameters: int, rows: float | None, log_likelihood: float | None, icl: float | None, of_the_fit: bool) -> str:
     criteria = [f"free parameters {n_parameters}"]
     if rows is not None:
         criteria.insert(0, f"rows {rows:g}")
@@ -56,12 +80,4 @@ def summary_text(estimator: GaussianMixture, rows: float | None, log_likelihood:
                      f"AIC {aic(log_likelihood, n_parameters):.4f}"]
     if icl is not None:
         criteria.append(f"ICL {icl:.4f}")
-    return "\n".join([title, "", *table, "", ", ".join(criteria)])
-
-
-def _component(mixture: Mixture, k: int, rows: float | None) -> list[str]:
-    covariance = mixture.covariances[k]
-    log_det = np.linalg.slogdet(covariance)[1]
-    numbers = [mixture.weights[k], math.nan if rows is None else mixture.weights[k] * rows, *mixture.means[k],
-               *np.sqrt(np.diag(covariance)), log_det]
-    return [str(k), *("-" if math.isnan(number) else f"{number:.4g}" for number in numbers)]
+    return ", ".join(criteria)
