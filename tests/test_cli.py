@@ -2,8 +2,10 @@
 
 import gzip
 import io
+import json
 import os
 import re
+import shlex
 import signal
 import stat
 import subprocess
@@ -905,3 +907,55 @@ def test_a_progress_bar_on_a_terminal_only(rows, columns, wide):
     assert first.startswith("Fitting:   0%|") and "| 0/9 [" in first and wide - 2 <= len(first) < wide
     assert re.split(r"\r +\r", shown)[-1].replace("\r\n", "\n") == piped.stderr  # the bar has gone
     assert out == piped.stdout
+
+
+@pytest.mark.parametrize("structure", ["full", "tied"])
+def test_symmetric_covariances_show_the_same_digits(structure, tmp_path, capsys):
+    """Also where variances differ by ten powers of ten, and where a covariance is zero but for rounding."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 4)) * [1e-3, 1.0, 30.0, 1e4]
+    X[:, 1] += X[:, 2] / 7
+    np.savetxt(tmp_path / "wide.csv", X, delimiter=",", header="a,b,c,d", comments="")
+    for columns in ("a,b,c,d", "b,c"):
+        assert cli.main(["fit", str(tmp_path / "wide.csv"), "--components", "1", "--covariance", structure, "--columns", columns]) == 0
+        lines = capsys.readouterr().out.split("Covariance of ")[1].splitlines()
+        cells = [line.split()[1:] for line in lines[2:2 + len(columns.split(","))]]
+        assert cells == [list(column) for column in zip(*cells)]
+        covariance = np.cov(X[:, ["abcd".index(name) for name in columns.split(",")]].T, bias=True)
+        np.testing.assert_allclose(np.array(cells, dtype=float), covariance, rtol=6e-3, atol=1e-6)
+
+
+def test_a_report_for_programs(tmp_path, capsys):
+    out = tmp_path / "model.json"
+    options = ["--components", "1,2,400", "--covariance", "full,diag", "--format", "json", "--output", str(out)]
+    assert cli.main(["fit", str(FAITHFUL_FILE), *options]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["n_rows"] == 272 and report["columns"] == ["eruptions", "waiting"] and report["model"] == str(out)
+    assert [(c["n_components"], c["covariance_type"]) for c in report["candidates"]] == [
+        (k, name) for name in ("full", "diag") for k in (1, 2, 400)]
+    assert report["candidates"][2]["bic"] is None and "400" in report["candidates"][2]["failure"]
+    chosen, mixture = report["chosen"], gaussmix.load(out).mixture
+    assert chosen["bic"] == min(c["bic"] for c in report["candidates"] if c["bic"] is not None)
+    assert gaussmix.Mixture(chosen["weights"], chosen["means"], chosen["covariances"]) == mixture
+    assert chosen["n_iter"] >= 1 and chosen["converged"] is True
+
+
+def test_files_without_names_have_numbers_in_the_report(tmp_path, capsys):
+    np.savetxt(tmp_path / "plain.csv", np.random.default_rng(0).normal(size=(50, 3)), delimiter=",")
+    assert cli.main(["fit", str(tmp_path / "plain.csv"), "--components", "1", "--columns", "1,3", "--format", "json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["columns"] == [1, 3] and report["model"] is None and np.shape(report["chosen"]["covariances"]) == (1, 2, 2)
+
+
+@pytest.mark.parametrize("command", ["", "fit", "predict", "sample"])
+def test_help_ends_with_examples_that_are_understood(command, capsys):
+    with pytest.raises(SystemExit):
+        cli.main([*command.split(), "--help"])
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    examples = text[text.index("examples:"):].replace("\\\n", " ")
+    found = [line for line in examples.splitlines() if "gaussmix " in line]
+    assert found
+    for line in found:
+        arguments = shlex.split(line.split("gaussmix ")[1].split("|")[0].split("   ")[0])
+        cli._parser().parse_args(arguments)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import errno
+import json
 import math
 import os
 import re
@@ -35,6 +37,7 @@ __all__ = ["main"]
 ERROR, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 MOST_MATRIX_COLUMNS = 12  # wider covariances are shown by their diagonals only
 LONGEST_NAME = 20
+LONGEST_NUMBER = 10  # of a covariance
 MOST_CANDIDATES = 10_000
 FOREIGN = {".pkl", ".pickle", ".joblib", ".npy", ".npz", ".csv", ".gz", ".parquet", ".h5", ".hdf5", ".mat", ".rds", ".onnx",
            ".pt", ".yaml", ".yml", ".toml", ".xml"}  # what such a name promises is not JSON
@@ -117,7 +120,52 @@ def _leave(stream: IO[str] | None) -> None:
 
 # Options
 
+EXAMPLES = """\
+examples:
+  gaussmix fit data.csv                                one to nine components
+  gaussmix fit data.csv --components 3 --output model.json
+  gaussmix predict model.json data.csv --output labels.csv
+  gaussmix sample model.json -n 1000 --output new.csv
+
+exit status:
+  0 done, 2 bad input or an output that cannot be written, 130 after Ctrl-C,
+  141 where the reader of standard output has gone
+"""
+FIT_EXAMPLES = """\
+examples:
+  Let BIC choose among one to six components and two structures, and keep the
+  chosen model:
+    gaussmix fit data.csv --components 1:6 --covariance full,diag \\
+        --output model.json
+
+  Two columns only, the best of ten starts:
+    gaussmix fit data.csv --columns height,mass --components 3 --n-init 10
+
+  Semicolons and decimal commas, from another program:
+    zcat data.csv.gz | gaussmix fit - --delimiter ';' --decimal-comma
+
+  For a program that reads the result:
+    gaussmix fit data.csv --components 3 --format json
+"""
+PREDICT_EXAMPLES = """\
+examples:
+  Labels and responsibilities of the rows that the model was fitted to:
+    gaussmix predict model.json data.csv --output labels.csv
+
+  How many rows each component has:
+    gaussmix predict model.json data.csv | cut -d , -f 1 | sort | uniq -c
+"""
+SAMPLE_EXAMPLES = """\
+examples:
+  A thousand rows, the same ones each time:
+    gaussmix sample model.json -n 1000 --seed 0 --output new.parquet
+"""
+
+
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
+
     def error(self, message: str) -> NoReturn:
         _tell(f"{message} (see {self.prog} --help)", self.prog)
         sys.exit(ERROR)
@@ -128,10 +176,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> _Parser:
-    parser = _Parser(prog="gaussmix", description="Fit Gaussian mixtures to tables of numbers.", allow_abbrev=False)
+    parser = _Parser(prog="gaussmix", description="Fit Gaussian mixtures to tables of numbers.", epilog=EXAMPLES)
     parser.add_argument("--version", action="version", version=f"gaussmix {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    fit = commands.add_parser("fit", help="fit a mixture to the rows of a file", allow_abbrev=False,
+    fit = commands.add_parser("fit", help="fit a mixture to the rows of a file", epilog=FIT_EXAMPLES,
                               description="Fit mixtures to the rows of a file, and choose one by BIC.")
     _add_data(fit)
     fit.add_argument("--components", type=_components, default=range(1, 10), metavar="K",
@@ -150,17 +198,20 @@ def _parser() -> _Parser:
                           "(default: 1e-06)")
     fit.add_argument("--threads", type=_whole(1, digits=9), metavar="N", help=THREADS)
     fit.add_argument("--output", type=_model_file, metavar="MODEL", help="write the chosen model to this file (JSON)")
+    fit.add_argument("--format", choices=("text", "json"), default="text",
+                     help="how the report is printed: for a person, or as JSON for a program (default: text)")
     fit.set_defaults(run=_fit)
 
-    predict = commands.add_parser("predict", help="labels and responsibilities of the rows of a file", allow_abbrev=False,
-                                  description="Write the label and the responsibilities of every row of a file. Its columns are "
-                                              "matched with the model's by name, where both have names, or chosen by --columns.")
+    predict = commands.add_parser("predict", help="labels and responsibilities of the rows of a file", epilog=PREDICT_EXAMPLES,
+                                  description="Write the label and the responsibilities of every row of a file. Its\n"
+                                              "columns are matched with the model's by name, where both have names, or\n"
+                                              "chosen by --columns.")
     predict.add_argument("model", metavar="MODEL", help="written by gaussmix fit --output")
     _add_data(predict)
     predict.add_argument("--threads", type=_whole(1, digits=9), metavar="N", help=THREADS)
     predict.set_defaults(run=_predict)
 
-    sample = commands.add_parser("sample", help="draw rows from a model", allow_abbrev=False,
+    sample = commands.add_parser("sample", help="draw rows from a model", epilog=SAMPLE_EXAMPLES,
                                  description="Draw rows from a model.")
     sample.add_argument("model", metavar="MODEL", help="written by gaussmix fit --output")
     sample.add_argument("-n", type=_whole(1), required=True, metavar="N", help="how many rows")
@@ -296,9 +347,12 @@ def _fit(options: argparse.Namespace) -> None:
         save(options.output, model)
         if os.path.splitext(options.output)[1].lower() in FOREIGN:
             _tell(f"note: {options.output} holds JSON, whatever its name says; gaussmix reads it under any name")
-    report = _report(_called(options.file), table, selection, model)
-    if options.output is not None:
-        report += f"\n\nModel written to {options.output}"
+    if options.format == "json":
+        report = json.dumps(_as_json(_called(options.file), table, selection, options.output), indent=2, allow_nan=False)
+    else:
+        report = _report(_called(options.file), table, selection, model)
+        if options.output is not None:
+            report += f"\n\nModel written to {options.output}"
     encoding = sys.stdout.encoding or "utf-8"
     print(report.encode(encoding, "replace").decode(encoding))
 
@@ -390,6 +444,32 @@ def _progress_bar(total: int) -> Iterator[Callable[[Candidate], object] | None]:
         yield lambda candidate: bar.update()
 
 
+# What a program reads
+
+def _as_json(path: str, table: Table, selection: Selection, output: str | None) -> dict[str, Any]:
+    """The candidates, and the chosen model."""
+    best, mixture = selection.best, selection.best.mixture_
+    return {
+        "file": path,
+        "n_rows": len(table.values),
+        "columns": table.columns or table.numbers,
+        "criterion": selection.criterion,
+        "candidates": [_candidate_as_json(candidate) for candidate in selection.candidates],
+        "chosen": {
+            **_candidate_as_json(selection.chosen),
+            "n_iter": best.n_iter_,
+            "weights": mixture.weights.tolist(),
+            "means": mixture.means.tolist(),
+            "covariances": mixture.covariances.tolist()},
+        "model": output}
+
+
+def _candidate_as_json(candidate: Candidate) -> dict[str, Any]:
+    """What is not a number is null."""
+    return {name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in dataclasses.asdict(candidate).items()}
+
+
 # What a person reads
 
 def _report(path: str, table: Table, selection: Selection, model: Model) -> str:
@@ -430,15 +510,19 @@ def _model_lines(model: Model, names: list[str]) -> list[str]:
             variances = mixture.structure.variances(covariances, K, D)
             return lines + ["", f"Variances{left}", *_grid("component", components, names, variances.T)]
         headings = names if numbers.shape[1] == D else ["variance"]
-        lines += ["", title, *(_grid("", names, names, numbers) if rows == "features" else
+        lines += ["", title, *(_cell_grid("", names, names, _matrix_cells(numbers)) if rows == "features" else
                                _grid("component", components, headings, numbers.T))]
     return lines
 
 
 def _grid(corner: str, rows: list[str], headings: list[str], columns: Iterable[NDArray[Any]]) -> list[str]:
-    """Lines of a table with as many columns beside each other as the terminal is wide."""
+    """Lines of a table of numbers."""
+    return _cell_grid(corner, rows, headings, [_aligned(column) for column in columns])
+
+
+def _cell_grid(corner: str, rows: list[str], headings: list[str], cells: list[list[str]]) -> list[str]:
+    """Lines of a table, given by its columns, with as many of them beside each other as the terminal is wide."""
     left = max(map(len, [corner, *rows]))
-    cells = [_aligned(column) for column in columns]
     widths = [max(map(len, [heading, *column])) for heading, column in zip(headings, cells)]
     lines: list[str] = []
     start, room = 0, shutil.get_terminal_size().columns
@@ -454,6 +538,21 @@ def _grid(corner: str, rows: list[str], headings: list[str], columns: Iterable[N
         if start < len(widths):
             lines.append("")
     return lines
+
+
+def _matrix_cells(matrix: NDArray[Any]) -> list[list[str]]:
+    """
+    The columns of a covariance: as many decimals in all numbers, or where that takes too many, four digits in each.
+
+    Either way both of two symmetric numbers are the same. What is rounding beside the variances counts as zero.
+    """
+    with np.errstate(under="ignore"):
+        scale = np.sqrt(np.diag(matrix))
+        numbers = np.where(np.abs(matrix) <= 1e-12 * np.outer(scale, scale), 0.0, matrix)
+    together = _aligned(numbers.reshape(-1))
+    if max(map(len, together)) > LONGEST_NUMBER:
+        together = [f"{number:.4g}" for number in numbers.reshape(-1)]
+    return np.reshape(together, numbers.shape).T.tolist()  # type: ignore[no-any-return]
 
 
 def _aligned(numbers: NDArray[Any]) -> list[str]:
