@@ -3,6 +3,7 @@
 import ctypes
 import multiprocessing.pool
 import re
+import sys
 import threading
 import tracemalloc
 import warnings
@@ -223,6 +224,43 @@ def test_float32_and_float64_rows_in_the_same_statistics():
                        reference=public(statistics).reference)
         np.testing.assert_allclose(public(statistics).first, both.first, rtol=1e-5, atol=1e-3)
         assert np.isnan(public(statistics).log_likelihood)
+
+
+def test_float32_rows_about_points_that_float32_cannot_hold():
+    """Near a million float32 holds no number between 0.25 and 0.3125: moments about 0.31 are taken in float64."""
+    m = mixture_of("full")
+    m = Mixture(m.weights, m.means + 1e6, m.covariances.copy())
+    X, reference = (data() + 1e6).astype(np.float32), np.full((K, D), 1e6 + 0.31)
+    wide, work, statistics = X.astype(np.float64), c.workspace(K, D), c.statistics("full", K, D)
+    checked(gm.statistics_clear(statistics, at(reference)))
+    checked(gm.e_step(c.densities_of(m), *rows(X), None, statistics, work))
+    expected = e_step(wide, m).translated(reference)
+    gamma = np.random.default_rng(0).uniform(size=(len(X), K))
+    given = c.statistics("full", K, D)
+    checked(gm.statistics_clear(given, at(reference)))
+    checked(gm.moments(*rows(X), at(gamma), 8 * K, None, given, work))
+    for found, wanted in ((public(statistics), expected), (public(given), moments(wide, gamma, reference=reference))):
+        assert (found.reference == reference).all()
+        np.testing.assert_allclose(found.first, wanted.first, rtol=1e-9, atol=1e-6)
+        np.testing.assert_allclose(np.tril(found.second), np.tril(wanted.second), rtol=1e-9, atol=1e-6)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_rows_that_were_widened_are_forgotten():
+    d, statistics, work = handles()
+    far = data(dtype=np.float32) * np.float32(2.0**50)
+
+    def memory():
+        return int(re.search(r"VmRSS:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+
+    def use(times):
+        for _ in range(times):
+            checked(gm.e_step(d, *rows(far), None, statistics, work))
+
+    use(100)
+    before = memory()
+    use(3000)  # 22 kB each
+    assert memory() - before < 20
 
 
 def test_an_m_step_that_fails_changes_nothing():
