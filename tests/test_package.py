@@ -10,6 +10,7 @@ import pydoc
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -180,7 +181,7 @@ def test_links_of_the_readme_hold_wherever_it_is_shown():
     links = links_of(text)
     assert len(links) >= 6
     defined = re.findall(r"^\[([^]]+)\]: ", text, re.M)
-    assert set(re.findall(r"\[([^]\s]+\.md)\](?![:(])", text)) == set(defined)
+    assert set(re.findall(r"\[([^]\s]+\.(?:md|cff))\](?![:(])", text)) == set(defined)
     for link in links:
         assert re.match("https?://", link), link
         if link.startswith(HOME + "/"):
@@ -188,8 +189,8 @@ def test_links_of_the_readme_hold_wherever_it_is_shown():
             assert (kind, branch) == ("blob", "main") and exists(target, ROOT), link
 
 
-@pytest.mark.parametrize("page", [*sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"],
-                         ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*sorted((ROOT / "docs").glob("*.md")), *(
+    ROOT / f"{name}.md" for name in ("CONTRIBUTING", "CHANGELOG", "SECURITY"))], ids=lambda page: page.name)
 def test_links_of_the_documentation_lead_somewhere(page):
     for link in links_of(page.read_text(encoding="utf-8")):
         assert re.match("https?://", link) or exists(link, page.parent), link
@@ -201,3 +202,30 @@ def test_the_package_says_where_it_lives():
                     "Changelog": f"{HOME}/blob/main/CHANGELOG.md"}
     for name in ("Documentation", "Changelog"):
         assert (ROOT / urls[name].removeprefix(HOME + "/").split("/", 2)[2]).exists()
+
+
+def test_the_recipe_for_conda_forge_asks_for_what_the_package_needs():
+    """The version, and the requirements of pyproject.toml where it builds and where it runs."""
+    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
+    recipe = yaml.safe_load((ROOT / "docs" / "conda-forge" / "recipe.yaml").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+    def plain(requirements):
+        return {re.sub("[ ]", "", requirement).lower() for requirement in requirements if isinstance(requirement, str)}
+
+    assert recipe["context"]["version"] == gaussmix.__version__
+    assert plain(recipe["requirements"]["host"]) == {"python", "pip", *plain(project["build-system"]["requires"])}
+    assert plain(recipe["requirements"]["run"]) == {"python", *plain(project["project"]["dependencies"])}
+    assert recipe["build"]["skip"] == [f'match(python, "<{project["project"]["requires-python"].removeprefix(">=")}")']
+    for listed in recipe["tests"][1]["files"]["source"]:
+        assert (ROOT / listed).exists(), listed
+
+
+def test_the_citation_is_of_this_package():
+    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)  # which the format demands
+    assert citation["license"] == project["license"] and citation["repository-code"] == HOME and citation["keywords"] == project["keywords"]
+    assert [author["name"] for author in citation["authors"]] == [author["name"] for author in project["authors"]]
+    assert "version" not in citation  # which is written in meson.build
