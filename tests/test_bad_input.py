@@ -99,7 +99,7 @@ PARAMETERS = [  # the parameters, what the sentence says
     ({"precisions_init": [np.eye(2), np.diag([1, 1e-320])]}, "precisions_init[1] is too close to singular, or too large or small"),
     ({"precisions_init": np.diag([1e-320, 1]), "covariance_type": "tied"}, "precisions_init is too close to singular"),
     ({"precisions_init": [[1, 1], [1e-320, 1]], "covariance_type": "diag"}, "precisions_init[1] is too close to singular"),
-    ({"precisions_init": "two"}, "precisions_init must be an array of real numbers, of shape (2, 2, 2)"),
+    ({"precisions_init": "two"}, "precisions_init must be an array of real numbers, of shape (2, 2, 2), not 'two'"),
     ({"weights_init": 0.5}, "weights_init must be an array of real numbers, of shape (2,)"),
     ({"init_params": 3}, "init_params as an array must hold whole-number labels, shape (20,)"),
     ({"init_params": [0, [1]]}, "init_params as an array must hold whole-number labels, shape (20,)"),

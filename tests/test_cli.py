@@ -703,7 +703,8 @@ def test_an_input_is_not_overwritten(command, tmp_path, model, monkeypatch, argu
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with open("x.csv") as file:
         monkeypatch.setattr("sys.stdin", file)
-        assert one_line(command(*arguments, "--output", output)) == f"gaussmix: {output}: cannot be written: it is also read\n"
+        assert one_line(command(*arguments, "--output", output)) == (
+            f"gaussmix: {output}: cannot be written, as it is also read: give another name to --output\n")
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 

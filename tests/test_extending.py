@@ -197,7 +197,7 @@ def test_a_start_from_parameters_does_not_give_them_away():
 
 
 def test_a_name_is_given_once():
-    with pytest.raises(ValueError, match="there is a covariance structure 'VVV' already"):
+    with pytest.raises(ValueError, match="there is a covariance structure 'VVV' already: give yours another name and alias"):
         structures.register(type("Other", (OneVariance,), {"name": "other", "alias": "VVV"})())
     assert "other" not in [structure.name for structure in structures.registered()]
 

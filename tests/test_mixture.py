@@ -156,8 +156,8 @@ def test_repr_shows_the_numbers_and_can_be_read_back():
 ONE = ([1.0], [[0.0]], [[[1.0]]])
 BAD = [
     (([0.5], *ONE[1:]), "sum to one"),
-    (([0.5, 0.6], [[0.0]] * 2, [[[1.0]]] * 2), "sum to one; they sum to 1.1"),
-    (([-0.5, 1.5], [[0.0]] * 2, [[[1.0]]] * 2), "negative"),
+    (([0.5, 0.6], [[0.0]] * 2, [[[1.0]]] * 2), "weights must sum to one, but they sum to 1.1"),
+    (([-0.5, 1.5], [[0.0]] * 2, [[[1.0]]] * 2), r"weights must not be negative, but weights\[0\] is -0.5"),
     (([1.0, 0.0], *ONE[1:]), "weights must be of shape"),
     (([1.0], [0.0], ONE[2]), "means must be of shape"),
     (([], np.zeros((0, 2)), np.zeros((0, 2, 2))), "means must be of shape"),
@@ -169,13 +169,13 @@ BAD = [
     (([0.5, 0.5], np.zeros((2, 2)), [np.eye(2), [[1.0, 2.0], [2.0, 1.0]]]), r"covariances\[1\] is not positive definite"),
     (([0.5, 0.5], np.zeros((2, 2)), [np.eye(2), [[1.0, 0.5], [0.0, 1.0]]]), r"covariances\[1\] is not symmetric"),
     (([0.5, 0.5], np.zeros((2, 2)), 1e-12 * np.array([np.eye(2), [[1.0, 0.5], [0.0, 1.0]]])), r"covariances\[1\] is not symmetric"),
-    (([np.nan], *ONE[1:]), "weights must be finite"),
-    (([1.0], [[np.inf]], ONE[2]), "means must be finite"),
-    ((*ONE[:2], [[[np.nan]]]), "covariances must be finite"),
+    (([np.nan], *ONE[1:]), r"weights must be finite, but weights\[0\] is not"),
+    (([1.0], [[np.inf]], ONE[2]), r"means must be finite, but means\[0, 0\] is not"),
+    ((*ONE[:2], [[[np.nan]]]), r"covariances must be finite, but covariances\[0, 0, 0\] is not"),
     ((["a"], *ONE[1:]), r"weights must be real numbers, but holds 'a' at index \(0,\)"),
     ((*ONE[:2], [[[1.0], [1.0, 2.0]]]), "covariances must be an array of real numbers, not lists of different lengths"),
     ((ONE[0], [[10**400]], ONE[2]), "means must be real numbers, but holds 1000.* at row 0, column 0"),
-    ((ONE[0], np.array([[np.longdouble("1e2000")]]), ONE[2]), "means must be finite"),
+    ((ONE[0], np.array([[np.longdouble("1e2000")]]), ONE[2]), r"means must be finite, but means\[0, 0\] is not"),
 ]
 
 

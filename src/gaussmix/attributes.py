@@ -71,11 +71,11 @@ def mixture_of(structure: Structure, weights: ArrayLike | None, means: ArrayLike
     """
     means = _numbers("means_", means)
     if means.ndim != 2 or not means.size:
-        raise ValueError(f"means_ must be of shape (K, D), not {means.shape}")
+        raise ValueError(f"means_ must be of shape (K, D), a row for each component and a column for each feature, not {means.shape}")
     parameters = structure.parameters(*means.shape)
     parameters.weights[...], parameters.means[...] = _weights(weights, len(means)), means
     if precisions_cholesky is None:
-        name, sick = "covariances_", "not positive definite"
+        name, sick = "covariances_", "not positive definite: the variance in some direction is negative, or zero to double precision"
         parameters.covariances[...] = _numbers(name, covariances, parameters.covariances.shape)
         structure.check(parameters.covariances, name, 1e-3 if np.asarray(covariances).dtype == np.float32 else 1e-9)
     else:

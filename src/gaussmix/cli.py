@@ -312,7 +312,7 @@ def _check_not_input(output: str, *inputs: str) -> None:
     """Raise where an output is one of the files that are read."""
     for path in inputs:
         if os.path.exists(output) and _is_same_file(output, path):
-            raise DataFileError(f"{output}: cannot be written: it is also read")
+            raise DataFileError(f"{output}: cannot be written, as it is also read: give another name to --output")
 
 
 def _is_same_file(output: str, path: str) -> bool:
@@ -366,7 +366,7 @@ def _predict(options: argparse.Namespace) -> None:
     if table.values.shape[1] != mixture.n_features:
         chosen = "has" if options.columns is None else "gives, by --columns,"
         raise DataFileError(f"{_called(options.file)}: {chosen} {_counted(table.values.shape[1], 'column')}, but the model in "
-                            f"{options.model} is of {mixture.n_features}")
+                            f"{options.model} has {mixture.n_features}")
     labels = mixture.classify(table.values, n_threads=threads)
     responsibilities = mixture.responsibilities(table.values, n_threads=threads)
     columns = ["label", *(f"responsibility_{k}" for k in range(mixture.n_components))]

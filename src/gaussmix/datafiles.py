@@ -55,7 +55,7 @@ def read_table(path: str, choose: Choice = every_column, largest: float = sys.fl
     """
     read = {".npy": _read_npy, ".parquet": _read_parquet}.get(_suffix(path))
     if read is not None and dialect != Dialect():
-        raise DataFileError(f"{path}: is not CSV, so it has neither delimiter nor decimal comma nor header")
+        raise DataFileError(f"{path}: is not CSV: leave out --delimiter, --decimal-comma and --header, which are for CSV only")
     if path != STANDARD_STREAM and os.path.exists(path):
         if not os.path.isfile(path):  # a pipe could not be read twice
             raise DataFileError(f"{path}: is a {'folder' if os.path.isdir(path) else 'pipe or device'}, not a file")

@@ -592,7 +592,7 @@ class GaussianMixture(Estimator):
             mean, rows = self._mean_log_likelihood(X, sample_weight)
             return summary_text(self, rows, mean * rows, self.icl(X, sample_weight))
         if sample_weight is not None:
-            raise ValueError("summary takes sample_weight only together with the rows that the weights are of")
+            raise ValueError("summary takes sample_weight only together with the rows that the weights are of: give X as well")
         return summary_text(self, *self._of_the_fit(), None, of_the_fit=True)
 
     def _repr_html_(self) -> str:

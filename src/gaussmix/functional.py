@@ -111,7 +111,8 @@ def moments(X: ArrayLike, responsibilities: ArrayLike, sample_weight: ArrayLike 
     structure, shares = structure_named(covariance_type), _shares(responsibilities)
     blocks = _blocks(X, shares.shape[1], sample_weight)
     if len(shares) != blocks.n_rows:
-        raise ValueError(f"responsibilities must be of shape ({blocks.n_rows}, K), a row for each row of X, not {shares.shape}")
+        raise ValueError(f"responsibilities must be of shape ({blocks.n_rows}, K), a row for each row of X and a column for each "
+                         f"component, not {shares.shape}")
     shape = shares.shape[1], blocks.n_features
 
     def of_block(block: Block) -> NDArray[np.float64]:
@@ -177,12 +178,15 @@ def m_step(statistics: Statistics, covariance_type: str = "full", prior: Prior |
     try:
         statistics = statistics.of_kind(structure.moments)
     except ValueError as error:
-        raise ValueError(f"{structure.name} covariances need other moments: {error}") from None
+        raise ValueError(f"{structure.name} covariances need other moments: {error}; take the statistics with covariance_type="
+                         f"{structure.name!r} from moments, or from e_step under a mixture of that structure") from None
     parameters, singular = structure.maximize(statistics, prior=prior, added=_amount("reg_covar", reg_covar))
     if singular >= 0:
         alone = statistics if prior is None else statistics + prior.statistics(statistics.reference, structure.moments)
-        why = "has a singular covariance" if (alone.weight > 0).all() else "has no weight"
-        raise ValueError(f"component {singular} {why}: no mixture with {structure.name} covariances has these moments")
+        why, instead = (("has a singular covariance", "give reg_covar or a prior") if (alone.weight > 0).all() else
+                        ("has no weight", "leave it out, or give a prior"))
+        raise ValueError(f"component {singular} {why}: no mixture with {structure.name} covariances has these moments; "
+                         f"{instead}")
     return Mixture.from_parameters(parameters, structure)
 
 
@@ -274,7 +278,8 @@ def _shares(responsibilities: ArrayLike) -> NDArray[np.float64]:
     except TypeError as error:
         raise ValueError(str(error)) from None
     if shares.ndim != 2 or not shares.shape[1]:
-        raise ValueError(f"responsibilities must be of shape (N, K), not {shares.shape}")
+        raise ValueError("responsibilities must be of shape (N, K), a row for each row of X and a column for each component, not "
+                         f"{shares.shape}")
     wrong = ~(np.isfinite(shares) & (shares >= 0))
     if wrong.any():
         row, component = np.argwhere(wrong)[0]

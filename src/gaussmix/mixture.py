@@ -104,7 +104,8 @@ class Mixture:
     def _take(self, parameters: Parameters, structure: Structure) -> None:
         singular = structure.factorize(parameters)
         if singular >= 0:
-            raise ValueError(f"{structure.place('covariances', singular)} is not positive definite")
+            raise ValueError(f"{structure.place('covariances', singular)} is not positive definite: the variance in some direction is negative, "
+                             "or zero to double precision")
         parameters.freeze()
         self._parameters = parameters
         self._structure = structure
@@ -438,16 +439,20 @@ def _checked_parameters(weights: ArrayLike, means: ArrayLike, covariances: Array
     """What a mixture is made of, as parameters that are yet to be factorized."""
     pi, mu, sigma = _array(weights, "weights"), _array(means, "means"), _array(covariances, "covariances")
     if mu.ndim != 2 or 0 in mu.shape:
-        raise ValueError(f"means must be of shape (K, D), not {mu.shape}")
+        raise ValueError(f"means must be of shape (K, D), a row for each component and a column for each feature, not {mu.shape}")
     if pi.shape != mu.shape[:1]:
-        raise ValueError(f"weights must be of shape ({len(mu)},), one a mean, not {pi.shape}")
+        raise ValueError(f"weights must be of shape ({len(mu)},), one for each row of means, not {pi.shape}")
     parameters = structure.parameters(*mu.shape)
     if sigma.shape != parameters.covariances.shape:
-        raise ValueError(f"covariances must be of shape {parameters.covariances.shape}, not {sigma.shape}")
+        raise ValueError(f"covariances must be of shape {parameters.covariances.shape}, as covariance_type is {structure.name!r} and means "
+                         f"are of shape {mu.shape}, not {sigma.shape}")
     with np.errstate(over="ignore"):
         total = pi.sum()
-    if (pi < 0).any() or not abs(total - 1) <= 1e-6:
-        raise ValueError(f"weights must not be negative and sum to one; they sum to {total:g}")
+    if (pi < 0).any():
+        k = int(np.argmax(pi < 0))
+        raise ValueError(f"weights must not be negative, but weights[{k}] is {pi[k]:g}")
+    if not abs(total - 1) <= 1e-6:
+        raise ValueError(f"weights must sum to one, but they sum to {total:.9g}")
     structure.check(sigma)
     parameters.weights[...], parameters.means[...], parameters.covariances[...] = pi, mu, sigma
     return parameters
@@ -459,7 +464,8 @@ def _array(value: ArrayLike, name: str) -> NDArray[np.float64]:
     except TypeError as error:
         raise ValueError(str(error)) from None
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite")
+        where = ", ".join(map(str, np.argwhere(~np.isfinite(array))[0]))
+        raise ValueError(f"{name} must be finite, but {name}[{where}] is not")
     return array
 
 

@@ -225,7 +225,7 @@ def _entries(content: bytes) -> dict[str, Any]:
     try:
         entries = json.loads(content.decode(), object_pairs_hook=_without_repetition)
     except UnicodeDecodeError:
-        raise ModelFileError("is not a model file: it is not text") from None
+        raise ModelFileError("is not a model file: it is not text in UTF-8") from None
     except json.JSONDecodeError as error:
         raise ModelFileError(f"is not a whole JSON file: line {error.lineno}, column {error.colno}: {error.msg}") from None
     except RecursionError:
@@ -241,10 +241,10 @@ def _entries(content: bytes) -> dict[str, Any]:
         raise ModelFileError(f"is of version {_short(version)} of the format, but this gaussmix reads version {VERSION}")
     for name in ENTRIES:
         if name not in entries:
-            raise ModelFileError(f'has no "{name}"')
+            raise ModelFileError(f'has no "{name}", which a model file must have')
     for name in entries:
         if name not in ENTRIES:
-            raise ModelFileError(f"has an unknown entry {_short(name)}")
+            raise ModelFileError(f"has an unknown entry {_short(name)}, which a model file of version {VERSION} must not have")
     return entries
 
 
@@ -300,7 +300,7 @@ def _check_columns(columns: Any, n_features: int) -> None:
     if columns is None:
         return
     if not isinstance(columns, list) or not all(isinstance(column, str) for column in columns):
-        raise ValueError(f"columns must be null or a list of names, not {_short(columns)}")
+        raise ValueError(f"columns must be null or a list of names, which are texts, not {_short(columns)}")
     if len(columns) != n_features:
         raise ValueError(f"columns must be {n_features} different names, not {len(columns)}")
     before: set[str] = set()

@@ -43,13 +43,14 @@ def _of_outcome(fit: Fit, request: Request) -> Warning | None:
         weight = fit.parameters.weights[fit.collapsed]
         return in_use(CollapseWarning)(
             f"Component {fit.collapsed} (weight {weight:.3g}) collapsed in iteration {fit.n_iter}: its covariance became singular, as its "
-            "rows lie in a subspace or are too few. The parameters are those of the iteration before. Increase reg_covar or n_init, "
-            "use fewer components, or a simpler covariance_type.")
+            "rows lie in a subspace (on a line, say, or with a constant feature) or are too few. The parameters are those of the iteration "
+            "before. Increase reg_covar or n_init, use fewer components, or a simpler covariance_type.")
     if fit.outcome is Outcome.SPURIOUS:
         more = ", ".join(str(one.component) for one in fit.spurious[1:])
-        others = f" The like holds of component{'s' if len(fit.spurious) > 2 else ''} {more}." if more else ""
+        others = f" The same is true of component{'s' if len(fit.spurious) > 2 else ''} {more}." if more else ""
         return in_use(SpuriousOptimumWarning)(
-            f"A spurious optimum, as every start gave: {fit.spurious[0]}.{others} Its log-likelihood says little about the data. "
+            f"A spurious optimum, as every start gave: {fit.spurious[0]}.{others} Such a fit describes a few rows rather than the data, however "
+            "high its log-likelihood. "
             "Increase n_init, use fewer components, or a simpler covariance_type.")
     if fit.outcome is Outcome.UNFINISHED and request.max_iter > 0:
         return in_use(ConvergenceWarning)(

@@ -78,7 +78,8 @@ def _check_number(name: str, value: Any, least: int, whole: bool) -> None:
         number = False
     if not number or not least <= value or not (whole or _is_finite(value)):
         wanted = f"{name} must be a {'whole ' if whole else 'finite '}number of at least {least}"
-        raise in_use(InvalidParameterError)(f"{wanted}{' or auto' if name == 'reg_covar' else ''}, not {shown(value)}")
+        other = " or 'auto'" if name == "reg_covar" else ""
+        raise in_use(InvalidParameterError)(f"{wanted}{other}, not {shown(value)}")
 
 
 def _is_finite(number: float) -> bool:

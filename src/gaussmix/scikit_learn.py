@@ -260,8 +260,8 @@ class Estimator:
         from gaussmix.structures import structure_named
 
         if not isinstance(self.init_params, str) or isinstance(self.reg_covar, str):
-            raise ValueError("scikit-learn knows no array as init_params and no reg_covar='auto': set them to what it knows before "
-                             "to_sklearn()")
+            raise ValueError("scikit-learn's class takes no array as init_params and no reg_covar='auto': before to_sklearn() set "
+                             "init_params to a name, such as 'kmeans', and reg_covar to a number")
         parameters = {name: getattr(self, name) for name in GaussianMixture().get_params()}
         name = structure_named(self.mixture_.covariance_type if self.__sklearn_is_fitted__() else self.covariance_type).name
         if name not in ("full", "tied", "diag", "spherical"):

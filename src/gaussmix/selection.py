@@ -203,8 +203,8 @@ def select(X: ArrayLike, n_components: int | Iterable[int] = range(1, 10), covar
 def _listed(value: Any, name: str, kind: type) -> list[Any]:
     values = [value] if isinstance(value, (kind, str)) else list(value)
     if not values or not all(isinstance(item, kind) and not isinstance(item, bool) for item in values):
-        what = "a whole number" if kind is numbers.Integral else "a name"
-        raise ValueError(f"{name} must be {what} or several, not {value!r}")
+        what = "a whole number or a list of whole numbers" if kind is numbers.Integral else "a name or a list of names"
+        raise ValueError(f"{name} must be {what}, not {value!r}")
     return values
 
 

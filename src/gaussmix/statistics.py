@@ -77,7 +77,8 @@ class Statistics(_Sums):
         if kind == self.kind:
             return self
         if self.kind != Kind.FULL:
-            raise ValueError(f"second moments of kind {self.kind.name} do not contain those of kind {kind.name}, as those of kind FULL do")
+            raise ValueError(f"second moments of kind {self.kind.name} do not contain those of kind {kind.name}: only those of kind FULL "
+                             "contain all others")
         other = type(self)(kind, self.n_components, self.n_features)
         other.reference[...], other.weight[...], other.first[...] = self.reference, self.weight, self.first
         other.second[...] = self.second.sum(axis=0) if kind == Kind.TIED else np.einsum("kii->ki", self.second)
@@ -106,7 +107,7 @@ class Statistics(_Sums):
         with np.errstate(invalid="ignore", over="ignore"):
             step = self.reference - moved.reference
         if not np.isfinite(step).all():
-            raise ValueError("reference points must be finite, and so must be the steps between them")
+            raise ValueError("reference points must be finite, and no further from the points before than double precision can hold")
         moved.first[...] += self.weight[:, None] * step
         if self.kind == Kind.DIAG:
             moved.second[...] += 2 * self.first * step + self.weight[:, None] * step**2

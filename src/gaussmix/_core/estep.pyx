@@ -53,7 +53,7 @@ def chosen_instruction_set():
     offered = instruction_sets()
     name = os.environ.get("GAUSSMIX_ISA") or offered[len(offered) - 1]
     if name not in offered:
-        raise ImportError("GAUSSMIX_ISA must be one of %s on this machine, not %r" % (", ".join(offered), name))
+        raise ImportError("the environment variable GAUSSMIX_ISA must be one of %s on this machine, not %r" % (", ".join(offered), name))
     return name
 
 
@@ -419,7 +419,7 @@ cdef class EStep:
         statistics : Statistics
             Weight, first and second moments about `statistics.reference`, `log_likelihood` and `total_weight` are to be added to.
         """
-        raise NotImplementedError("%s says not how it adds a block" % type(self).__name__)
+        raise NotImplementedError("%s must define add(block, statistics), which adds a block to the sums" % type(self).__name__)
 
     @property
     def reference_points(self):

@@ -30,7 +30,7 @@ cdef void *allocate(Py_ssize_t count, size_t size) except NULL:
     """Zeroed memory, for the caller to free."""
     cdef void *memory = calloc(count, size)
     if memory == NULL:
-        raise MemoryError("no memory for %d numbers" % count)
+        raise MemoryError("there is not enough memory for %d numbers" % count)
     return memory
 
 

@@ -72,7 +72,7 @@ cdef class MStep:
         int
             As `maximize`.
         """
-        raise NotImplementedError("%s says not how it makes covariances" % type(self).__name__)
+        raise NotImplementedError("%s must define update(statistics, parameters), which makes covariances" % type(self).__name__)
 
     def maximize(self, Statistics statistics not None, Parameters parameters not None):
         """
@@ -121,9 +121,10 @@ cdef class MStepWithPrior(MStep):
     cdef Statistics with_prior(self, Statistics s):
         cdef Statistics both = self.statistics_of(s.reference.copy())
         if both is None:
-            raise TypeError("a prior gave no statistics")
+            raise TypeError("the method statistics of a prior must return Statistics, not None")
         if not np.array_equal(both.reference, s.reference):
-            raise ValueError("the statistics of a prior must be about the points that it is given")
+            raise ValueError("the statistics of a prior must be about the points that it is given: their reference must be equal to "
+                             "that argument")
         both.accumulate(s)
         return both
 

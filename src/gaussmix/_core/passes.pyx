@@ -74,11 +74,11 @@ cdef class Passes:
 
     def sum_blocks(self, densities, about):
         """Leave in `total` what a pass leaves, the blocks added in their order: for a subclass in Python."""
-        raise NotImplementedError("%s says not how it makes a pass" % type(self).__name__)
+        raise NotImplementedError("%s must define sum_blocks(densities, about), which makes a pass" % type(self).__name__)
 
     def row(self, n):
         """Row n of the observations, shape (D,): for a subclass in Python."""
-        raise NotImplementedError("%s says not how it reads a row" % type(self).__name__)
+        raise NotImplementedError("%s must define row(n), which reads a row" % type(self).__name__)
 
 
 cdef class OneBlock(Passes):

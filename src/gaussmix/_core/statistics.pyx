@@ -91,6 +91,7 @@ cdef class Statistics:
         """Add the sums of `other`, of the same shape and taken about the same reference, in place."""
         if (other.kind != self.kind or other.n_components != self.n_components
                 or other.n_features != self.n_features):
-            raise ValueError("only statistics of the same kind and shape add, not " + " and ".join(
-                "%s of shape %r" % (one.kind.name, one.reference.shape) for one in (<object> self, <object> other)))
+            raise ValueError("statistics add only where their second moments are of the same kind and their references of the same shape, "
+                             "not " + " and ".join("%s of shape %r" % (one.kind.name, one.reference.shape)
+                                                   for one in (<object> self, <object> other)))
         self.add_sums(other)

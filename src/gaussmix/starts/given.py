@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gaussmix._core.parameters import Parameters
 from gaussmix.exceptions import InvalidParameterError, in_use
-from gaussmix.observations import as_reals
+from gaussmix.observations import as_reals, shown
 from gaussmix.problem import Problem
 from gaussmix.starts.start import Labels, Responsibilities, Start, under_assignment
 from gaussmix.structures import Structure
@@ -164,7 +164,8 @@ def given_assignment(value: ArrayLike, n_rows: int, n_components: int) -> FromLa
         array = np.empty((), dtype=object)
     if array.shape == (n_rows,) and array.dtype.kind in "iu":
         if array.min() < 0 or array.max() >= n_components:
-            raise ValueError(f"init_params: labels must be from 0 to {n_components - 1}, not from {array.min()} to {array.max()}")
+            raise ValueError(f"init_params: labels must be from 0 to {n_components - 1}, not from {array.min()} to {array.max()}, as "
+                             f"n_components is {n_components}")
         return FromLabels(np.require(array, np.int32, ["C", "A"]))
     if array.shape == (n_rows, n_components) and array.dtype.kind in "fiub":
         return FromResponsibilities(_checked_responsibilities(as_reals(array, name="init_params")))
@@ -201,7 +202,7 @@ def _array(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.fl
         if array.ndim == 0:
             raise TypeError
     except TypeError:
-        raise in_use(InvalidParameterError)(f"{name} must be an array of real numbers, of shape {shape}") from None
+        raise in_use(InvalidParameterError)(f"{name} must be an array of real numbers, of shape {shape}, not {shown(value)}") from None
     if array.shape != shape:
         raise ValueError(f"The parameter '{name}' should have the shape of {shape}, but got {array.shape}")
     if not np.isfinite(array).all():

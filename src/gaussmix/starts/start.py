@@ -32,7 +32,8 @@ class SingularStart(ValueError):
     @classmethod
     def covariance(cls, component: int) -> Self:
         return cls(
-            f"the covariance of component {component} of the start is singular, as its rows lie in a subspace or are too few. Fitting "
+            f"the covariance of component {component} of the start is singular, as its rows lie in a subspace (on a line, say, or with a "
+            "constant feature) or are too few. Fitting "
             "the mixture model failed because some components have ill-defined empirical covariance (for instance caused by singleton "
             "or collapsed samples). Try to decrease the number of components, increase reg_covar, or scale the input data.")
 

@@ -37,7 +37,7 @@ def register(structure: Structure) -> None:
         taken = {name for known in _known for name in (known.name, known.alias)}
         for name in (structure.name, structure.alias):
             if name in taken:
-                raise ValueError(f"there is a covariance structure {name!r} already")
+                raise ValueError(f"there is a covariance structure {name!r} already: give yours another name and alias")
         _known.append(structure)
 
 

@@ -395,7 +395,7 @@ def check_symmetric(matrices: NDArray[np.float64], name: str, tolerance: float) 
         with np.errstate(over="ignore"):  # numbers near the end of the range, whose difference is infinite
             away = np.abs(matrix - matrix.T)
         if not (away <= tolerance * np.abs(matrix).max() + 1e-6 * np.abs(matrix.T)).all():
-            raise ValueError(f"{_place(name, matrices, k)} is not symmetric")
+            raise ValueError(f"{_place(name, matrices, k)} is not symmetric: it must be its own transpose, but for rounding")
 
 
 def inverses(precisions: NDArray[np.float64], name: str) -> NDArray[np.float64]:
