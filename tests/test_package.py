@@ -18,7 +18,7 @@ import pytest
 import gaussmix
 from gaussmix.modelfile import Model
 from gaussmix.selection import Candidate, Selection
-from gaussmix import functional, onnx_export
+from gaussmix import functional, onnx_export, plotting
 from gaussmix.statistics import Statistics
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -104,7 +104,8 @@ def functions_of(public):
 PUBLIC = pytest.mark.parametrize("public", [
     gaussmix.GaussianMixture, gaussmix.Mixture, Statistics, Candidate, Selection, Model, gaussmix.select, gaussmix.save, gaussmix.load,
     gaussmix.show_config, functional.e_step, functional.moments, functional.m_step, functional.em, onnx_export.to_onnx,
-    onnx_export.register], ids=lambda public: public.__name__)
+    onnx_export.register,
+    *(getattr(plotting, name) for name in plotting.__all__)], ids=lambda public: public.__name__)
 
 
 @PUBLIC

@@ -8,7 +8,7 @@ import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,6 +29,9 @@ from gaussmix.scikit_learn import Estimator, refuse_hooks
 from gaussmix.search import best_fit
 from gaussmix.structures import structure_named
 from gaussmix.summary import summary_html, summary_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Fitted", "GaussianMixture", "fitted_by", "take_on"]
 
@@ -605,6 +608,36 @@ class GaussianMixture(Estimator):
         if not hasattr(self, "_n_rows") or self.mixture_ is not self._fitted[0]:  # set by hand, or from a file
             return None, None
         return self._n_rows, self.lower_bound_ * self._n_rows if self.lower_bounds_ else None
+
+    def plot(self, X: ArrayLike | None = None, *, ax: Axes | None = None) -> Axes | NDArray[np.object_]:
+        """
+        Draw the fit in the way that suits it; `gaussmix.plotting` has every way.
+
+        One feature is shown by a histogram and densities, two by the rows in the colours of their components, with ellipses that
+        hold 50 % and 95 % of each; more by a matrix of such panels: of more than six features, those six of whose variance the
+        largest share lies between the components' means.
+
+        Parameters
+        ----------
+        X : array_like or DataFrame, shape (N, D), optional
+            Rows to show. Of many a sample is drawn, the same each time.
+        ax : matplotlib.axes.Axes, optional
+            What to draw in, one panel. By default a new figure of pyplot's.
+
+        Returns
+        -------
+        Axes, or ndarray of Axes
+            An array where there are several panels.
+
+        Raises
+        ------
+        ImportError
+            Where matplotlib is not installed: pip install "gaussmix[plot]".
+        """
+        from gaussmix.plotting import plot
+
+        self._require_fit()
+        return plot(self, X, ax=ax)
 
     def _mean_log_likelihood(self, X: ArrayLike, sample_weight: ArrayLike | None) -> tuple[float, float]:
         """L / Σ_n w_n (6), and Σ_n w_n."""

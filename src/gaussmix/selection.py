@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike, NDArray
 
@@ -21,6 +21,9 @@ from gaussmix.observations import as_table, as_weights
 from gaussmix.random_state import RandomState
 from gaussmix.starts import SingularStart
 from gaussmix.structures import structure_named
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Candidate", "Selection", "select"]
 
@@ -106,6 +109,28 @@ class Selection:
             row = f"{start}  {c.log_likelihood:>14.2f}  {c.n_parameters:>10}  {getattr(c, self.criterion):>12.2f} {mark}"
             lines.append(row.rstrip())
         return "\n".join(lines)
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """
+        Draw the criterion of every candidate over the number of components, as `gaussmix.plotting.selection` does.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            What to draw in; by default the axes of a new figure of pyplot's.
+
+        Returns
+        -------
+        Axes
+
+        Raises
+        ------
+        ImportError
+            Where matplotlib is not installed: pip install "gaussmix[plot]".
+        """
+        from gaussmix.plotting import selection
+
+        return selection(self, ax=ax)
 
     def __repr__(self) -> str:
         return f"<Selection of {len(self.candidates)} candidates by {self.criterion.upper()}>\n{self}"

@@ -1,0 +1,14 @@
+"""Pictures of mixtures, of how they were fitted and how they were chosen. It needs matplotlib, and nothing else imports it."""
+
+try:
+    import matplotlib as _matplotlib  # noqa: F401
+except ImportError:
+    raise ImportError('gaussmix.plotting needs matplotlib: pip install "gaussmix[plot]"') from None
+
+from gaussmix.plotting.courses import history, selection
+from gaussmix.plotting.curves import marginals
+from gaussmix.plotting.files import write
+from gaussmix.plotting.matrix import pairs, plot
+from gaussmix.plotting.planes import classification, density, ellipses, uncertainty
+
+__all__ = ["classification", "density", "ellipses", "history", "marginals", "pairs", "plot", "selection", "uncertainty", "write"]

@@ -1,0 +1,131 @@
+"""How a mixture was found: the log-likelihood over the iterations, and a criterion over the candidates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from gaussmix.observations import shown
+from gaussmix.plotting.style import BLUE, GREY, INK, axes_or_new, colours_of, key, markers_of, plain_numbers, whole_numbers
+
+if TYPE_CHECKING:
+    from gaussmix.estimator import GaussianMixture
+    from gaussmix.selection import Candidate, Selection
+
+__all__ = ["history", "selection"]
+
+
+def history(model: GaussianMixture, *, ax: Axes | None = None) -> Axes:
+    """
+    The mean log-likelihood of a row that each iteration of the best start found.
+
+    Parameters
+    ----------
+    model : GaussianMixture
+        Fitted.
+    ax : Axes, optional
+        What to draw in; by default the axes of a new figure of pyplot's.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        Where the model was not fitted here, and so has no history: model files hold none.
+
+    Examples
+    --------
+    >>> from gaussmix import GaussianMixture, plotting
+    >>> gm = GaussianMixture(2, random_state=0).fit([[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]])
+    >>> ax = plotting.history(gm)
+    >>> len(ax.lines[0].get_xdata()) == gm.n_iter_
+    True
+    """
+    values = getattr(model, "history_", None)
+    if not values:
+        raise ValueError(f"model must have a history, as after fit, not {shown(model)}")
+    ax = axes_or_new(ax)
+    steps = np.arange(1, len(values) + 1)
+    ax.plot(steps, values, color=BLUE, marker="o", markersize=3 if len(values) <= 60 else 0, linewidth=1.4)
+    word = "converged" if model.converged_ else "stopped"
+    end, = ax.plot(steps[-1:], values[-1:], linestyle="", marker="o", markersize=7, color=BLUE,
+                   markerfacecolor=BLUE if model.converged_ else "white",
+                   label=f"{word} after {len(values)} {'iteration' if len(values) == 1 else 'iterations'}")
+    ax.set_xlabel("iteration")
+    ax.set_ylabel("mean log-likelihood")
+    whole_numbers(ax)
+    plain_numbers(ax)
+    key(ax, [end])
+    return ax
+
+
+def selection(selection: Selection, *, ax: Axes | None = None) -> Axes:
+    """
+    The criterion of every candidate over the number of components, a line for each structure.
+
+    A ring marks the chosen candidate. A hollow point is one in which a component collapsed or sits on a spurious optimum, and
+    which counts only where there is no other; a cross at the foot is one that could not be fitted.
+
+    Parameters
+    ----------
+    selection : Selection
+    ax : Axes, optional
+        What to draw in; by default the axes of a new figure of pyplot's.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gaussmix import plotting, select
+    >>> X = np.random.default_rng(0).normal(size=(200, 2)) + np.repeat([[0], [9]], 100, axis=0)
+    >>> ax = plotting.selection(select(X, range(1, 4), ["full", "diag"], random_state=0))
+    >>> ax.get_ylabel(), [text.get_text() for text in ax.get_legend().get_texts()]
+    ('BIC', ['full', 'diag', 'chosen'])
+    """
+    ax = axes_or_new(ax)
+    structures = list(dict.fromkeys(candidate.covariance_type for candidate in selection.candidates))
+    handles: list[Artist] = []
+    for name, colour, marker in zip(structures, colours_of(len(structures)), markers_of(len(structures))):
+        mine = sorted((c for c in selection.candidates if c.covariance_type == name), key=lambda c: c.n_components)
+        handles += ax.plot([c.n_components for c in mine], [getattr(c, selection.criterion) for c in mine], color=colour,
+                           marker=marker, markersize=4.5, linewidth=1.2, label=name)
+        if poor := [c for c in mine if c.collapsed or c.spurious]:
+            ax.plot([c.n_components for c in poor], [getattr(c, selection.criterion) for c in poor], linestyle="", color=colour,
+                    marker=marker, markersize=4.5, markerfacecolor="white", zorder=3)
+    chosen = selection.chosen
+    ax.plot(chosen.n_components, getattr(chosen, selection.criterion), linestyle="", marker="o", markersize=11,
+            markerfacecolor="none", color=INK, zorder=4)
+    handles.append(Line2D([], [], linestyle="", marker="o", markersize=7, markerfacecolor="none", color=INK, label="chosen"))
+    if any(c.collapsed or c.spurious for c in selection.candidates):
+        handles.append(Line2D([], [], linestyle="", marker="o", markersize=4.5, markerfacecolor="white", color=GREY,
+                              label="collapsed or spurious"))
+    failed = [c for c in selection.candidates if c.failure]
+    if failed:
+        handles.append(_mark_failures(ax, failed, structures))
+    ax.set_xlabel("number of components")
+    ax.set_ylabel(selection.criterion.upper())
+    whole_numbers(ax)
+    plain_numbers(ax)
+    key(ax, handles)
+    return ax
+
+
+def _mark_failures(ax: Axes, failed: list[Candidate], structures: list[str]) -> Artist:
+    """A cross for each candidate that could not be fitted, below all others; a row of them for each structure that has any."""
+    rows = [name for name in structures if any(c.covariance_type == name for c in failed)]
+    colours = dict(zip(structures, colours_of(len(structures))))
+    low, high = ax.get_ylim()
+    step = 0.06 * (high - low)
+    for c in failed:
+        ax.plot(c.n_components, low - step * rows.index(c.covariance_type), linestyle="", marker="x", markersize=5,
+                color=colours[c.covariance_type])
+    return Line2D([], [], linestyle="", marker="x", markersize=5, color=GREY, label="not fitted")

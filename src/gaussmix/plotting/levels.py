@@ -1,0 +1,76 @@
+"""Regions that hold a given share of the probability."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import chdtri
+
+from gaussmix.mixture import Mixture
+from gaussmix.observations import shown
+
+__all__ = ["checked_shares", "density_levels", "line_of", "radius", "reach"]
+
+DRAWS = 50_000  # the error of a share is then a thousandth or so
+EVEN = 161  # lines of a grid that are evenly spaced
+
+
+def checked_shares(levels: Iterable[float]) -> tuple[float, ...]:
+    """Shares of the probability, the largest first; ValueError where one is not between 0 and 1."""
+    shares = tuple(sorted({float(level) for level in levels}, reverse=True))
+    if not all(0 < share < 1 for share in shares):
+        raise ValueError(f"levels must be shares of the probability, between 0 and 1, not {shown(tuple(levels))}")
+    return shares
+
+
+def radius(share: float, n_features: int) -> float:
+    """The Mahalanobis distance within which a Gaussian in D dimensions has this share: the root of χ²_D's quantile."""
+    return float(np.sqrt(chdtri(n_features, 1 - share)))
+
+
+def density_levels(mixture: Mixture, shares: Sequence[float]) -> NDArray[np.float64]:
+    """
+    ln p at the edge of the highest-density regions: a region of all places of at least this density holds the share.
+
+    Parameters
+    ----------
+    mixture : Mixture
+    shares : sequence of float
+
+    Returns
+    -------
+    ndarray
+        One a share: quantiles of ln p over rows drawn from the mixture, the same rows each time.
+
+    References
+    ----------
+    Hyndman, "Computing and graphing highest density regions", The American Statistician 50 (1996).
+    """
+    log_p = mixture.logpdf(mixture.rvs(DRAWS, random_state=0))
+    levels: NDArray[np.float64] = np.quantile(log_p, 1 - np.asarray(shares))
+    return levels
+
+
+def reach(mixture: Mixture, level: float) -> NDArray[np.float64]:
+    """
+    Bounds, shape (D, 2), outside of which ln p is less than a level.
+
+    Where p is at least e^level, one of the K summands is at least e^level / K, and each bounds an ellipsoid.
+    """
+    K, D = mixture.n_components, mixture.n_features
+    log_det = np.linalg.slogdet(mixture.covariances)[1]
+    with np.errstate(divide="ignore"):
+        squares = 2 * (np.log(K * mixture.weights) - level) - D * np.log(2 * np.pi) - log_det
+    some = squares > 0
+    half = np.sqrt(squares[some, None] * np.einsum("kdd->kd", mixture.covariances[some]))
+    return np.stack([(mixture.means[some] - half).min(axis=0), (mixture.means[some] + half).max(axis=0)], axis=1)
+
+
+def line_of(mixture: Mixture, feature: int, low: float, high: float, even: int = EVEN) -> NDArray[np.float64]:
+    """Places between two bounds at which to evaluate a density: evenly spaced, and more where components are narrow."""
+    deviations = np.sqrt(mixture.covariances[:, feature, feature])
+    steps = np.linspace(-4, 4, max(9, 2 * (120 // mixture.n_components) + 1))
+    own = (mixture.means[:, feature, None] + deviations[:, None] * steps).ravel()
+    return np.unique(np.concatenate([np.linspace(low, high, even), own[(low < own) & (own < high)]]))

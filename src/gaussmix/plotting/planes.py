@@ -1,0 +1,339 @@
+"""Two features: ellipses, contours and points; with one feature the same is shown by curves and strokes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import matplotlib
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap, to_rgba
+from matplotlib.lines import Line2D
+from matplotlib.patches import Ellipse, Patch
+from numpy.typing import ArrayLike, NDArray
+
+from gaussmix.mixture import Mixture
+from gaussmix.plotting.curves import draw_components, draw_density_curve, draw_histogram, draw_rug, line_for, stand_on_zero
+from gaussmix.plotting.labels import Labels
+from gaussmix.plotting.levels import checked_shares, density_levels, line_of, radius, reach
+from gaussmix.plotting.style import (GREY, INK, MOST_POINTS, MOST_VECTORS, RED, axes_or_new, colours_of, key, markers_of, name_axes,
+                                     number_fontsize, rows_key, size_of_points, thickness)
+from gaussmix.plotting.subject import Subject, marginal, plane_of, subject_of, thinned
+
+if TYPE_CHECKING:
+    from gaussmix.estimator import GaussianMixture
+
+__all__ = ["classification", "density", "draw_classification", "draw_contours", "draw_density", "draw_ellipses", "ellipses",
+           "uncertainty"]
+
+MOST_DOTS = 5_000  # of more rows, a plain panel shows how many lie in each hexagon
+
+
+# Parts of a panel.
+
+def draw_ellipses(ax: Axes, mixture: Mixture, shares: Sequence[float], fontsize: float | None, *, fill: float = 0.1) -> None:
+    """The places where each component has the shares of its rows; the heavier a component, the thicker the line."""
+    some = np.argsort(-mixture.weights, kind="stable")
+    heaviest = mixture.weights.max()
+    values, vectors = np.linalg.eigh(mixture.covariances)
+    colours = colours_of(mixture.n_components)
+    for k in some:
+        angle = float(np.degrees(np.arctan2(vectors[k, 1, 1], vectors[k, 0, 1])))
+        for share in shares:
+            height, width = 2 * radius(share, 2) * np.sqrt(np.maximum(values[k], 0))
+            ax.add_patch(Ellipse(tuple(mixture.means[k]), width, height, angle=angle, facecolor=to_rgba(colours[k], fill),
+                                 edgecolor=colours[k], linewidth=(0.7 + 1.3 * mixture.weights[k] / heaviest) * thickness(ax), zorder=3))
+    if fontsize is not None:
+        Labels(ax, mixture.means[some], [str(k) for k in some], fontsize)
+    ax.autoscale_view()
+
+
+def draw_dots(ax: Axes, points: NDArray[np.float64]) -> None:
+    """Plain rows."""
+    ax.scatter(points[:, 0], points[:, 1], s=0.5 * size_of_points(len(points), ax), color=GREY, linewidths=0, zorder=2,
+               rasterized=len(points) > MOST_VECTORS)
+
+
+def draw_points(ax: Axes, points: NDArray[np.float64], labels: NDArray[np.intp], n_components: int) -> None:
+    """Rows in the colour and with the marker of their component."""
+    size = size_of_points(len(points), ax)
+    opacity = float(np.clip(600 / len(points), 0.35, 0.8))
+    for k, (colour, marker) in enumerate(zip(colours_of(n_components), markers_of(n_components))):
+        mine = points[labels == k]
+        if len(mine):
+            ax.scatter(mine[:, 0], mine[:, 1], s=size, color=colour, marker=marker, alpha=opacity, linewidths=0, zorder=2,
+                       rasterized=len(points) > MOST_VECTORS)
+
+
+def draw_contours(ax: Axes, mixture: Mixture, shares: Sequence[float], *, fill: bool) -> list[Artist]:
+    """The regions of highest density, filled or as lines; returns what the key is to say."""
+    levels = density_levels(mixture, shares)
+    (left, right), (low, high) = reach(mixture, levels.min())
+    across, up = 0.04 * (right - left), 0.04 * (high - low)  # no contour touches the panel's edge
+    x, y = line_of(mixture, 0, left - across, right + across), line_of(mixture, 1, low - up, high + up)
+    grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    log_p = mixture.logpdf(grid).reshape(len(y), len(x))
+    shades = matplotlib.colormaps["Blues"](np.linspace(0.35, 0.85, len(shares)))
+    names = [f"{100 * share:g} %" for share in shares]
+    if fill:
+        ax.contourf(x, y, log_p, levels=[*levels, max(log_p.max(), levels[-1]) + 1], colors=list(shades), zorder=1)
+        handles: list[Artist] = [Patch(facecolor=shade, label=name) for shade, name in zip(shades, names)]
+    else:
+        widths = np.linspace(1.0, 2.0, len(shares)) * thickness(ax)
+        ax.contour(x, y, log_p, levels=levels, colors=[RED], linewidths=widths, linestyles="solid", zorder=3)
+        handles = [Line2D([], [], color=RED, linewidth=width, label=name) for width, name in zip(widths, names)]
+    ax.autoscale_view()
+    return handles[::-1]
+
+
+def draw_hexagons(ax: Axes, subject: Subject, plane: Sequence[int]) -> None:
+    """How many of all rows lie in each hexagon, in shades that grow with the number's logarithm."""
+    x, y = (subject.column(feature) for feature in plane)
+    greys = ListedColormap(matplotlib.colormaps["Greys"](np.linspace(0.1, 0.7, 256)))  # black would hide the contours
+    ax.hexbin(x, y, gridsize=60, bins="log", mincnt=1, cmap=greys, linewidths=0.3, zorder=0.5, rasterized=True)  # type: ignore[arg-type]
+
+
+def draw_classification(ax: Axes, subject: Subject, plane: Sequence[int], shares: Sequence[float], fontsize: float | None,
+                        at_most: int = MOST_POINTS) -> list[Artist]:
+    """Rows by component, with ellipses; returns what the key is to say."""
+    assert subject.rows is not None
+    rows = thinned(subject.rows, at_most)
+    draw_points(ax, rows[:, list(plane)], subject.mixture.classify(rows), subject.mixture.n_components)
+    draw_ellipses(ax, marginal(subject.mixture, plane), shares, fontsize)
+    return [rows_key(len(rows), len(subject.rows))] if len(rows) < len(subject.rows) else []
+
+
+def draw_component_curves(ax: Axes, subject: Subject, feature: int, shares: Sequence[float], fontsize: float | None) -> None:
+    """Components of one feature, over a histogram."""
+    mixture, values = marginal(subject.mixture, [feature]), subject.column(feature)
+    if values is not None:
+        draw_histogram(ax, values)
+    draw_components(ax, mixture, line_for(mixture, values), fontsize, shares)
+    stand_on_zero(ax, fontsize)
+    name_axes(ax, subject.names[feature], "density")
+
+
+# What users call.
+
+def ellipses(model: GaussianMixture | Mixture, X: ArrayLike | None = None, *,
+             features: int | str | Iterable[int | str] | None = None, levels: Iterable[float] = (0.5, 0.95),
+             ax: Axes | None = None) -> Axes:
+    """
+    Where each component has given shares of its rows: by default half of them, and 95 %.
+
+    In two dimensions an ellipse holds the share p that has a Mahalanobis distance of √χ²₂(p). Its line is the thicker, the heavier
+    the component is, whose number stands at its mean. One feature is shown by the components' densities times their weights,
+    shaded where the shares are.
+
+    Parameters
+    ----------
+    model : GaussianMixture or Mixture
+        An estimator is fitted.
+    X : array_like or DataFrame, shape (N, D), optional
+        Rows to show beneath: 20,000 of them at most, a sample that is the same each time.
+    features : int or str, or two of them, optional
+        Numbers from 0, or names; by default the first two. What is shown of more features is the mixture's marginal.
+    levels : sequence of float, default=(0.5, 0.95)
+        Shares of a component's rows, between 0 and 1.
+    ax : Axes, optional
+        What to draw in; by default the axes of a new figure of pyplot's.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> from gaussmix import Mixture, plotting
+    >>> m = Mixture([0.4, 0.6], [[0.0, 0.0], [4.0, 1.0]], [[1.0, 2.0], [1.0, 1.0]], "diag")
+    >>> ax = plotting.ellipses(m)
+    >>> len(ax.patches), ax.get_xlabel()
+    (4, 'x0')
+    """
+    subject, shares = subject_of(model, X), checked_shares(levels)
+    plane, ax = plane_of(subject, features), axes_or_new(ax)
+    rows = None if subject.rows is None else thinned(subject.rows, MOST_POINTS)[:, list(plane)]
+    if len(plane) == 1:
+        draw_component_curves(ax, subject, plane[0], shares, number_fontsize(ax, subject.mixture.n_components))
+    else:
+        if rows is not None:
+            draw_dots(ax, rows)
+        draw_ellipses(ax, marginal(subject.mixture, plane), shares, number_fontsize(ax, subject.mixture.n_components))
+        name_axes(ax, *(subject.names[d] for d in plane))
+        if rows is not None and subject.rows is not None and len(rows) < len(subject.rows):
+            key(ax, [rows_key(len(rows), len(subject.rows))])
+    return ax
+
+
+def density(model: GaussianMixture | Mixture, X: ArrayLike | None = None, *,
+            features: int | str | Iterable[int | str] | None = None, levels: Iterable[float] = (0.5, 0.8, 0.95),
+            ax: Axes | None = None) -> Axes:
+    """
+    The density, as the smallest regions that hold given shares of the probability.
+
+    The density at the edge of a region is found from 50,000 rows that are drawn from the mixture, the same each time, so that a
+    region holds its share to a few thousandths. With one feature the density is a curve, shaded where the regions are.
+
+    Parameters
+    ----------
+    model : GaussianMixture or Mixture
+        An estimator is fitted.
+    X : array_like or DataFrame, shape (N, D), optional
+        Rows to show too: 5,000 as points, more by how many lie in each hexagon, in shades that grow with the logarithm. With one
+        feature they make a histogram.
+    features : int or str, or two of them, optional
+        Numbers from 0, or names; by default the first two. What is shown of more features is the mixture's marginal.
+    levels : sequence of float, default=(0.5, 0.8, 0.95)
+        Shares of the probability, between 0 and 1.
+    ax : Axes, optional
+        What to draw in; by default the axes of a new figure of pyplot's.
+
+    Returns
+    -------
+    Axes
+
+    References
+    ----------
+    Hyndman, "Computing and graphing highest density regions", The American Statistician 50 (1996).
+
+    Examples
+    --------
+    >>> from gaussmix import Mixture, plotting
+    >>> m = Mixture([0.4, 0.6], [[0.0, 0.0], [4.0, 1.0]], [[1.0, 2.0], [1.0, 1.0]], "diag")
+    >>> ax = plotting.density(m, levels=[0.5, 0.9])
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['densest 50 %', '90 %']
+    """
+    subject, shares = subject_of(model, X), checked_shares(levels)
+    plane, ax = plane_of(subject, features), axes_or_new(ax)
+    if len(plane) == 1:
+        handles = draw_density_curve(ax, subject, plane[0], shares)
+    else:
+        handles = draw_density(ax, subject, plane, shares)
+        name_axes(ax, *(subject.names[d] for d in plane))
+    if handles:
+        handles[0].set_label(f"densest {handles[0].get_label()}")
+    key(ax, handles)
+    return ax
+
+
+def draw_density(ax: Axes, subject: Subject, plane: Sequence[int], shares: Sequence[float]) -> list[Artist]:
+    """Contours and rows; returns what the key is to say."""
+    many = subject.rows is not None and len(subject.rows) > MOST_DOTS
+    handles = draw_contours(ax, marginal(subject.mixture, plane), shares, fill=not many) if shares else []
+    if subject.rows is None:
+        return handles
+    if many:
+        draw_hexagons(ax, subject, plane)
+        return handles + [rows_key(len(subject.rows), len(subject.rows), "h")]
+    points = np.asarray(subject.rows[:, list(plane)], dtype=np.float64)
+    ax.scatter(points[:, 0], points[:, 1], s=0.35 * size_of_points(len(points), ax), color=INK, alpha=0.7, linewidths=0, zorder=2,
+               rasterized=len(points) > MOST_VECTORS)
+    return handles
+
+
+def classification(model: GaussianMixture | Mixture, X: ArrayLike, *, features: int | str | Iterable[int | str] | None = None,
+                   levels: Iterable[float] = (0.5, 0.95), ax: Axes | None = None) -> Axes:
+    """
+    Rows in the colour and with the marker of the component that has the largest responsibility (5), and the components' ellipses.
+
+    All features decide which component that is, also those that the panel does not show. The components' numbers stand at their
+    means. One feature is shown by the components' densities times their weights, with a stroke for each row below.
+
+    Parameters
+    ----------
+    model : GaussianMixture or Mixture
+        An estimator is fitted.
+    X : array_like or DataFrame, shape (N, D)
+        20,000 rows of it are drawn at most, a sample that is the same each time; the key above the panel says so.
+    features : int or str, or two of them, optional
+        Numbers from 0, or names; by default the first two.
+    levels : sequence of float, default=(0.5, 0.95)
+        Shares of a component's rows that the ellipses hold; none draws no ellipses.
+    ax : Axes, optional
+        What to draw in; by default the axes of a new figure of pyplot's.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gaussmix import GaussianMixture, plotting
+    >>> X = np.random.default_rng(0).normal(size=(200, 2)) + np.repeat([[0], [5]], 100, axis=0)
+    >>> ax = plotting.classification(GaussianMixture(2, random_state=0).fit(X), X)
+    >>> sum(len(points.get_offsets()) for points in ax.collections)
+    200
+    """
+    subject, shares = subject_of(model, X, rows_needed=True), checked_shares(levels)
+    plane, ax = plane_of(subject, features), axes_or_new(ax)
+    if len(plane) == 2:
+        handles = draw_classification(ax, subject, plane, shares, number_fontsize(ax, subject.mixture.n_components))
+        name_axes(ax, *(subject.names[d] for d in plane))
+        key(ax, handles)
+        return ax
+    draw_component_curves(ax, subject, plane[0], shares, number_fontsize(ax, subject.mixture.n_components))
+    assert subject.rows is not None
+    rows = thinned(subject.rows, MOST_POINTS)
+    colours = np.array([to_rgba(colour) for colour in colours_of(subject.mixture.n_components)])
+    draw_rug(ax, rows[:, plane[0]], colours[subject.mixture.classify(rows)])
+    stand_on_zero(ax, number_fontsize(ax, subject.mixture.n_components))
+    key(ax, [rows_key(len(rows), len(subject.rows), "|")] if len(rows) < len(subject.rows) else [])
+    return ax
+
+
+def uncertainty(model: GaussianMixture | Mixture, X: ArrayLike, *, features: int | str | Iterable[int | str] | None = None,
+                ax: Axes | None = None) -> Axes:
+    """
+    How uncertain it is from which component each row comes: one minus its largest responsibility (5).
+
+    The more uncertain, the larger and darker a row's point. One feature is shown by the uncertainty as a curve where the
+    mixture has no others, and by the rows' own as points.
+
+    Parameters
+    ----------
+    model : GaussianMixture or Mixture
+        An estimator is fitted.
+    X : array_like or DataFrame, shape (N, D)
+        20,000 rows of it are drawn at most, a sample that is the same each time; the key above the panel says so.
+    features : int or str, or two of them, optional
+        Numbers from 0, or names; by default the first two. All features decide how uncertain a row is.
+    ax : Axes, optional
+        What to draw in; by default the axes of a new figure of pyplot's. A colour bar takes a part of them.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gaussmix import GaussianMixture, plotting
+    >>> X = np.random.default_rng(0).normal(size=(200, 2)) + np.repeat([[0], [3]], 100, axis=0)
+    >>> ax = plotting.uncertainty(GaussianMixture(2, random_state=0).fit(X), X)
+    >>> bool(ax.collections[0].get_array().max() <= 0.5)
+    True
+    """
+    subject = subject_of(model, X, rows_needed=True)
+    plane, ax = plane_of(subject, features), axes_or_new(ax)
+    assert subject.rows is not None
+    rows, K = thinned(subject.rows, MOST_POINTS), subject.mixture.n_components
+    doubt = 1 - subject.mixture.responsibilities(rows).max(axis=1)
+    order = np.argsort(doubt, kind="stable")  # the most uncertain on top
+    rows, doubt, most = rows[order], doubt[order], 1 - 1 / K if K > 1 else 1.0
+    doubts = ListedColormap(matplotlib.colormaps["cividis"](np.linspace(0.88, 0, 256)))  # its brightest is faint on white paper
+    across = rows[:, plane[1]] if len(plane) == 2 else doubt
+    points = ax.scatter(rows[:, plane[0]], across, c=doubt, s=size_of_points(len(rows), ax) * (0.5 + 2 * doubt / most), vmin=0,
+                        vmax=most, cmap=doubts, linewidths=0, zorder=2, rasterized=len(rows) > MOST_VECTORS)
+    name_axes(ax, subject.names[plane[0]], subject.names[plane[1]] if len(plane) == 2 else "uncertainty")
+    if len(plane) == 2:
+        figure: Any = ax.get_figure()
+        figure.colorbar(points, ax=ax, label="uncertainty")
+    elif subject.mixture.n_features == 1:
+        x = line_for(subject.mixture, rows[:, 0])
+        ax.plot(x, 1 - subject.mixture.responsibilities(x[:, None]).max(axis=1), color=INK, linewidth=1, zorder=1)
+    key(ax, [rows_key(len(rows), len(subject.rows))] if len(rows) < len(subject.rows) else [])
+    return ax
