@@ -730,6 +730,76 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path, command, model, monk
     assert sorted(tmp_path.iterdir()) == before and out.read_text() == "before"
 
 
+# Pictures
+
+BEGINNINGS = {"png": b"\x89PNG\r\n", "svg": b"<?xml", "pdf": b"%PDF"}
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf", "PNG"])
+def test_a_picture_is_written(tmp_path, command, ending):
+    path = tmp_path / f"faithful.{ending}"
+    status, out, err = command("fit", FAITHFUL_FILE, "--components", 2, "--plot", path)
+    assert (status, err) == (0, "") and out.endswith(f"\n\nPicture written to {path}\n")
+    assert path.read_bytes().startswith(BEGINNINGS[ending.lower()]) and os.listdir(tmp_path) == [path.name]
+    if ending == "svg":
+        assert all(f"<!-- {word} -->" in path.read_text() for word in ("eruptions", "waiting"))
+
+
+@pytest.mark.parametrize("columns, words", [("1", ["column 1", "density", "2,000 rows"]), ("1:3", ["column 1", "column 3"]),
+                                            ("2,3", ["column 2", "column 3"])])
+def test_the_picture_suits_the_columns(tmp_path, command, columns, words):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(2000, 8)) + np.repeat([0, 9], 1000)[:, None])
+    assert command("fit", tmp_path / "x.npy", "--columns", columns, "--components", 2, "--plot", tmp_path / "x.svg")[0] == 0
+    text = (tmp_path / "x.svg").read_text()
+    assert all(f"<!-- {word} -->" in text for word in words)
+
+
+def test_a_picture_of_the_chosen_model_and_the_model(tmp_path, command):
+    picture, model = tmp_path / "x.png", tmp_path / "m.json"
+    status, out, err = command("fit", FAITHFUL_FILE, "--components", "1:3", "--plot", picture, "--output", model)
+    assert (status, err) == (0, "") and picture.exists() and gaussmix.load(model).mixture.n_components == 2
+    assert out.endswith(f"\n\nModel written to {model}\n\nPicture written to {picture}\n")
+
+
+@pytest.mark.parametrize("options, said", [
+    (["--plot", "x.jpg"], "argument --plot: must end in .png, .svg or .pdf, not 'x.jpg'"),
+    (["--plot", "-"], "argument --plot: must end in .png, .svg or .pdf, not '-'"),
+    (["--plot", "nowhere/x.png"], "nowhere/x.png: cannot be written: its folder does not exist"),
+    (["--plot", "x.png", "--output", "./x.png"], "x.png: cannot hold both the model and the picture")])
+def test_a_bad_picture_is_told_before_the_fit(tmp_path, command, monkeypatch, options, said):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "select", None)  # to call it would be another error
+    assert said in one_line(command("fit", FAITHFUL_FILE, *options)) and os.listdir() == []
+
+
+def test_a_picture_does_not_overwrite_the_data(tmp_path, command):
+    data = tmp_path / "x.png"  # CSV, whatever its name says
+    data.write_bytes(FAITHFUL_FILE.read_bytes())
+    assert "cannot be written: it is also read" in one_line(command("fit", data, "--plot", data))
+    assert data.read_bytes() == FAITHFUL_FILE.read_bytes()
+
+
+def test_a_picture_that_fails_leaves_what_was_there(tmp_path, command, monkeypatch):
+    path = tmp_path / "x.png"
+    path.write_text("before")
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("gaussmix.outputs.os.replace", full)
+    assert one_line(command("fit", FAITHFUL_FILE, "--components", 2, "--plot", path)) == (
+        f"gaussmix: {path}: cannot be written: No space left on device\n")
+    assert os.listdir(tmp_path) == ["x.png"] and path.read_text() == "before"
+
+
+def test_without_matplotlib_a_picture_says_what_to_install(tmp_path):
+    code = "import sys; sys.modules['matplotlib'] = None\nfrom gaussmix.cli import main; sys.exit(main(sys.argv[1:]))"
+    result = subprocess.run([sys.executable, "-c", code, "fit", FAITHFUL_FILE, "--plot", "x.png"], capture_output=True, text=True,
+                            cwd=tmp_path, timeout=120)
+    assert (result.returncode, result.stdout) == (2, "") and os.listdir(tmp_path) == []
+    assert result.stderr == "gaussmix: x.png: drawing needs matplotlib: pip install 'gaussmix[plot]'\n"
+
+
 def test_warnings_are_one_plain_line(command):
     status, out, err = command("fit", FAITHFUL_FILE, "--components", 3, "--max-iter", 2)
     assert status == 0 and err.count("\n") == 1

@@ -39,6 +39,7 @@ MOST_MATRIX_COLUMNS = 12  # wider covariances are shown by their diagonals only
 LONGEST_NAME = 20
 LONGEST_NUMBER = 10  # of a covariance
 MOST_CANDIDATES = 10_000
+PICTURES = ".png", ".svg", ".pdf"
 FOREIGN = {".pkl", ".pickle", ".joblib", ".npy", ".npz", ".csv", ".gz", ".parquet", ".h5", ".hdf5", ".mat", ".rds", ".onnx",
            ".pt", ".yaml", ".yml", ".toml", ".xml"}  # what such a name promises is not JSON
 THREADS = "how many threads; the result is the same (default: all CPUs)"
@@ -141,6 +142,9 @@ examples:
   Two columns only, the best of ten starts:
     gaussmix fit data.csv --columns height,mass --components 3 --n-init 10
 
+  See what was found:
+    gaussmix fit data.csv --components 3 --plot picture.png
+
   Semicolons and decimal commas, from another program:
     zcat data.csv.gz | gaussmix fit - --delimiter ';' --decimal-comma
 
@@ -198,6 +202,9 @@ def _parser() -> _Parser:
                           "(default: 1e-06)")
     fit.add_argument("--threads", type=_whole(1, digits=9), metavar="N", help=THREADS)
     fit.add_argument("--output", type=_model_file, metavar="MODEL", help="write the chosen model to this file (JSON)")
+    fit.add_argument("--plot", type=_picture, metavar="PICTURE",
+                     help="draw the chosen model and the rows, in the way that suits the number of columns: a .png, .svg or .pdf "
+                          "file (needs matplotlib)")
     fit.add_argument("--format", choices=("text", "json"), default="text",
                      help="how the report is printed: for a person, or as JSON for a program (default: text)")
     fit.set_defaults(run=_fit)
@@ -308,6 +315,12 @@ def _model_file(text: str) -> str:
     return text
 
 
+def _picture(text: str) -> str:
+    if os.path.splitext(text)[1].lower() not in PICTURES:
+        raise argparse.ArgumentTypeError(f"must end in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}, not {text!r}")
+    return text
+
+
 def _check_not_input(output: str, *inputs: str) -> None:
     """Raise where an output is one of the files that are read."""
     for path in inputs:
@@ -327,9 +340,11 @@ def _is_same_file(output: str, path: str) -> bool:
 
 def _fit(options: argparse.Namespace) -> None:
     _check_standard_output()
-    if options.output is not None:
-        check_output(options.output)
-        _check_not_input(options.output, options.file)
+    for output in (options.output, options.plot):
+        if output is not None:
+            check_output(output)
+            _check_not_input(output, options.file)
+    draw = None if options.plot is None else _drawing_to(options.plot, options.output)
     threads = resolve_threads(options.threads)
     table = _read(options, every_column, largest=LARGEST)
     counts, names = options.components, options.covariance
@@ -347,14 +362,27 @@ def _fit(options: argparse.Namespace) -> None:
         save(options.output, model)
         if os.path.splitext(options.output)[1].lower() in FOREIGN:
             _tell(f"note: {options.output} holds JSON, whatever its name says; gaussmix reads it under any name")
+    if draw is not None:
+        draw(options.plot, model.mixture, table.values, _names(table))
     if options.format == "json":
-        report = json.dumps(_as_json(_called(options.file), table, selection, options.output), indent=2, allow_nan=False)
+        report = json.dumps(_as_json(_called(options.file), table, selection, options), indent=2, allow_nan=False)
     else:
         report = _report(_called(options.file), table, selection, model)
-        if options.output is not None:
-            report += f"\n\nModel written to {options.output}"
+        for what, path in (("Model", options.output), ("Picture", options.plot)):
+            report += "" if path is None else f"\n\n{what} written to {path}"
     encoding = sys.stdout.encoding or "utf-8"
     print(report.encode(encoding, "replace").decode(encoding))
+
+
+def _drawing_to(path: str, model: str | None) -> Callable[..., None]:
+    """What draws a picture, asked for before the fit, so that nothing is fitted in vain."""
+    if model is not None and os.path.realpath(path) == os.path.realpath(model):
+        raise DataFileError(f"{path}: cannot hold both the model and the picture")
+    try:
+        from gaussmix.plotting import write
+    except ImportError:
+        raise DataFileError(f"{path}: drawing needs matplotlib: pip install 'gaussmix[plot]'") from None
+    return write
 
 
 def _predict(options: argparse.Namespace) -> None:
@@ -446,7 +474,7 @@ def _progress_bar(total: int) -> Iterator[Callable[[Candidate], object] | None]:
 
 # What a program reads
 
-def _as_json(path: str, table: Table, selection: Selection, output: str | None) -> dict[str, Any]:
+def _as_json(path: str, table: Table, selection: Selection, options: argparse.Namespace) -> dict[str, Any]:
     """The candidates, and the chosen model."""
     best, mixture = selection.best, selection.best.mixture_
     return {
@@ -461,7 +489,8 @@ def _as_json(path: str, table: Table, selection: Selection, output: str | None) 
             "weights": mixture.weights.tolist(),
             "means": mixture.means.tolist(),
             "covariances": mixture.covariances.tolist()},
-        "model": output}
+        "model": options.output,
+        "picture": options.plot}
 
 
 def _candidate_as_json(candidate: Candidate) -> dict[str, Any]:
@@ -475,7 +504,7 @@ def _candidate_as_json(candidate: Candidate) -> dict[str, Any]:
 def _report(path: str, table: Table, selection: Selection, model: Model) -> str:
     """The candidates, and the chosen model."""
     n_rows, n_columns = table.values.shape
-    names = [_shown(name) for name in table.columns or [f"column {number}" for number in table.numbers]]
+    names = [_shown(name) for name in _names(table)]
     best, chosen = selection.best, selection.chosen
     ended = f"converged in {best.n_iter_}" if best.converged_ else f"stopped after {best.n_iter_}"
     several = len(selection.candidates) > 1
@@ -485,6 +514,11 @@ def _report(path: str, table: Table, selection: Selection, model: Model) -> str:
         str(selection), *(["* chosen: the lowest BIC"] if several else []), "",
         f"{title}; EM {ended} {'iteration' if best.n_iter_ == 1 else 'iterations'}", "",
         *_model_lines(model, names)])
+
+
+def _names(table: Table) -> list[str]:
+    """What the columns are called, by their numbers in the file where they have no names."""
+    return table.columns or [f"column {number}" for number in table.numbers]
 
 
 def _counted(number: int, noun: str) -> str:
