@@ -39,7 +39,7 @@ def line_for(mixture: Mixture, values: NDArray[np.float64] | None) -> NDArray[np
     low, high = (mixture.means[:, 0] - half)[alive].min(), (mixture.means[:, 0] + half)[alive].max()
     if values is not None:
         low, high = min(low, values.min()), max(high, values.max())
-    return line_of(mixture, 0, low, high, 401)
+    return line_of(mixture, 0, low, high, even=401)
 
 
 def draw_histogram(ax: Axes, values: NDArray[np.float64], *, fill: bool = True) -> None:

@@ -95,6 +95,6 @@ class Labels(Artist):
                 yield 0.9 * ring * height * math.cos(turn), 0.9 * ring * height * math.sin(turn)
 
     def _own(self, artist: Any) -> Any:
-        artist.set_figure(self.get_figure(root=False))
+        artist.set_figure(self.figure)
         artist.set_transform(IdentityTransform())
         return artist

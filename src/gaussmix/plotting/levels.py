@@ -11,7 +11,7 @@ from scipy.special import chdtri
 from gaussmix.mixture import Mixture
 from gaussmix.observations import shown
 
-__all__ = ["checked_shares", "density_levels", "line_of", "radius", "reach"]
+__all__ = ["bounds_of", "checked_shares", "density_levels", "line_of", "radii", "radius"]
 
 DRAWS = 50_000  # the error of a share is then a thousandth or so
 EVEN = 161  # lines of a grid that are evenly spaced
@@ -53,24 +53,31 @@ def density_levels(mixture: Mixture, shares: Sequence[float]) -> NDArray[np.floa
     return levels
 
 
-def reach(mixture: Mixture, level: float) -> NDArray[np.float64]:
+def radii(mixture: Mixture, level: float) -> NDArray[np.float64]:
     """
-    Bounds, shape (D, 2), outside of which ln p is less than a level.
+    Mahalanobis distances, shape (K,), beyond all of which ln p is less than a level.
 
-    Where p is at least e^level, one of the K summands is at least e^level / K, and each bounds an ellipsoid.
+    Where p is at least e^level, one of the K summands is at least e^level / K, and each bounds an ellipsoid; 0 where a summand never is.
     """
     K, D = mixture.n_components, mixture.n_features
     log_det = np.linalg.slogdet(mixture.covariances)[1]
     with np.errstate(divide="ignore"):
         squares = 2 * (np.log(K * mixture.weights) - level) - D * np.log(2 * np.pi) - log_det
-    some = squares > 0
-    half = np.sqrt(squares[some, None] * np.einsum("kdd->kd", mixture.covariances[some]))
-    return np.stack([(mixture.means[some] - half).min(axis=0), (mixture.means[some] + half).max(axis=0)], axis=1)
+    distances: NDArray[np.float64] = np.sqrt(np.maximum(squares, 0))
+    return distances
 
 
-def line_of(mixture: Mixture, feature: int, low: float, high: float, even: int = EVEN) -> NDArray[np.float64]:
-    """Places between two bounds at which to evaluate a density: evenly spaced, and more where components are narrow."""
+def bounds_of(mixture: Mixture, feature: int, distances: NDArray[np.float64]) -> tuple[float, float]:
+    """The least and the greatest value of a feature within these distances of the means, but for those of 0."""
+    some = distances > 0
+    half = distances[some] * np.sqrt(mixture.covariances[some, feature, feature])
+    return float((mixture.means[some, feature] - half).min()), float((mixture.means[some, feature] + half).max())
+
+
+def line_of(mixture: Mixture, feature: int, low: float, high: float, distances: NDArray[np.float64] | float = 4.0,
+            even: int = EVEN) -> NDArray[np.float64]:
+    """Places between two bounds at which to evaluate a density: evenly spaced, and more of them up to some distances of the means."""
     deviations = np.sqrt(mixture.covariances[:, feature, feature])
-    steps = np.linspace(-4, 4, max(9, 2 * (120 // mixture.n_components) + 1))
-    own = (mixture.means[:, feature, None] + deviations[:, None] * steps).ravel()
+    steps = np.linspace(-1.1, 1.1, max(9, 2 * (120 // mixture.n_components) + 1))
+    own = (mixture.means[:, feature, None] + (distances * deviations)[:, None] * steps).ravel()
     return np.unique(np.concatenate([np.linspace(low, high, even), own[(low < own) & (own < high)]]))

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from gaussmix.mixture import Mixture
 from gaussmix.plotting.curves import draw_components, draw_density_curve, draw_histogram, draw_rug, line_for, stand_on_zero
 from gaussmix.plotting.labels import Labels
-from gaussmix.plotting.levels import checked_shares, density_levels, line_of, radius, reach
+from gaussmix.plotting.levels import bounds_of, checked_shares, density_levels, line_of, radii, radius
 from gaussmix.plotting.style import (GREY, INK, MOST_POINTS, MOST_VECTORS, RED, axes_or_new, colours_of, key, markers_of, name_axes,
                                      number_fontsize, rows_key, size_of_points, thickness)
 from gaussmix.plotting.subject import Subject, marginal, plane_of, subject_of, thinned
@@ -70,12 +70,11 @@ def draw_points(ax: Axes, points: NDArray[np.float64], labels: NDArray[np.intp],
 def draw_contours(ax: Axes, mixture: Mixture, shares: Sequence[float], *, fill: bool) -> list[Artist]:
     """The regions of highest density, filled or as lines; returns what the key is to say."""
     levels = density_levels(mixture, shares)
-    (left, right), (low, high) = reach(mixture, levels.min())
-    across, up = 0.04 * (right - left), 0.04 * (high - low)  # no contour touches the panel's edge
-    x, y = line_of(mixture, 0, left - across, right + across), line_of(mixture, 1, low - up, high + up)
+    distances = radii(mixture, levels.min())
+    x, y = (_line_to(mixture, feature, distances) for feature in (0, 1))
     grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
     log_p = mixture.logpdf(grid).reshape(len(y), len(x))
-    shades = matplotlib.colormaps["Blues"](np.linspace(0.35, 0.85, len(shares)))
+    shades = matplotlib.colormaps["Blues"](np.linspace(0.25, 0.7, len(shares)))  # on which points can be seen
     names = [f"{100 * share:g} %" for share in shares]
     if fill:
         ax.contourf(x, y, log_p, levels=[*levels, max(log_p.max(), levels[-1]) + 1], colors=list(shades), zorder=1)
@@ -86,6 +85,13 @@ def draw_contours(ax: Axes, mixture: Mixture, shares: Sequence[float], *, fill: 
         handles = [Line2D([], [], color=RED, linewidth=width, label=name) for width, name in zip(widths, names)]
     ax.autoscale_view()
     return handles[::-1]
+
+
+def _line_to(mixture: Mixture, feature: int, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One side of a grid that is so wide that no contour touches the panel's edge."""
+    low, high = bounds_of(mixture, feature, distances)
+    room = 0.04 * (high - low)
+    return line_of(mixture, feature, low - room, high + room, distances)
 
 
 def draw_hexagons(ax: Axes, subject: Subject, plane: Sequence[int]) -> None:

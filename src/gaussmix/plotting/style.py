@@ -79,7 +79,7 @@ def panel_fontsize(figure: Figure | SubFigure, side: int) -> float:
 
 def size_of(artist: Axes | Figure | SubFigure) -> tuple[float, float]:
     """Width and height of a panel or a figure, in points."""
-    points = 72 / cast(Figure, artist.get_figure(root=True)).dpi
+    points = 72 / cast(Figure, artist.figure if isinstance(artist, Axes) else artist).dpi
     return artist.bbox.width * points, artist.bbox.height * points
 
 
