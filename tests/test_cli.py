@@ -704,7 +704,7 @@ def test_an_input_is_not_overwritten(command, tmp_path, model, monkeypatch, argu
     with open("x.csv") as file:
         monkeypatch.setattr("sys.stdin", file)
         assert one_line(command(*arguments, "--output", output)) == (
-            f"gaussmix: {output}: cannot be written, as it is also read: give another name to --output\n")
+            f"gaussmix: {output}: cannot be written, as it is also read: give the output another name\n")
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
@@ -775,7 +775,7 @@ def test_a_bad_picture_is_told_before_the_fit(tmp_path, command, monkeypatch, op
 def test_a_picture_does_not_overwrite_the_data(tmp_path, command):
     data = tmp_path / "x.png"  # CSV, whatever its name says
     data.write_bytes(FAITHFUL_FILE.read_bytes())
-    assert "cannot be written: it is also read" in one_line(command("fit", data, "--plot", data))
+    assert "cannot be written, as it is also read" in one_line(command("fit", data, "--plot", data))
     assert data.read_bytes() == FAITHFUL_FILE.read_bytes()
 
 

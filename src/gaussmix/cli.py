@@ -325,7 +325,7 @@ def _check_not_input(output: str, *inputs: str) -> None:
     """Raise where an output is one of the files that are read."""
     for path in inputs:
         if os.path.exists(output) and _is_same_file(output, path):
-            raise DataFileError(f"{output}: cannot be written, as it is also read: give another name to --output")
+            raise DataFileError(f"{output}: cannot be written, as it is also read: give the output another name")
 
 
 def _is_same_file(output: str, path: str) -> bool:
