@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gaussmix.mixture import Mixture
+from gaussmix.notebook import separating_features
 from gaussmix.observations import as_table, check_finite, check_names, shown
 
 if TYPE_CHECKING:
@@ -147,10 +148,8 @@ def separating(mixture: Mixture, at_most: int) -> tuple[int, ...]:
     tuple of int
         In the order of the features; the first ones where nothing tells them apart.
     """
-    within = mixture.structure.variances(mixture._parameters.covariances, mixture.n_components, mixture.n_features)
-    between = mixture.weights @ (mixture.means - mixture.mean) ** 2
-    share = between / (between + mixture.weights @ within)
-    return tuple(sorted(int(d) for d in np.argsort(-share, kind="stable")[:at_most]))
+    variances = mixture.structure.variances(mixture._parameters.covariances, mixture.n_components, mixture.n_features)
+    return tuple(separating_features(mixture.weights, mixture.means, variances, at_most))
 
 
 def thinned(rows: NDArray[Any], at_most: int) -> NDArray[np.float64]:
