@@ -218,6 +218,14 @@ class GaussianMixture(Estimator):
             A CollapseWarning, where every start led to a spurious optimum.
         UserWarning
             Where `reg_covar` is more than a thousandth of a feature's variance.
+
+        Examples
+        --------
+        >>> from gaussmix import GaussianMixture
+        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
+        >>> gm = GaussianMixture(n_components=2, init_params=[0, 0, 0, 1, 1, 1]).fit(X, sample_weight=[1, 1, 1, 1, 1, 3])
+        >>> gm.weights_.round(3), gm.means_.round(2).ravel()
+        (array([0.375, 0.625]), array([1. , 9.4]))
         """
         if type(self).fit_predict is not GaussianMixture.fit_predict:  # a subclass's, which scikit-learn's `fit` calls too
             self.fit_predict(X, y, **({} if sample_weight is None else {"sample_weight": sample_weight}))
@@ -237,6 +245,13 @@ class GaussianMixture(Estimator):
         Returns
         -------
         ndarray of int, shape (N,)
+
+        Examples
+        --------
+        >>> from gaussmix import GaussianMixture
+        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
+        >>> GaussianMixture(n_components=2, init_params=[0, 0, 0, 1, 1, 1]).fit_predict(X)
+        array([0, 0, 0, 1, 1, 1])
         """
         fitted = fitted_by(self, X, sample_weight)
         self._tell_and_take_on(fitted)
@@ -275,6 +290,17 @@ class GaussianMixture(Estimator):
             Where the file cannot be written.
         ValueError
             Where two features have the same name or one that UTF-8 cannot hold.
+
+        Examples
+        --------
+        >>> from gaussmix import GaussianMixture
+        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
+        >>> gm = GaussianMixture(n_components=2, init_params=[0, 0, 0, 1, 1, 1], random_state=0).fit(X)
+        >>> import os, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     gm.save(os.path.join(folder, "model.json"))
+        ...     GaussianMixture.load(os.path.join(folder, "model.json")).mixture_ == gm.mixture_
+        True
         """
         self._require_fit()
         save(path, self)
@@ -335,6 +361,14 @@ class GaussianMixture(Estimator):
         Of attributes set by hand `precisions_cholesky_` counts, as in scikit-learn, and `covariances_` only where it was changed
         alone or there is nothing else. What the fit left of them is of the structure that was fitted, whatever `covariance_type`
         has been set since.
+
+        Examples
+        --------
+        >>> from gaussmix import GaussianMixture
+        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
+        >>> gm = GaussianMixture(n_components=2, init_params=[0, 0, 0, 1, 1, 1], random_state=0).fit(X)
+        >>> gm.mixture_.mean, gm.mixture_.cov.round(2)
+        (array([5.]), array([[16.67]]))
         """
         self._require_fit()
         structure, by_covariances = self.covariance_type, not hasattr(self, "precisions_cholesky_")
@@ -352,13 +386,33 @@ class GaussianMixture(Estimator):
 
     @property
     def history_(self) -> list[float]:
-        """The mean log-likelihood that each iteration's E step found; scikit-learn's `lower_bounds_`."""
+        """
+        The mean log-likelihood that each iteration's E step found; scikit-learn's `lower_bounds_`.
+
+        Examples
+        --------
+        >>> from gaussmix import GaussianMixture
+        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
+        >>> gm = GaussianMixture(n_components=2, init_params=[0, 0, 0, 1, 1, 1], random_state=0).fit(X)
+        >>> len(gm.history_) == gm.n_iter_, gm.history_[-1] == gm.lower_bound_
+        (True, True)
+        """
         self._require_fit()
         return self.lower_bounds_
 
     @property
     def n_parameters_(self) -> int:
-        """How many free parameters the fitted mixture has."""
+        """
+        How many free parameters the fitted mixture has.
+
+        Examples
+        --------
+        >>> from gaussmix import GaussianMixture
+        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
+        >>> gm = GaussianMixture(n_components=2, init_params=[0, 0, 0, 1, 1, 1], random_state=0).fit(X)
+        >>> gm.n_parameters_  # one weight, two means, two variances
+        5
+        """
         self._require_fit()
         return self._n_parameters()
 
@@ -436,6 +490,14 @@ class GaussianMixture(Estimator):
         NotFittedError
         ValueError
             Where X is not of the width or with the names of the fit, or not finite.
+
+        Examples
+        --------
+        >>> from gaussmix import GaussianMixture
+        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
+        >>> gm = GaussianMixture(n_components=2, init_params=[0, 0, 0, 1, 1, 1], random_state=0).fit(X)
+        >>> gm.predict([[3.0], [7.0]])
+        array([0, 1])
         """
         table, mixture = self._checked(X)
         return labels(mixture.densities, table, self.n_threads)
@@ -451,6 +513,15 @@ class GaussianMixture(Estimator):
         Returns
         -------
         ndarray, shape (N, K)
+
+        Examples
+        --------
+        >>> from gaussmix import GaussianMixture
+        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
+        >>> gm = GaussianMixture(n_components=2, init_params=[0, 0, 0, 1, 1, 1], random_state=0).fit(X)
+        >>> gm.predict_proba([[4.0], [5.0]]).round(3)
+        array([[1. , 0. ],
+               [0.5, 0.5]])
         """
         table, mixture = self._checked(X)
         return self._as_fitted(responsibilities(mixture.densities, table, self.n_threads))
@@ -466,6 +537,14 @@ class GaussianMixture(Estimator):
         Returns
         -------
         ndarray, shape (N,)
+
+        Examples
+        --------
+        >>> from gaussmix import GaussianMixture
+        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
+        >>> gm = GaussianMixture(n_components=2, init_params=[0, 0, 0, 1, 1, 1], random_state=0).fit(X)
+        >>> gm.score_samples([[1.0], [9.0]]).round(3)
+        array([-1.409, -1.409])
         """
         table, mixture = self._checked(X)
         return self._as_fitted(log_density(mixture.densities, table, self.n_threads))
@@ -484,6 +563,14 @@ class GaussianMixture(Estimator):
         Returns
         -------
         float
+
+        Examples
+        --------
+        >>> from gaussmix import GaussianMixture
+        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
+        >>> gm = GaussianMixture(n_components=2, init_params=[0, 0, 0, 1, 1, 1], random_state=0).fit(X)
+        >>> round(gm.score(X), 3)
+        -1.909
         """
         return self._mean_log_likelihood(X, sample_weight)[0]
 
@@ -503,6 +590,15 @@ class GaussianMixture(Estimator):
         X : ndarray, shape (n_samples, D)
         y : ndarray of int, shape (n_samples,)
             The component of each row, in ascending order.
+
+        Examples
+        --------
+        >>> from gaussmix import GaussianMixture
+        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
+        >>> gm = GaussianMixture(n_components=2, init_params=[0, 0, 0, 1, 1, 1], random_state=0).fit(X)
+        >>> rows, labels = gm.sample(5)
+        >>> rows.shape, labels
+        ((5, 1), array([0, 0, 0, 1, 1]))
         """
         self._require_fit()
         if not isinstance(n_samples, (int, float, np.integer, np.floating)):
@@ -525,6 +621,13 @@ class GaussianMixture(Estimator):
         Returns
         -------
         float
+
+        Examples
+        --------
+        >>> from gaussmix import GaussianMixture
+        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
+        >>> [round(GaussianMixture(k, random_state=0).fit(X).bic(X), 1) for k in (1, 2)]
+        [37.5, 31.9]
         """
         mean, total = self._mean_log_likelihood(X, sample_weight)
         return criteria.bic(mean * total, self._n_parameters(), total)
@@ -541,6 +644,13 @@ class GaussianMixture(Estimator):
         Returns
         -------
         float
+
+        Examples
+        --------
+        >>> from gaussmix import GaussianMixture
+        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
+        >>> [round(GaussianMixture(k, random_state=0).fit(X).aic(X), 1) for k in (1, 2)]
+        [37.9, 32.9]
         """
         mean, total = self._mean_log_likelihood(X, sample_weight)
         return criteria.aic(mean * total, self._n_parameters())
@@ -559,6 +669,14 @@ class GaussianMixture(Estimator):
         Returns
         -------
         float
+
+        Examples
+        --------
+        >>> from gaussmix import GaussianMixture
+        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
+        >>> gm = GaussianMixture(n_components=2, init_params=[0, 0, 0, 1, 1, 1], random_state=0).fit(X)
+        >>> round(float(gm.icl(X)), 1), round(gm.bic(X), 1)  # these components do not overlap
+        (31.9, 31.9)
 
         References
         ----------
@@ -589,6 +707,20 @@ class GaussianMixture(Estimator):
         Returns
         -------
         str
+
+        Examples
+        --------
+        >>> from gaussmix import GaussianMixture
+        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
+        >>> gm = GaussianMixture(n_components=2, init_params=[0, 0, 0, 1, 1, 1], random_state=0).fit(X)
+        >>> print(gm.summary(X))
+        Gaussian mixture, 2 components, 1 features, full covariances: converged after 2 iterations
+        <BLANKLINE>
+        component  weight  rows  mean x0   sd x0  log det
+                0     0.5     3        1  0.8165  -0.4055
+                1     0.5     3        9  0.8165  -0.4055
+        <BLANKLINE>
+        rows 6, free parameters 5, log-likelihood -11.4561, BIC 31.8710, AIC 32.9122, ICL 31.8710
         """
         self._require_fit()
         if X is not None:

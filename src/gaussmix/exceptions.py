@@ -23,15 +23,49 @@ class _Raised:
 
 
 class NotFittedError(_Raised, ValueError, AttributeError):
-    """A method was called that needs a fitted model."""
+    """
+    A method was called that needs a fitted model.
+
+    Examples
+    --------
+    >>> import gaussmix
+    >>> try:
+    ...     gaussmix.GaussianMixture().predict([[0.0]])
+    ... except gaussmix.NotFittedError as error:
+    ...     print(str(error)[:54])
+    This GaussianMixture instance is not fitted yet. Call
+    """
 
 
 class InvalidParameterError(_Raised, ValueError, TypeError):
-    """A parameter of the constructor is of a wrong type or value."""
+    """
+    A parameter of the constructor is of a wrong type or value.
+
+    Examples
+    --------
+    >>> import gaussmix
+    >>> try:
+    ...     gaussmix.GaussianMixture(n_components=0).fit([[0.0], [1.0]])
+    ... except gaussmix.InvalidParameterError as error:
+    ...     print(error)
+    n_components must be a whole number of at least 1, not 0
+    """
 
 
 class ConvergenceWarning(_Raised, UserWarning):
-    """EM ended before the log-likelihood stopped rising."""
+    """
+    EM ended before the log-likelihood stopped rising.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import gaussmix
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     gm = gaussmix.GaussianMixture(2, max_iter=1, random_state=0).fit([[0.0], [1.0], [2.0], [3.0], [9.0]])
+    >>> isinstance(caught[0].message, gaussmix.ConvergenceWarning), gm.converged_
+    (True, False)
+    """
 
 
 class CollapseWarning(ConvergenceWarning):
@@ -40,11 +74,35 @@ class CollapseWarning(ConvergenceWarning):
 
     Its covariance became singular, or it lost all its rows: EM ended there, with the last valid parameters. Or, as the
     subclass `SpuriousOptimumWarning`, EM went on to an optimum that is worth nothing.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import gaussmix
+    >>> X = [[0.0], [1.0], [2.0], [3.0], [50.0]]
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     gm = gaussmix.GaussianMixture(2, random_state=0).fit(X)  # one component sits on the row at 50
+    >>> isinstance(caught[0].message, gaussmix.CollapseWarning)
+    True
     """
 
 
 class SpuriousOptimumWarning(CollapseWarning):
-    """EM ended with valid parameters, but in each start a component sits on rows whose likelihood says nothing (docs/collapse.md)."""
+    """
+    EM ended with valid parameters, but in each start a component sits on rows whose likelihood says nothing (docs/collapse.md).
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import gaussmix
+    >>> X = [[0.0], [1.0], [2.0], [3.0], [50.0]]
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     gm = gaussmix.GaussianMixture(2, random_state=0).fit(X)
+    >>> type(caught[0].message).__name__, gm.converged_
+    ('SpuriousOptimumWarning', True)
+    """
 
 
 for public_class in (NotFittedError, InvalidParameterError, ConvergenceWarning, CollapseWarning, SpuriousOptimumWarning):

@@ -24,7 +24,17 @@ __all__ = ["Fit", "Fitting", "Outcome", "Request"]
 
 
 class Outcome(enum.Enum):
-    """How a fit ended."""
+    """
+    How a fit ended.
+
+    Examples
+    --------
+    >>> from gaussmix import Mixture
+    >>> from gaussmix.functional import Outcome, em
+    >>> fit = em([[0.0], [2.0], [7.0], [9.0]], Mixture([0.5, 0.5], [[0.0], [9.0]], [1.0, 1.0], "spherical"), max_iter=1)
+    >>> fit.outcome is Outcome.UNFINISHED, fit.outcome.value
+    (True, 'not converged')
+    """
 
     CONVERGED = "converged"
     UNFINISHED = "not converged"
@@ -77,6 +87,14 @@ class Fit(Run):
         The components that fit accidents of a few rows; empty for a proper optimum.
     regularization : Regularization
         What its M steps added to variances.
+
+    Examples
+    --------
+    >>> from gaussmix import Mixture
+    >>> from gaussmix.functional import em
+    >>> fit = em([[0.0], [2.0], [7.0], [9.0]], Mixture([0.5, 0.5], [[0.0], [9.0]], [1.0, 1.0], "spherical"))
+    >>> fit.converged, fit.n_iter == len(fit.history), fit.mixture.n_components
+    (True, True, 2)
     """
 
     structure: Structure = field(kw_only=True)

@@ -92,6 +92,17 @@ class Mixture:
         ------
         ValueError
             Where a covariance is not positive definite, or the parameters are not kept as this structure keeps them.
+
+        Examples
+        --------
+        >>> from gaussmix import Mixture
+        >>> from gaussmix.structures import structure_named
+        >>> spherical = structure_named("spherical")
+        >>> p = spherical.parameters(1, 2)
+        >>> p.weights[:], p.means[:], p.covariances[:] = 1.0, 3.0, 4.0
+        >>> Mixture.from_parameters(p, spherical).cov
+        array([[4., 0.],
+               [0., 4.]])
         """
         own = structure.parameters(parameters.n_components, parameters.n_features)
         if own.covariances.shape != parameters.covariances.shape:
@@ -116,7 +127,16 @@ class Mixture:
 
     @property
     def densities(self) -> Densities:
-        """What an E step reads."""
+        """
+        What an E step reads.
+
+        Examples
+        --------
+        >>> from gaussmix import Mixture
+        >>> m = Mixture([0.5, 0.5], [[0.0], [4.0]], [1.0, 1.0], "spherical")
+        >>> m.densities.n_components, m.densities.n_features
+        (2, 1)
+        """
         return self._parameters.densities
 
     @property
@@ -162,6 +182,13 @@ class Mixture:
         ------
         ValueError
             Where X is not two-dimensional, has another number of columns than the means, or holds NaN or infinity.
+
+        Examples
+        --------
+        >>> from gaussmix import Mixture
+        >>> m = Mixture([0.5, 0.5], [[0.0], [4.0]], [1.0, 1.0], "spherical")
+        >>> m.logpdf([[0.0], [2.0]]).round(3)
+        array([-1.612, -2.919])
         """
         return log_density(self.densities, self._checked(X), n_threads)
 
@@ -178,6 +205,13 @@ class Mixture:
         Returns
         -------
         ndarray, shape (N,)
+
+        Examples
+        --------
+        >>> from gaussmix import Mixture
+        >>> m = Mixture([0.5, 0.5], [[0.0], [4.0]], [1.0, 1.0], "spherical")
+        >>> m.pdf([[0.0], [2.0]]).round(3)
+        array([0.2  , 0.054])
         """
         density: NDArray[np.floating[Any]] = np.exp(self.logpdf(X, n_threads=n_threads))
         return density
@@ -195,6 +229,13 @@ class Mixture:
         Returns
         -------
         ndarray, shape (N, K)
+
+        Examples
+        --------
+        >>> from gaussmix import Mixture
+        >>> m = Mixture([0.5, 0.5], [[0.0], [4.0]], [1.0, 1.0], "spherical")
+        >>> m.component_logpdf([[0.0]]).round(3)
+        array([[-0.919, -8.919]])
         """
         return component_log_densities(self, self._checked(X), n_threads)
 
@@ -211,6 +252,13 @@ class Mixture:
         Returns
         -------
         ndarray, shape (N, K)
+
+        Examples
+        --------
+        >>> from gaussmix import Mixture
+        >>> m = Mixture([0.5, 0.5], [[0.0], [4.0]], [1.0, 1.0], "spherical")
+        >>> m.log_joint([[0.0]]).round(3)
+        array([[-1.612, -9.612]])
         """
         return joint_log_densities(self, self._checked(X), n_threads)
 
@@ -228,6 +276,14 @@ class Mixture:
         -------
         ndarray, shape (N, K)
             Each row sums to one.
+
+        Examples
+        --------
+        >>> from gaussmix import Mixture
+        >>> m = Mixture([0.5, 0.5], [[0.0], [4.0]], [1.0, 1.0], "spherical")
+        >>> m.responsibilities([[1.0], [2.0]]).round(3)
+        array([[0.982, 0.018],
+               [0.5  , 0.5  ]])
         """
         return responsibilities(self.densities, self._checked(X), n_threads)
 
@@ -244,6 +300,13 @@ class Mixture:
         Returns
         -------
         ndarray of int, shape (N,)
+
+        Examples
+        --------
+        >>> from gaussmix import Mixture
+        >>> m = Mixture([0.5, 0.5], [[0.0], [4.0]], [1.0, 1.0], "spherical")
+        >>> m.classify([[1.0], [3.0]])
+        array([0, 1])
         """
         return labels(self.densities, self._checked(X), n_threads)
 
@@ -262,6 +325,13 @@ class Mixture:
         Returns
         -------
         float
+
+        Examples
+        --------
+        >>> from gaussmix import Mixture
+        >>> m = Mixture([0.5, 0.5], [[0.0], [4.0]], [1.0, 1.0], "spherical")
+        >>> round(m.log_likelihood([[0.0], [2.0]], sample_weight=[1, 2]), 3)
+        -7.45
         """
         log_p = self.logpdf(X, n_threads=n_threads).astype(np.float64, copy=False)
         weights = as_weights(sample_weight, len(log_p))
@@ -283,6 +353,13 @@ class Mixture:
         -------
         ndarray, shape (size, D)
             In random order of components.
+
+        Examples
+        --------
+        >>> from gaussmix import Mixture
+        >>> m = Mixture([0.5, 0.5], [[0.0], [4.0]], [1.0, 1.0], "spherical")
+        >>> m.rvs(1000, random_state=0).shape
+        (1000, 1)
         """
         rng = as_generator(random_state)
         rows, _ = self.labelled_rvs(size, rng)
@@ -307,6 +384,14 @@ class Mixture:
         ------
         ValueError
             Where size is negative, or more than an array can have.
+
+        Examples
+        --------
+        >>> from gaussmix import Mixture
+        >>> m = Mixture([0.5, 0.5], [[0.0], [4.0]], [1.0, 1.0], "spherical")
+        >>> rows, labels = m.labelled_rvs(4, random_state=0)
+        >>> rows.shape, labels
+        ((4, 1), array([0, 0, 1, 1]))
         """
         if not isinstance(size, (int, np.integer)) or isinstance(size, bool):
             raise ValueError(f"size must be a whole number of rows, not {size!r}")
@@ -327,12 +412,30 @@ class Mixture:
 
     @property
     def mean(self) -> NDArray[np.float64]:
-        """E[x] = Σ_k π_k μ_k, shape (D,)."""
+        """
+        E[x] = Σ_k π_k μ_k, shape (D,).
+
+        Examples
+        --------
+        >>> from gaussmix import Mixture
+        >>> m = Mixture([0.5, 0.5], [[0.0], [4.0]], [1.0, 1.0], "spherical")
+        >>> m.mean
+        array([2.])
+        """
         return self.weights @ self.means
 
     @property
     def cov(self) -> NDArray[np.float64]:
-        """Cov[x] = Σ_k π_k (Σ_k + (μ_k − E x)(μ_k − E x)ᵀ), shape (D, D); infinite where it is out of range."""
+        """
+        Cov[x] = Σ_k π_k (Σ_k + (μ_k − E x)(μ_k − E x)ᵀ), shape (D, D); infinite where it is out of range.
+
+        Examples
+        --------
+        >>> from gaussmix import Mixture
+        >>> m = Mixture([0.5, 0.5], [[0.0], [4.0]], [1.0, 1.0], "spherical")
+        >>> m.cov  # the variance within components, and that of their means
+        array([[5.]])
+        """
         with np.errstate(over="ignore", invalid="ignore"):
             away = self.means - self.mean
             total: NDArray[np.float64] = np.einsum("k,kij->ij", self.weights, self.covariances) + (self.weights * away.T) @ away
@@ -393,6 +496,16 @@ class Mixture:
             Where the file cannot be read.
         ModelFileError
             A ValueError that names the file and says where it is damaged.
+
+        Examples
+        --------
+        >>> from gaussmix import Mixture
+        >>> m = Mixture([0.5, 0.5], [[0.0], [4.0]], [1.0, 1.0], "spherical")
+        >>> import os, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     m.save(os.path.join(folder, "model.json"))
+        ...     Mixture.load(os.path.join(folder, "model.json")).covariance_type
+        'spherical'
         """
         from gaussmix.modelfile import load
 

@@ -30,7 +30,22 @@ LONGEST_SHOWN = 40  # letters of a wrong value that an error repeats
 
 
 class ModelFileError(ValueError):
-    """A file is not a model file, or a damaged one."""
+    """
+    A file is not a model file, or a damaged one.
+
+    Examples
+    --------
+    >>> import gaussmix, os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.json")
+    ...     with open(path, "w") as file:
+    ...         _ = file.write('{"format": "gaussmix model", "version": 1}')
+    ...     try:
+    ...         gaussmix.load(path)
+    ...     except gaussmix.modelfile.ModelFileError as error:
+    ...         print(str(error).replace(path, "model.json"))
+    model.json: has no "covariance_type"
+    """
 
 
 @dataclass(frozen=True)
@@ -50,6 +65,14 @@ class Model:
     ------
     ValueError
         Where the mixture has another structure, or columns are not as many different names as it has features.
+
+    Examples
+    --------
+    >>> from gaussmix import Mixture
+    >>> from gaussmix.modelfile import Model
+    >>> model = Model(Mixture([1.0], [[0.0, 0.0]], [1.0], "spherical"), "spherical", ["height", "mass"])
+    >>> model.columns, model.mixture.n_features
+    (['height', 'mass'], 2)
     """
 
     mixture: Mixture
@@ -83,6 +106,14 @@ class Model:
         -----
         UserWarning
             Where only one of X and the model has names.
+
+        Examples
+        --------
+        >>> from gaussmix import Mixture
+        >>> m = Mixture([0.5, 0.5], [[0.0], [4.0]], [1.0, 1.0], "spherical")
+        >>> from gaussmix.modelfile import Model
+        >>> Model(m, "spherical", None).predict([[1.0], [3.0]])
+        array([0, 1])
         """
         return self.mixture.classify(self._table(X))
 
@@ -98,6 +129,14 @@ class Model:
         Returns
         -------
         ndarray, shape (N, K)
+
+        Examples
+        --------
+        >>> from gaussmix import Mixture
+        >>> m = Mixture([0.5, 0.5], [[0.0], [4.0]], [1.0, 1.0], "spherical")
+        >>> from gaussmix.modelfile import Model
+        >>> Model(m, "spherical", None).predict_proba([[2.0]])
+        array([[0.5, 0.5]])
         """
         return self.mixture.responsibilities(self._table(X))
 
@@ -113,6 +152,14 @@ class Model:
         Returns
         -------
         ndarray, shape (N,)
+
+        Examples
+        --------
+        >>> from gaussmix import Mixture
+        >>> m = Mixture([0.5, 0.5], [[0.0], [4.0]], [1.0, 1.0], "spherical")
+        >>> from gaussmix.modelfile import Model
+        >>> Model(m, "spherical", None).score_samples([[2.0]]).round(3)
+        array([-2.919])
         """
         return self.mixture.logpdf(self._table(X))
 
@@ -201,6 +248,16 @@ def load(path: str | os.PathLike[str]) -> Model:
         Where the file cannot be read.
     ModelFileError
         A ValueError that names the file and says where it is damaged.
+
+    Examples
+    --------
+    >>> import gaussmix, os, tempfile
+    >>> gm = gaussmix.GaussianMixture(random_state=0).fit([[1.0], [2.0], [4.0]])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     gm.save(os.path.join(folder, "model.json"))
+    ...     model = gaussmix.load(os.path.join(folder, "model.json"))
+    >>> model.covariance_type, model.columns, model.predict([[3.0]])
+    ('full', None, array([0]))
     """
     path = os.fspath(path)
     try:

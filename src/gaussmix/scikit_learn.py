@@ -92,6 +92,12 @@ class Estimator:
         Returns
         -------
         dict
+
+        Examples
+        --------
+        >>> from gaussmix import GaussianMixture
+        >>> GaussianMixture(n_components=3).get_params()["n_components"]
+        3
         """
         found: dict[str, Any] = {}
         for name in self._get_param_names():
@@ -114,6 +120,12 @@ class Estimator:
         ------
         ValueError
             Where a name is not an argument of the constructor; nothing is set then.
+
+        Examples
+        --------
+        >>> from gaussmix import GaussianMixture
+        >>> GaussianMixture().set_params(n_components=3, tol=1e-6)
+        GaussianMixture(n_components=3, tol=1e-06)
         """
         known = self._get_param_names()
         for name in params:
@@ -172,6 +184,12 @@ class Estimator:
         Returns
         -------
         sklearn.utils.metadata_routing.MetadataRequest
+
+        Examples
+        --------
+        >>> from gaussmix import GaussianMixture
+        >>> GaussianMixture().get_metadata_routing().fit.requests
+        {'sample_weight': None}
         """
         from sklearn.utils.metadata_routing import MetadataRequest
 
@@ -200,6 +218,14 @@ class Estimator:
         ------
         RuntimeError
             Where `sklearn.set_config(enable_metadata_routing=True)` was not called.
+
+        Examples
+        --------
+        >>> import sklearn
+        >>> from gaussmix import GaussianMixture
+        >>> with sklearn.config_context(enable_metadata_routing=True):
+        ...     GaussianMixture().set_fit_request(sample_weight=True).get_metadata_routing().fit.requests
+        {'sample_weight': True}
         """
         return self._request("fit", sample_weight)
 
@@ -221,6 +247,14 @@ class Estimator:
         ------
         RuntimeError
             Where `sklearn.set_config(enable_metadata_routing=True)` was not called.
+
+        Examples
+        --------
+        >>> import sklearn
+        >>> from gaussmix import GaussianMixture
+        >>> with sklearn.config_context(enable_metadata_routing=True):
+        ...     GaussianMixture().set_score_request(sample_weight="weight").get_metadata_routing().score.requests
+        {'sample_weight': 'weight'}
         """
         return self._request("score", sample_weight)
 
@@ -254,6 +288,15 @@ class Estimator:
         ------
         ValueError
             Where `init_params` is an array or `reg_covar` is "auto", which scikit-learn has not.
+
+        Examples
+        --------
+        >>> from gaussmix import GaussianMixture
+        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
+        >>> gm = GaussianMixture(n_components=2, random_state=0).fit(X)
+        >>> theirs = gm.to_sklearn()
+        >>> type(theirs).__module__, bool((theirs.means_ == gm.means_).all())
+        ('sklearn.mixture._gaussian_mixture', True)
         """
         from sklearn.mixture import GaussianMixture
 
@@ -287,6 +330,14 @@ class Estimator:
         ------
         TypeError
             Where `model` is of another class.
+
+        Examples
+        --------
+        >>> import sklearn.mixture
+        >>> from gaussmix import GaussianMixture
+        >>> theirs = sklearn.mixture.GaussianMixture(2, random_state=0).fit([[0.0], [1.0], [8.0], [9.0]])
+        >>> bool((GaussianMixture.from_sklearn(theirs).means_ == theirs.means_).all())
+        True
         """
         from sklearn.mixture import GaussianMixture
 

@@ -53,6 +53,13 @@ class Candidate:
         Whether a component sits on rows whose likelihood says nothing (docs/collapse.md), in every start.
     failure : str
         Why nothing could be fitted; empty where it could.
+
+    Examples
+    --------
+    >>> from gaussmix import select
+    >>> s = select([[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]], (1, 2, 7), random_state=0)
+    >>> [(c.n_components, round(c.bic, 1), c.failure) for c in s.candidates]
+    [(1, 37.5, ''), (2, 31.9, ''), (7, nan, 'more components (7) than rows (6)')]
     """
 
     n_components: int
@@ -92,6 +99,17 @@ class Selection:
         component collapsed only where there is nothing else.
     best : GaussianMixture
         The chosen candidate, fitted.
+
+    Examples
+    --------
+    >>> from gaussmix import select
+    >>> s = select([[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]], (1, 2), random_state=0)
+    >>> print(s)
+    components  covariance  log-likelihood  parameters           BIC
+             1  full                -16.95           2         37.49
+             2  full                -11.46           5         31.87 *
+    >>> s.best.n_components
+    2
     """
 
     def __init__(self, candidates: list[Candidate], criterion: str, chosen: Candidate, best: GaussianMixture) -> None:

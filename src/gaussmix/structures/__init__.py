@@ -16,7 +16,15 @@ _registering = threading.Lock()
 
 
 def registered() -> tuple[Structure, ...]:
-    """All structures that are known by name."""
+    """
+    All structures that are known by name.
+
+    Examples
+    --------
+    >>> from gaussmix.structures import registered
+    >>> [structure.name for structure in registered()][:4]
+    ['full', 'tied', 'diag', 'spherical']
+    """
     return tuple(_known)
 
 
@@ -32,6 +40,16 @@ def register(structure: Structure) -> None:
     ------
     ValueError
         Where a structure has one of these names already.
+
+    Examples
+    --------
+    >>> from gaussmix.structures import Structure, register
+    >>> class Named(Structure):
+    ...     name, alias = "diag", "mine"
+    >>> register(Named())
+    Traceback (most recent call last):
+        ...
+    ValueError: there is a covariance structure 'diag' already
     """
     with _registering:
         taken = {name for known in _known for name in (known.name, known.alias)}

@@ -21,7 +21,23 @@ Table = tuple[str, str, NDArray[np.float64]]
 
 
 class Prior(Protocol):
-    """Knowledge of the parameters, which counts as rows do that nobody has seen."""
+    """
+    Knowledge of the parameters, which counts as rows do that nobody has seen.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gaussmix import Statistics
+    >>> from gaussmix.functional import m_step, moments
+    >>> class OneRowAtZero:  # and a row's scatter of 1, for every component
+    ...     def statistics(self, reference, kind):
+    ...         s = Statistics(kind, *reference.shape)
+    ...         s.weight[:], s.second[:] = 1.0, 1.0
+    ...         return s.translated(reference)
+    >>> s = moments([[3.0], [5.0]], [[1.0], [1.0]])
+    >>> m_step(s).means, m_step(s, prior=OneRowAtZero()).means.round(3)
+    (array([[4.]]), array([[2.667]]))
+    """
 
     def statistics(self, reference: NDArray[np.float64], kind: Kind) -> Statistics:
         """The statistics of such rows about the given points, shape (K, D), with second moments of a kind; new in each call."""
@@ -49,6 +65,13 @@ class Structure:
         Which second moments the M step needs.
     factors : Kind
         Which factors the densities have.
+
+    Examples
+    --------
+    >>> from gaussmix.structures import structure_named
+    >>> diagonal = structure_named("diag")
+    >>> diagonal.alias, diagonal.shape(3, 2), diagonal.n_covariance_parameters(3, 2)
+    ('VVI', (3, 2), 6)
     """
 
     name: str
