@@ -72,7 +72,10 @@ copyright = "The gaussmix developers, BSD-3-Clause"
 
 def lead_into_the_site(app, name, source):
     """On GitHub pages link to the gallery's scripts; on the site these links lead to the pages that the scripts become."""
-    source[0] = re.sub(r"(\]\((?:\.\./)*)gallery/(plot_\w+)\.py\)", r"\1auto_gallery/\2.rst)", source[0])
+    def there(link):
+        return f"{link[1]}auto_gallery/{link[2] or 'index'}.rst)"
+
+    source[0] = re.sub(r"(\]\((?:\.\./)*)gallery/(?:(plot_\w+)\.py)?\)", there, source[0])
 
 
 def setup(app):

@@ -1,10 +1,12 @@
 """What the site promises, without building it: a page and an example for every public name, one for each script, links that lead somewhere."""
 
+import doctest
 import importlib
 import inspect
 import pkgutil
 import re
 
+import numpy as np
 import pytest
 
 import gaussmix
@@ -91,3 +93,19 @@ def test_a_script_of_the_gallery_has_a_title_and_a_picture(script):
     title, line = text.split("\n")[1:3]
     assert text.startswith('"""\n') and set(line) == {"="} and len(line) == len(title)
     assert "import matplotlib.pyplot as plt" in text and "gaussmix" in text
+
+
+SHOWN = [page for page in PAGES if "\n```pycon\n" in page.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("page", SHOWN, ids=lambda page: page.stem)
+def test_what_a_guide_shows_is_what_its_code_prints(page, monkeypatch):
+    pytest.importorskip("sklearn")
+    monkeypatch.chdir(ROOT)
+    blocks = re.findall(r"^```pycon\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S)
+    code = "\n".join(re.sub(r"^$(?=\n.)", "<BLANKLINE>", block, flags=re.M) for block in blocks)  # what is empty in a block is output
+    test = doctest.DocTestParser().get_doctest(code, {}, page.name, str(page), 0)
+    problems = []
+    with np.printoptions():
+        found = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test, out=problems.append)
+    assert not problems and found.attempted > 3, "".join(problems)
