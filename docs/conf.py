@@ -2,6 +2,9 @@
 
 import re
 
+from docutils import nodes
+from sphinx.transforms import SphinxTransform
+
 import gaussmix
 
 project = "gaussmix"
@@ -30,6 +33,7 @@ autosummary_context = {"elsewhere": {  # names that two modules have: one of the
 }}
 autodoc_typehints = "none"  # the docstrings have the types
 autodoc_member_order = "bysource"
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
@@ -78,5 +82,25 @@ def lead_into_the_site(app, name, source):
     source[0] = re.sub(r"(\]\((?:\.\./)*)gallery/(?:(plot_\w+)\.py)?\)", there, source[0])
 
 
+class Subscripts(SphinxTransform):
+    """Formulas are written as w_n and x_{n−1}, which can be read anywhere; on the site these are subscripts."""
+
+    default_priority = 900
+    written = re.compile(r"(?<![A-Za-z0-9_`])([A-Za-zΑ-Ωα-ω]|(?<=\))())_(?:\{([^}]+)\}|([a-z]{1,2}|[0-9]))(?![A-Za-z0-9_])")
+
+    def apply(self):
+        for text in list(self.document.findall(nodes.Text)):
+            verbatim = (nodes.literal, nodes.FixedTextElement, nodes.raw, nodes.math, nodes.comment, nodes.Invisible)
+            if isinstance(text.parent, verbatim) or not self.written.search(text):
+                continue
+            parts, end = [], 0
+            for found in self.written.finditer(text):
+                below = found[3] or found[4]
+                parts += [nodes.Text(text[end:found.end(1)]), nodes.subscript(below, below)]
+                end = found.end()
+            text.parent.replace(text, [*parts, nodes.Text(text[end:])])
+
+
 def setup(app):
+    app.add_transform(Subscripts)
     app.connect("source-read", lead_into_the_site)

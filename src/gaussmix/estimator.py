@@ -68,7 +68,7 @@ class GaussianMixture(Estimator):
     Parameters
     ----------
     n_components : int, default=1
-        K.
+        K, how many components there are.
     covariance_type : str, default="full"
         "full" (VVV), "tied" (EEE), "diag" (VVI) or "spherical" (VII); mclust's names in brackets serve too.
     tol : float, default=1e-3
