@@ -17,7 +17,7 @@ X = iris.data[:, 2:]  # length and width of the petals
 angle = np.linspace(0, 2 * np.pi, 200)
 circle = np.column_stack([np.cos(angle), np.sin(angle)])
 
-fig, axes = plt.subplots(2, 2, figsize=(8, 7), sharex=True, sharey=True, layout="constrained")
+fig, axes = plt.subplots(2, 2, figsize=(10, 6), sharex=True, sharey=True, layout="constrained")
 for ax, structure in zip(axes.flat, ("full", "tied", "diag", "spherical")):
     gm = GaussianMixture(3, covariance_type=structure, n_init=10, random_state=0).fit(X)
     order = np.argsort(gm.means_[:, 0])  # so that a colour means the same cluster in each picture
@@ -26,6 +26,7 @@ for ax, structure in zip(axes.flat, ("full", "tied", "diag", "spherical")):
     for k in order:
         covariance = gm.mixture_.covariances[k]  # a matrix, whatever the structure
         ax.plot(*(gm.means_[k] + 2.45 * circle @ np.linalg.cholesky(covariance).T).T, color="black", lw=1.2)
+    ax.set_aspect("equal")  # a circle is to look like one
     ax.set_title(f"{structure}: {gm.n_parameters_} parameters, BIC {gm.bic(X):.0f}")
 fig.supxlabel("petal length (cm)")
 fig.supylabel("petal width (cm)")
