@@ -60,7 +60,6 @@ html_static_path = ["_static"]
 html_css_files = ["gaussmix.css"]
 html_show_sourcelink = False
 html_copy_source = False
-html_context = {"github_user": "gaussmix", "github_repo": "gaussmix", "github_version": "main", "doc_path": "docs"}
 html_theme_options = {
     "github_url": repository,
     "header_links_before_dropdown": 6,
