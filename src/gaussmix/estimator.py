@@ -765,6 +765,14 @@ class GaussianMixture(Estimator):
         ------
         ImportError
             Where matplotlib is not installed: pip install "gaussmix[plot]".
+
+        Examples
+        --------
+        >>> from gaussmix import GaussianMixture
+        >>> X = [[1.0, 2.0], [1.0, 4.0], [1.5, 0.0], [10.0, 2.0], [10.0, 4.0], [10.5, 0.0]]
+        >>> ax = GaussianMixture(n_components=2, random_state=0).fit(X).plot(X)
+        >>> ax.get_xlabel()
+        'x0'
         """
         from gaussmix.plotting import plot
 

@@ -44,7 +44,7 @@ class ModelFileError(ValueError):
     ...         gaussmix.load(path)
     ...     except gaussmix.modelfile.ModelFileError as error:
     ...         print(str(error).replace(path, "model.json"))
-    model.json: has no "covariance_type"
+    model.json: has no "covariance_type", which a model file must have
     """
 
 

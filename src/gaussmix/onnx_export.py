@@ -60,6 +60,14 @@ def to_onnx(model: GaussianMixture | Mixture | Model, dtype: DTypeLike = np.floa
         Where `onnx` is not installed.
     ValueError
         Where the model is not fitted, or the type or version is another.
+
+    Examples
+    --------
+    >>> from gaussmix import Mixture
+    >>> from gaussmix.onnx_export import to_onnx
+    >>> graph = to_onnx(Mixture([0.5, 0.5], [[0.0], [4.0]], [[[1.0]], [[1.0]]]))
+    >>> [output.name for output in graph.graph.output]
+    ['label', 'probabilities']
     """
     import onnx
 
@@ -102,6 +110,18 @@ def register(kind: type[GaussianMixture] | None = None) -> None:
     ------
     ImportError
         Where skl2onnx is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import skl2onnx
+    >>> from gaussmix import GaussianMixture
+    >>> from gaussmix.onnx_export import register
+    >>> register()
+    >>> X = np.array([[1.0, 2.0], [1.0, 4.0], [1.5, 0.0], [10.0, 2.0], [10.0, 4.0], [10.5, 0.0]])
+    >>> model = skl2onnx.to_onnx(GaussianMixture(2, random_state=0).fit(X), X)
+    >>> [output.name for output in model.graph.output]
+    ['label', 'probabilities']
     """
     import skl2onnx
 

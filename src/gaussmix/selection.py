@@ -145,6 +145,14 @@ class Selection:
         ------
         ImportError
             Where matplotlib is not installed: pip install "gaussmix[plot]".
+
+        Examples
+        --------
+        >>> from gaussmix import select
+        >>> found = select([[1.0], [2.0], [3.0], [11.0], [12.0], [14.0]], [1, 2], random_state=0)
+        >>> ax = found.plot()
+        >>> ax.get_ylabel()
+        'BIC'
         """
         from gaussmix.plotting import selection
 

@@ -49,7 +49,7 @@ def register(structure: Structure) -> None:
     >>> register(Named())
     Traceback (most recent call last):
         ...
-    ValueError: there is a covariance structure 'diag' already
+    ValueError: there is a covariance structure 'diag' already: give yours another name and alias
     """
     with _registering:
         taken = {name for known in _known for name in (known.name, known.alias)}
