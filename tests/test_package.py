@@ -8,6 +8,7 @@ import os
 import pkgutil
 import pydoc
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -150,9 +151,11 @@ def test_mypy_accepts_a_program_with_types(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_readme_example_runs():
+def test_the_readme_example_runs(tmp_path):
     block, = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
-    printed = run_python(block, cwd=ROOT, env={**os.environ, "PYTHONWARNINGS": "error"})
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    printed = run_python(block, cwd=tmp_path, env={**os.environ, "PYTHONWARNINGS": "error"})
+    assert gaussmix.GaussianMixture.load(tmp_path / "eruptions.json").n_components == 2
     assert "nan" not in printed
     assert len(printed.splitlines()) > 10
 
@@ -182,12 +185,14 @@ def test_links_of_the_readme_hold_wherever_it_is_shown():
     links = links_of(text)
     assert len(links) >= 6
     defined = re.findall(r"^\[([^]]+)\]: ", text, re.M)
-    assert set(re.findall(r"\[([^]\s]+\.(?:md|cff))\](?![:(])", text)) == set(defined)
+    assert {*re.findall(r"\[((?:docs/|[A-Z]+\.(?:md|cff))[^]\s]*)\](?![:(])", text), "picture"} == set(defined)
     for link in links:
         assert re.match("https?://", link), link
         if link.startswith(HOME + "/"):
             kind, branch, target = link.removeprefix(HOME + "/").split("/", 2)
-            assert (kind, branch) == ("blob", "main") and exists(target, ROOT), link
+            assert (kind, branch) == ("tree" if (ROOT / target).is_dir() else "blob", "main") and exists(target, ROOT), link
+        elif link.startswith("https://raw.githubusercontent.com/gaussmix/gaussmix/main/"):
+            assert exists(link.partition("/main/")[2], ROOT), link
 
 
 @pytest.mark.parametrize("page", [*sorted((ROOT / "docs").glob("*.md")), *(
