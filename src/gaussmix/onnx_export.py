@@ -76,7 +76,7 @@ def to_onnx(model: GaussianMixture | Mixture | Model, dtype: DTypeLike = np.floa
     if real not in (np.float32, np.float64):
         raise ValueError(f"dtype must be numpy.float32 or numpy.float64, not {dtype!r}")
     element = onnx.helper.np_dtype_to_tensor_dtype(real)
-    shapes = {"label": ["N"], "probabilities": ["N", mixture.n_components], "log_density": ["N"]}
+    shapes: dict[str, list[str | int | None]] = {"label": ["N"], "probabilities": ["N", mixture.n_components], "log_density": ["N"]}
     names = OUTPUTS if log_density else OUTPUTS[:2]
     graph = _Graph(opset)
     graph.evaluate(mixture.densities, "X", names, element)
