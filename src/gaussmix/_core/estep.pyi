@@ -87,7 +87,6 @@ class GivenResponsibilities(EStep):
 
 class GivenLabels(EStep): ...
 
-@disjoint_base
 class EveryRow(EStep):
     def __new__(cls, kind: Kind, n_components: int, n_features: int, size: int) -> Self: ...
 
