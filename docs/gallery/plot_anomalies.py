@@ -2,9 +2,8 @@
 Anomalies by log-density
 ========================
 
-A mixture that was fitted to what is normal gives a low density to what is not. Here it is fitted to measurements of benign tumours,
-and sees the malignant ones, and benign ones that it was not fitted to, for the first time. Nothing is said about malignant tumours in
-the fit.
+A mixture that was fitted to ordinary rows gives a low density to unusual ones. Here it is fitted to measurements of benign tumours. It
+is then applied to malignant tumours, and to benign ones that were not in the fit. The fit uses no information about malignant tumours.
 """
 
 import matplotlib.pyplot as plt

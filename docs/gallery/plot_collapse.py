@@ -3,7 +3,7 @@ A component that collapses
 ==========================
 
 The likelihood of a Gaussian mixture has no maximum: a component that shrinks onto a few rows with a common value raises it without
-bound. On the irises with eight components most starts end so. gaussmix recognizes these optima, and keeps them only where no start is
+bound. With eight components on the iris data, most starts end in this way. gaussmix recognizes these optima, and keeps them only where no start is
 better (:doc:`../collapse`).
 """
 
@@ -27,7 +27,7 @@ def fit(**options):
 
 
 # %%
-# Forty starts, each on its own. Of those that are proper none has the largest log-likelihood.
+# Each of forty starts is fitted on its own. None of the proper optima has the largest log-likelihood.
 
 fits = [fit(random_state=seed, init_params="random_from_data") for seed in range(40)]
 scores = np.array([gm.score(X) * len(X) for gm, _ in fits])
@@ -39,7 +39,7 @@ print(f"largest log-likelihood: {scores[spurious].max():.1f} spurious, {scores[~
 
 # %%
 # Most of the spurious optima have a component whose smallest standard deviation is 0.001 cm. This is the square root of ``reg_covar``,
-# 1e-6: nothing else holds that component up, and a smaller ``reg_covar`` would make the log-likelihood
+# 1e-6. Nothing else keeps that component from shrinking, and a smaller ``reg_covar`` would make the log-likelihood
 # larger still. With ``n_init=40`` the best of the proper optima is chosen.
 
 gm, warned = fit(n_init=40, random_state=0, init_params="random_from_data")

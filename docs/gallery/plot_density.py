@@ -4,7 +4,7 @@ Density and highest-density regions
 
 A mixture is a density. Its *highest-density region* of 90 % is the smallest region that holds 90 % of the probability. The density is
 at least some level t everywhere inside it, and t is the 10 % quantile of the density at rows drawn from the mixture: nine in ten of
-these rows have a higher one.
+these rows have a higher density.
 """
 
 import matplotlib.pyplot as plt

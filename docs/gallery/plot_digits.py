@@ -2,8 +2,8 @@
 Drawing new digits
 ==================
 
-A density can be sampled. Handwritten digits of 8 × 8 pixels are projected to 20 principal components; a mixture is fitted there; rows
-drawn from it are projected back and are digits that nobody wrote.
+New rows can be drawn from a density. Here, handwritten digits of 8 × 8 pixels are projected to 20 principal components, and a mixture is
+fitted to them. Rows drawn from the mixture are projected back, and give digits that nobody wrote.
 """
 
 import matplotlib.pyplot as plt

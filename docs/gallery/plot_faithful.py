@@ -16,9 +16,9 @@ gm = GaussianMixture(n_components=2, random_state=0).fit(X)
 print(gm.summary(X))
 
 # %%
-# An ellipse shows what a component holds: the rows whose squared Mahalanobis distance from the mean is at most 5.99 are 95 % of a
-# normal distribution in two dimensions. Its axes are the eigenvectors of the covariance.
-# The share of the first component, its responsibility, colours the rows: only a few are between the two.
+# An ellipse holds the rows whose squared Mahalanobis distance from the mean is at most 5.99, which are 95 % of a normal distribution
+# in two dimensions. Its axes are the eigenvectors of the covariance.
+# The colour of a row is its responsibility of component 0. Only a few rows are between the two.
 
 
 def ellipse(mean, covariance, distance):

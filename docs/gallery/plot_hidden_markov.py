@@ -2,10 +2,10 @@
 Old Faithful as a Markov chain
 ==============================
 
-The eruptions in the file follow one another. Does a long one tell what the next one will be? A hidden Markov model can say so: its
-states are components, and a transition matrix stands in the place of the weights. gaussmix has the parts that such a model needs:
-:meth:`gaussmix.Mixture.component_logpdf`, :func:`gaussmix.functional.moments` and :func:`gaussmix.functional.m_step`. What is between
-them is a forward-backward pass. :doc:`../examples/hidden-markov` has a faster one, and explains it.
+The eruptions in the file follow one another. Does the length of one tell the length of the next? A hidden Markov model can answer
+this. Its states are components, and a transition matrix takes the place of the weights. gaussmix has the parts that such a model needs:
+:meth:`gaussmix.Mixture.component_logpdf`, :func:`gaussmix.functional.moments` and :func:`gaussmix.functional.m_step`. Between
+them comes a forward-backward pass. :doc:`../examples/hidden-markov` has a faster one, and explains it.
 """
 
 import matplotlib.pyplot as plt
@@ -48,7 +48,7 @@ for k, name in ((short, "short"), (long, "long")):
     print(f"after a {name} eruption: {transitions[k, short]:.0%} short, {transitions[k, long]:.0%} long")
 
 # %%
-# A short eruption is followed by a long one almost always.
+# A short eruption is almost always followed by a long one.
 
 fig, axes = plt.subplots(2, 1, figsize=(9, 5.5), layout="constrained")
 colours = np.where(posteriors[:, long] > 0.5, "tab:red", "tab:blue")

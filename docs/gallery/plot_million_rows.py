@@ -2,8 +2,8 @@
 A million rows
 ==============
 
-Rows drawn from a mixture that was fitted to real data are as many as one likes. Here a million of them, with four features of the
-irises, are fitted by gaussmix and by scikit-learn from the same start, for the same number of iterations.
+Any number of rows can be drawn from a mixture that was fitted to real data. Here gaussmix and scikit-learn fit a million of them, with
+the four features of the iris data, from the same start, for the same number of iterations.
 The times in this page are those of the machine that built it; :doc:`../speed` has measurements that were made with more care.
 """
 
@@ -23,7 +23,7 @@ start = dict(weights_init=np.full(3, 1 / 3), means_init=X[:3], precisions_init=n
              init_params="random_from_data", random_state=0)
 
 # %%
-# Four iterations each: with ``tol=0`` neither stops before. That they then have not converged is no surprise, and no warning is wanted.
+# Each makes four iterations, because with ``tol=0`` neither stops before. Neither has converged then, so the warning is switched off.
 
 warnings.filterwarnings("ignore", "Best performing initialization did not converge")
 seconds, fits = {}, {}

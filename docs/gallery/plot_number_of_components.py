@@ -3,7 +3,7 @@ How many components?
 ====================
 
 :func:`gaussmix.select` fits every number of components under every covariance structure and keeps the fit with the lowest BIC. BIC
-weighs the log-likelihood against the number of free parameters, so that it does not always ask for more.
+weighs the log-likelihood against the number of free parameters, so that more components do not always have a lower BIC.
 """
 
 import matplotlib.pyplot as plt

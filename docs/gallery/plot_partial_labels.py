@@ -3,7 +3,7 @@ A few labels as a start
 =======================
 
 EM finds the optimum that is near its start, and numbers components as the start does. A few labelled rows can say both where to begin
-and which component is which. The labels are a start and no more: EM is free to leave them.
+and which component is which. The labels only set the start, and EM may move a labelled row to another component.
 """
 
 import matplotlib.pyplot as plt
@@ -35,7 +35,7 @@ def accuracy(gm, labelled):
 
 
 # %%
-# For each number of labels, twenty choices of the rows that have them.
+# For each number of labels, the rows that have them are chosen twenty times.
 
 counts = [1, 2, 3, 5, 10]
 found = {n: [accuracy(*fit(np.random.default_rng(seed), n)) for seed in range(20)] for n in counts}
@@ -43,7 +43,7 @@ for n, values in found.items():
     print(f"{n:2} of each kind labelled: {np.mean(values):.1%} of the others right on average, {min(values):.1%} at worst")
 
 # %%
-# A single label of each kind may be that of an unusual wine: then EM may end where two components have changed places.
+# If only one wine of each kind has a label, it may be an unusual wine. EM may then end with two components exchanged.
 
 gm, labelled = fit(np.random.default_rng(0), 3)
 fig, axes = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")

@@ -2,8 +2,8 @@
 Segments of a photograph
 ========================
 
-The pixels of a photograph are rows of red, green and blue. A mixture of their colours gives each pixel a component, and a component's
-mean is a colour: the picture is redrawn with eight of them.
+The pixels of a photograph are rows of red, green and blue. A mixture of their colours gives each pixel a component, and the mean of a
+component is a colour. The picture is redrawn with eight of these colours.
 """
 
 import time
@@ -34,7 +34,7 @@ for ax in axes:
 plt.show()
 
 # %%
-# One component at a time: its responsibilities as a picture, the largest components first.
+# Each picture shows the responsibilities of one component. The largest components come first.
 
 shares = gm.predict_proba(pixels)
 fig, axes = plt.subplots(2, 4, figsize=(10, 4), layout="constrained")

@@ -2,7 +2,7 @@
 Covariance structures on the irises
 ===================================
 
-Three components of the iris data under each of the four structures. A structure says what the components' ellipses may look
+Three components are fitted to the iris data under each of the four structures. A structure says what the components' ellipses may look
 like: any ellipse each (full), one ellipse for all (tied), ellipses along the axes (diag), circles (spherical).
 """
 
@@ -33,7 +33,7 @@ fig.supylabel("petal width (cm)")
 plt.show()
 
 # %%
-# The components were found without the names of the species. How do they compare?
+# The components were found without the names of the species. The table compares them with the species.
 
 gm = GaussianMixture(3, n_init=10, random_state=0).fit(X)
 table = np.zeros((3, 3), dtype=int)

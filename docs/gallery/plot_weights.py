@@ -2,9 +2,9 @@
 Sample weights
 ==============
 
-A row of weight 2 counts as two rows. Weights serve for rows that were counted and rows that are more or less certain. Here they are
-the energy of earthquakes near Fiji: without weights the mixture says where earthquakes are frequent, with weights where energy is
-released.
+A row of weight 2 counts as two rows. Weights are useful for rows that were counted and for rows that are more or less certain. Here
+they are the energy of earthquakes near Fiji. Without weights the mixture says where earthquakes are frequent. With weights it says where
+energy is released.
 """
 
 import matplotlib.pyplot as plt
