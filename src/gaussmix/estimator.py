@@ -1,4 +1,4 @@
-"""GaussianMixture: scikit-learn's conventions over the loop, the starts and the mixture."""
+"""GaussianMixture: an estimator that follows scikit-learn's conventions."""
 
 from __future__ import annotations  # kept as written, so that help() does not print the unions behind ArrayLike
 
@@ -39,19 +39,19 @@ __all__ = ["Fitted", "GaussianMixture", "fitted_by", "take_on"]
 @dataclass(frozen=True)
 class Fitted:
     """
-    A fit with what an estimator makes of it.
+    A fit, and what an estimator needs besides to take it on.
 
     Attributes
     ----------
     fit : Fit
     warnings : list of Warning
-        What the user must be told, in order.
+        The warnings to give the user, in order.
     table : ndarray, shape (N, D)
         The data.
     columns : list of str or None
         The names of the features.
     total_weight : float
-        What the sample weights sum to as they were given, or N.
+        The sum of the sample weights as the user gave them, or N where there are none.
     """
 
     fit: Fit
@@ -70,47 +70,48 @@ class GaussianMixture(Estimator):
     n_components : int, default=1
         K, how many components there are.
     covariance_type : str, default="full"
-        "full" (VVV), "tied" (EEE), "diag" (VVI) or "spherical" (VII); mclust's names in brackets serve too.
+        "full" (VVV), "tied" (EEE), "diag" (VVI) or "spherical" (VII). mclust's names, in brackets, are accepted too.
     tol : float, default=1e-3
-        EM stops when the mean log-likelihood of a row changes by less.
+        EM stops when the mean log-likelihood of a row changes by less than this.
     reg_covar : float or "auto", default=1e-6
-        Added to every variance, in the units of the data squared; "auto" adds a millionth of each feature's variance (their mean
-        for "spherical"), so that the fit does not depend on the units.
+        The amount added to every variance, in squared units of the data. "auto" adds a millionth of each feature's variance (for
+        "spherical", of the mean of these variances), so that the fit does not depend on the units.
     max_iter : int, default=100
-        EM stops after so many iterations.
+        EM stops after this many iterations.
     n_init : int, default=1
         How many starts; the best fit is kept.
     init_params : {"kmeans", "k-means++", "random", "random_from_data"} or array_like, default="kmeans"
-        Where EM starts. An array of whole numbers, shape (N,), gives the label of every row; one of shape (N, K) the
-        responsibilities.
-        EM then begins with an M step. "k-means++" and "random_from_data" choose K rows as means, with equal weights and
-        a variance next to nothing (and `reg_covar`), so that the first E step gives every row to the nearest.
+        Where EM starts. An array of whole numbers, shape (N,), gives the label of every row; an array of shape (N, K) gives the
+        responsibilities. With either, EM begins with an M step. "k-means++" and "random_from_data" choose K rows as means, with
+        equal weights. The variances are then almost zero, plus `reg_covar`, so that the first E step gives every row to the
+        nearest mean.
     weights_init : array_like, shape (K,), optional
     means_init : array_like, shape (K, D), optional
     precisions_init : array_like, optional
-        Parameters to start from; what is not given comes from `init_params`. Precisions have the shape of `precisions_`.
+        Parameters to start from. Those that are not given come from `init_params`. Precisions have the shape of `precisions_`.
     random_state : None, int, RandomState or Generator, default=None
     warm_start : bool, default=False
         Whether `fit` starts from the last solution.
     verbose : int, default=0
-        1 prints each start and every `verbose_interval`-th iteration, 2 time and the log-likelihood's change as well.
+        1 prints each start and every `verbose_interval`-th iteration. 2 also prints the time and the change of the log-likelihood.
     verbose_interval : int, default=10
     n_threads : int, optional
-        None means `GAUSSMIX_NUM_THREADS` if set, else the CPUs that this process may run on. The result does not depend on it.
-        In a worker process of multiprocessing or joblib None means one.
+        None means the value of `GAUSSMIX_NUM_THREADS` if it is set, else the number of CPUs that this process may run on; in a
+        worker process of multiprocessing or joblib it means one. The result does not depend on the number of threads.
     progress : bool, default=False
         Whether to show a progress bar (tqdm's where it is installed).
     callback : callable, optional
-        Called in every iteration with its number (from 1), the mean log-likelihood of a row that its E step found, and the
-        `Mixture` that has it; the fit ends there where it returns something true.
+        Called in every iteration with three arguments: the number of the iteration (from 1), the mean log-likelihood of a row that
+        its E step found, and the `Mixture` with that log-likelihood. The fit ends when it returns something true.
 
     Attributes
     ----------
     weights_ : ndarray, shape (K,)
     means_ : ndarray, shape (K, D)
     covariances_, precisions_, precisions_cholesky_ : ndarray
-        Shape (K, D, D) for full, (D, D) for tied, (K, D) for diag, (K,) for spherical. These and the two above are float32 after
-        float32 data, as scikit-learn's, float64 after others. Any of them that float32 cannot hold stays float64.
+        Shape (K, D, D) for full, (D, D) for tied, (K, D) for diag, (K,) for spherical. As in scikit-learn, these arrays,
+        `weights_` and `means_` are float32 after a fit to float32 data, else float64. An array that float32 cannot hold stays
+        float64.
     mixture_ : Mixture
         The fitted distribution.
     converged_ : bool
@@ -118,18 +119,18 @@ class GaussianMixture(Estimator):
     lower_bound_ : float
         The mean log-likelihood that the last E step found.
     lower_bounds_, history_ : list of float
-        The same of every iteration of the best start.
+        The mean log-likelihood that each iteration of the best start found.
     n_parameters_ : int
-        Free parameters: what AIC and BIC count.
+        The number of free parameters, which AIC and BIC count.
     n_features_in_ : int
     feature_names_in_ : ndarray of str, shape (D,)
-        Only after a table whose column names are all strings.
+        Exists only after a fit to a table whose column names are all strings.
 
     Notes
     -----
     A subclass may override any public method, and `_n_parameters`. The other private methods that scikit-learn's loop calls
-    (`_m_step`, `_estimate_log_prob` …) are not called here, so that a subclass that overrides one is refused with a TypeError, which
-    says what serves instead.
+    (`_m_step`, `_estimate_log_prob` …) are not called here. A subclass that overrides one of them is therefore refused with a
+    TypeError, which says what to use instead.
 
     Examples
     --------
@@ -201,7 +202,7 @@ class GaussianMixture(Estimator):
         Returns
         -------
         GaussianMixture
-            This one. After an error it is as it was before.
+            The estimator itself. After an error it is unchanged.
 
         Raises
         ------
@@ -215,7 +216,7 @@ class GaussianMixture(Estimator):
         CollapseWarning
             Where a covariance became singular; the parameters are then the last valid ones (docs/collapse.md).
         SpuriousOptimumWarning
-            A CollapseWarning, where every start led to a spurious optimum.
+            A kind of CollapseWarning, where every start led to a spurious optimum.
         UserWarning
             Where `reg_covar` is more than a thousandth of a feature's variance.
 
@@ -235,7 +236,7 @@ class GaussianMixture(Estimator):
 
     def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> NDArray[np.intp]:
         """
-        Fit, and return the labels that `predict` then gives to the same rows.
+        Fit, and return the labels that `predict` would then give to the same rows.
 
         Parameters
         ----------
@@ -258,13 +259,13 @@ class GaussianMixture(Estimator):
         return labels(self.mixture_.densities, fitted.table, self.n_threads)
 
     def _tell_and_take_on(self, fitted: Fitted) -> None:
-        """Warn of what a fit came to, and take it on; where a warning is an error, this estimator stays as it was."""
+        """Give the warnings of a fit, then take it on. Where a warning is raised as an error, this estimator stays unchanged."""
         for warning in fitted.warnings:
             warnings.warn(warning, stacklevel=3)
         take_on(self, fitted)
 
     def _hold(self, mixture: Mixture, columns: list[str] | None, real: type[np.floating[Any]]) -> None:
-        """Take on a mixture: its arrays, and the names of its features."""
+        """Set the attributes from a mixture: its arrays, and the names of its features."""
         vars(self).update(attributes_of(mixture, real))
         self._fitted = mixture, self._fingerprint()
         self.n_features_in_ = mixture.n_features
@@ -289,7 +290,7 @@ class GaussianMixture(Estimator):
         OSError
             Where the file cannot be written.
         ValueError
-            Where two features have the same name or one that UTF-8 cannot hold.
+            Where two features have the same name, or UTF-8 cannot hold a name.
 
         Examples
         --------
@@ -308,12 +309,12 @@ class GaussianMixture(Estimator):
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """
-        A fitted estimator from a model file, whoever wrote it.
+        Make a fitted estimator from a model file, which another program may have written.
 
-        A model file holds a mixture and the names of its features, but not how it was found. So `mixture_` and all that follows
-        from it are there, in float64, and `n_components` and `covariance_type` are the mixture's. The other parameters have their
-        defaults, and `converged_`, `n_iter_`, `lower_bound_`, `lower_bounds_` and `history_` are missing. With `warm_start=True`
-        EM goes on from the mixture.
+        A model file holds a mixture and the names of its features, but not how the mixture was found. The estimator therefore has
+        `mixture_` and the attributes that follow from it, in float64. Its `n_components` and `covariance_type` are those of the
+        mixture, and its other parameters have their default values. It has no `converged_`, `n_iter_`, `lower_bound_`,
+        `lower_bounds_` or `history_`. With `warm_start=True` EM goes on from the mixture.
 
         Parameters
         ----------
@@ -322,7 +323,7 @@ class GaussianMixture(Estimator):
         Returns
         -------
         GaussianMixture
-            Its predictions have the same bits as those of the mixture that was saved.
+            Its predictions are the same, bit for bit, as those of the mixture that was saved.
 
         Raises
         ------
@@ -350,17 +351,17 @@ class GaussianMixture(Estimator):
     # The fitted mixture, and attributes that a user set instead of fitting.
 
     def _fingerprint(self) -> list[object]:
-        """Tells whether a user has set another array, or changed one in place, since the fit."""
+        """Return a value that changes when a user sets another array, or changes one in place, after the fit."""
         return [_fingerprint_of(getattr(self, name, ())) for name in ("weights_", "means_", "covariances_", "precisions_cholesky_")]
 
     @property
     def mixture_(self) -> Mixture:
         """
-        The fitted distribution: the fit's own or, where attributes were set by hand, one of them.
+        The fitted distribution or, where a user has set fitted attributes, the distribution that these attributes describe.
 
-        Of attributes set by hand `precisions_cholesky_` counts, as in scikit-learn, and `covariances_` only where it was changed
-        alone or there is nothing else. What the fit left of them is of the structure that was fitted, whatever `covariance_type`
-        has been set since.
+        Where a user has set attributes, `precisions_cholesky_` is used, as in scikit-learn. `covariances_` is used only where it
+        alone was changed, or where there is no `precisions_cholesky_`. If the one that is used is still as the fit left it, it has
+        the structure that was fitted, even if `covariance_type` has been set to another since.
 
         Examples
         --------
@@ -387,7 +388,7 @@ class GaussianMixture(Estimator):
     @property
     def history_(self) -> list[float]:
         """
-        The mean log-likelihood that each iteration's E step found; scikit-learn's `lower_bounds_`.
+        The mean log-likelihood that the E step of each iteration found; scikit-learn calls it `lower_bounds_`.
 
         Examples
         --------
@@ -419,7 +420,7 @@ class GaussianMixture(Estimator):
     # What a fitted mixture answers.
 
     def _as_fitted(self, result: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-        """As scikit-learn: float32 only where the model and X are."""
+        """Convert a result to the type that scikit-learn gives: float32 only where both the model and X are float32."""
         return result if np.asarray(self.means_).dtype == np.float32 else result.astype(np.float64, copy=False)
 
     def _checked(self, X: ArrayLike) -> tuple[NDArray[Any], Mixture]:
@@ -468,14 +469,14 @@ class GaussianMixture(Estimator):
         return self._component_wise(joint_log_densities, X)
 
     def _component_wise(self, of: Callable[..., NDArray[Any]], X: ArrayLike) -> NDArray[np.floating[Any]]:
-        """What a function of the mixture and rows gives; scikit-learn calls it after its check of the names."""
+        """Call a function with the mixture and the rows. Scikit-learn calls this after its own check of the feature names."""
         self._require_fit()
         table, mixture = self._checked_rows(as_table(X)[0])
         return self._as_fitted(of(mixture, table, self.n_threads))
 
     def predict(self, X: ArrayLike) -> NDArray[np.intp]:
         """
-        The component with the largest responsibility (5) for every row.
+        Return for every row the component with the largest responsibility (5).
 
         Parameters
         ----------
@@ -489,7 +490,7 @@ class GaussianMixture(Estimator):
         ------
         NotFittedError
         ValueError
-            Where X is not of the width or with the names of the fit, or not finite.
+            Where X has not the columns of the fit, by number or by name, or is not finite.
 
         Examples
         --------
@@ -578,8 +579,8 @@ class GaussianMixture(Estimator):
         """
         Draw rows from the fitted mixture.
 
-        A whole number as `random_state` gives the same rows in each call, a RandomState or Generator goes on. The numbers are those
-        of a Generator, and so are not scikit-learn's from the same seed.
+        Where `random_state` is a whole number, each call gives the same rows; a RandomState or Generator gives new rows in each
+        call. The random numbers come from a numpy Generator, so that they differ from those of scikit-learn with the same seed.
 
         Parameters
         ----------
@@ -699,9 +700,9 @@ class GaussianMixture(Estimator):
         Parameters
         ----------
         X : array_like or DataFrame, shape (N, D), optional
-            What the criteria are computed on, as by `bic`, `aic` and `icl`. Without it they are those of the data and weights of
-            the fit at its last E step, before the M step that followed (the summary says so), ICL is left out, and so are they all
-            where the fitted attributes were changed since.
+            Rows to compute the criteria on, as `bic`, `aic` and `icl` do. Without X the criteria are those of the data and weights
+            of the fit at its last E step, before the M step that followed; the summary says so. ICL is then left out. All criteria
+            are left out where the fitted attributes have been changed since the fit.
         sample_weight : array_like, shape (N,), optional
 
         Returns
@@ -731,30 +732,30 @@ class GaussianMixture(Estimator):
         return summary_text(self, *self._of_the_fit(), None, of_the_fit=True)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the table and a picture of a fit, and scikit-learn's diagram where that is in use."""
+        """Show a notebook the table and a picture of a fit, and scikit-learn's diagram where scikit-learn is in use."""
         fitted = summary_html(self, *self._of_the_fit()) if self.__sklearn_is_fitted__() else ""
         return fitted + super()._repr_html_()
 
     def _of_the_fit(self) -> tuple[float | None, float | None]:
-        """Σ_n w_n of the rows that were fitted, and L (6) as the last E step found it, where they are known."""
+        """Return Σ_n w_n of the fitted rows, and L (6) as the last E step found it; each is None where it is not known."""
         if not hasattr(self, "_n_rows") or self.mixture_ is not self._fitted[0]:  # set by hand, or from a file
             return None, None
         return self._n_rows, self.lower_bound_ * self._n_rows if self.lower_bounds_ else None
 
     def plot(self, X: ArrayLike | None = None, *, ax: Axes | None = None) -> Axes | NDArray[np.object_]:
         """
-        Draw the fit in the way that suits it; `gaussmix.plotting` has every way.
+        Draw the fit in a way that suits its number of features; `gaussmix.plotting` has all kinds of pictures.
 
-        One feature is shown by a histogram and densities, two by the rows in the colours of their components, with ellipses that
-        hold 50 % and 95 % of each; more by a matrix of such panels: of more than six features, those six of whose variance the
-        largest share lies between the components' means.
+        One feature is shown by a histogram and densities. Two features are shown by the rows, in the colours of their components,
+        with ellipses that hold 50 % and 95 % of each component. More features are shown by a matrix of panels. Of more than six
+        features, it shows the six with the largest share of their variance between the components' means.
 
         Parameters
         ----------
         X : array_like or DataFrame, shape (N, D), optional
-            Rows to show. Of many a sample is drawn, the same each time.
+            Rows to show. Of many rows only a random sample is drawn, the same each time.
         ax : matplotlib.axes.Axes, optional
-            What to draw in, one panel. By default a new figure of pyplot's.
+            The axes to draw a single panel in. By default a new pyplot figure is made.
 
         Returns
         -------
@@ -794,7 +795,7 @@ class GaussianMixture(Estimator):
 
 def fitted_by(model: GaussianMixture, X: ArrayLike, sample_weight: ArrayLike | None) -> Fitted:
     """
-    What a fit of a model would come to. Nothing is told, and the model stays as it is.
+    Fit a model without changing it. No warnings are given; the result holds them.
 
     Parameters
     ----------
@@ -833,7 +834,7 @@ def fitted_by(model: GaussianMixture, X: ArrayLike, sample_weight: ArrayLike | N
 
 def take_on(model: GaussianMixture, fitted: Fitted) -> None:
     """
-    Have a model be what a fit came to.
+    Set the fitted attributes of a model from a fit.
 
     Parameters
     ----------
@@ -853,5 +854,5 @@ def _fingerprint_of(value: Any) -> object:
     try:
         array = np.ascontiguousarray(value)
         return array.shape, array.dtype.str, zlib.crc32(array.data)
-    except (TypeError, ValueError):  # what holds no numbers is no fit's
+    except (TypeError, ValueError):  # a value that holds no numbers was not set by a fit
         return repr(value)

@@ -1,4 +1,4 @@
-"""EM's parts as functions, for authors of other libraries: what a pass leaves behind, and what becomes of it. No estimator is needed."""
+"""The parts of EM as functions, for authors of other libraries: E step, M step and the whole loop. They need no estimator."""
 
 from __future__ import annotations  # kept as written, so that help() does not print the unions behind ArrayLike
 
@@ -26,7 +26,7 @@ __all__ = ["Fit", "Outcome", "Prior", "e_step", "em", "m_step", "moments"]
 
 def e_step(X: ArrayLike, mixture: Mixture, sample_weight: ArrayLike | None = None, *, n_threads: int | None = None) -> Statistics:
     """
-    What an E step leaves behind: the moments of rows under their responsibilities (5), and their log-likelihood (6).
+    Make an E step: compute the moments of rows under their responsibilities (5), and the log-likelihood (6).
 
     Parameters
     ----------
@@ -40,12 +40,13 @@ def e_step(X: ArrayLike, mixture: Mixture, sample_weight: ArrayLike | None = Non
     Returns
     -------
     Statistics
-        About the mixture's means, with the second moments that its structure needs. Those of different rows add.
+        Its moments are about the mixture's means, and its second moments are those that the mixture's structure needs. The
+        statistics of different rows can be added.
 
     Raises
     ------
     ValueError
-        Where X or the weights are not usable, or X has another number of columns than the mixture.
+        Where X or the weights are not usable, or X has not as many columns as the mixture has features.
     TypeError
         Where `mixture` is no Mixture.
 
@@ -70,7 +71,9 @@ def e_step(X: ArrayLike, mixture: Mixture, sample_weight: ArrayLike | None = Non
 def moments(X: ArrayLike, responsibilities: ArrayLike, sample_weight: ArrayLike | None = None, covariance_type: str = "full",
             reference: ArrayLike | None = None, *, n_threads: int | None = None) -> Statistics:
     """
-    The moments of rows under given responsibilities: from a forward-backward pass, a gating network, a person.
+    Compute the moments of rows under given responsibilities.
+
+    These may come from a forward-backward pass, from a gating network or from a person.
 
     Parameters
     ----------
@@ -82,8 +85,8 @@ def moments(X: ArrayLike, responsibilities: ArrayLike, sample_weight: ArrayLike 
     covariance_type : str
         The structure whose second moments are taken.
     reference : array_like, shape (K, D), optional
-        The points that the moments are taken about. By default each component's mean, so that second moments lose no digits however
-        far the rows are from the origin; this takes one more pass.
+        The points that the moments are taken about. By default these are the components' means. Second moments then lose no
+        digits, however far the rows are from the origin, but finding the means takes one more pass.
     n_threads : int, optional
         As for `Mixture.logpdf`.
 
@@ -139,17 +142,17 @@ def moments(X: ArrayLike, responsibilities: ArrayLike, sample_weight: ArrayLike 
 
 def m_step(statistics: Statistics, covariance_type: str = "full", prior: Prior | None = None, reg_covar: float = 0.0) -> Mixture:
     """
-    The mixture of given moments: weights (11), means (7) and covariances (8) under a structure.
+    Make an M step: compute the mixture of given moments, with its weights (11), means (7) and covariances (8).
 
     Parameters
     ----------
     statistics : Statistics
-        With second moments of the kind that the structure needs, or full ones.
+        Its second moments must be of the kind that the structure needs, or full.
     covariance_type : str
-        The structure.
+        The structure of the covariances.
     prior : Prior, optional
-        An object whose `statistics(reference, kind)` returns new Statistics about the given points, shape (K, D), with second moments
-        of the given `Kind`; these are added.
+        An object with a method `statistics(reference, kind)`. It returns new Statistics about the given points, shape (K, D), with
+        second moments of the given `Kind`. They are added to `statistics`.
     reg_covar : float
         Added to every variance.
 
@@ -161,7 +164,7 @@ def m_step(statistics: Statistics, covariance_type: str = "full", prior: Prior |
     Raises
     ------
     ValueError
-        Naming the component that has no weight or a singular covariance.
+        Where a component has no weight or a singular covariance; the message names it.
     TypeError
         Where `statistics` are no Statistics.
 
@@ -194,28 +197,28 @@ def em(X: ArrayLike, start: Mixture, covariance_type: str = "full", *, sample_we
        prior: Prior | None = None, tol: float = 1e-3, max_iter: int = 100,
        callback: Callable[[int, float, Mixture], object] | None = None, n_threads: int | None = None) -> Fit:
     """
-    EM from a given mixture. Nothing is told: `outcome` says how it ended.
+    Run EM from a given mixture. It gives no warnings: `outcome` says how it ended.
 
     Parameters
     ----------
     X : array_like, shape (N, D)
     start : Mixture
-        Under another structure it begins from the mixture of that structure that has its moments.
+        Where its structure is not `covariance_type`, EM begins from the mixture of that structure with the same moments.
     covariance_type : str
     sample_weight : array_like, shape (N,), optional
         w_n, ones by default.
     reg_covar : float
         Added to every variance in every M step.
     prior : Prior, optional
-        As for `m_step`, with a second method: `log_density(mixture)`, which is added to the log-likelihood. EM then raises the
-        posterior density, and `history` holds it over Σ_n w_n.
+        As for `m_step`, with a second method `log_density(mixture)`, whose result is added to the log-likelihood. EM then raises
+        the posterior density, and `history` holds its logarithm divided by Σ_n w_n.
     tol : float
-        EM stops when the mean log-likelihood of a row changes by less.
+        EM stops when the mean log-likelihood of a row changes by less than this.
     max_iter : int
-        EM stops after so many iterations.
+        EM stops after this many iterations.
     callback : callable, optional
-        Called in every iteration with its number (from 1), the mean log-likelihood that its E step found, and the `Mixture` that
-        has it; EM ends where it returns something true.
+        Called in every iteration with three arguments: the number of the iteration (from 1), the mean log-likelihood that its
+        E step found, and the `Mixture` with that log-likelihood. EM ends when it returns something true.
     n_threads : int, optional
         As for `Mixture.logpdf`.
 
@@ -262,7 +265,7 @@ def em(X: ArrayLike, start: Mixture, covariance_type: str = "full", *, sample_we
 
 
 def _blocks(X: ArrayLike, n_components: int, sample_weight: ArrayLike | None) -> Blocks:
-    """Rows and weights, checked."""
+    """Check rows and weights, and return them as blocks."""
     table, _ = as_table(X)
     if 0 in table.shape:
         raise ValueError(f"X must have at least one row and one column, not shape {table.shape}")
@@ -305,7 +308,7 @@ def _check_kind(name: str, value: object, kind: type) -> None:
 
 
 def _as_given(total: Sums, blocks: Blocks) -> Statistics:
-    """Sums in memory of their own, with weights as they were given: the loops read them times a power of two where they are extreme."""
+    """Copy sums, and undo the scaling of the weights: the loops multiply extreme weights by a power of two."""
     statistics = Statistics(total.kind, total.n_components, total.n_features)
     statistics.reference[...] = total.reference
     statistics.accumulate(total)
@@ -314,7 +317,7 @@ def _as_given(total: Sums, blocks: Blocks) -> Statistics:
 
 
 def _moments_of(mixture: Mixture) -> Statistics:
-    """The moments of rows that a mixture would fit exactly."""
+    """Return the moments of imaginary rows that this mixture would fit exactly."""
     statistics = Statistics(Kind.FULL, mixture.n_components, mixture.n_features)
     statistics.reference[...], statistics.weight[...] = mixture.means, mixture.weights
     statistics.second[...] = mixture.weights[:, None, None] * mixture.covariances

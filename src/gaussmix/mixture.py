@@ -1,4 +1,4 @@
-"""Mixture: the distribution itself, immutable."""
+"""Mixture: a Gaussian mixture distribution, which cannot be changed once it is made."""
 
 from __future__ import annotations  # kept as written, so that help() does not print the unions behind ArrayLike
 
@@ -25,7 +25,7 @@ class Mixture:
     """
     A Gaussian mixture: p(x) = Σ_k π_k N(x | μ_k, Σ_k), equation (1).
 
-    Immutable, and independent of how it was found. Its methods follow scipy.stats.
+    A Mixture is immutable, and does not depend on how its parameters were found. Its methods follow scipy.stats.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Mixture:
         Σ_k, symmetric and positive definite, in the units of the data squared: shape (K, D, D) for full, (D, D) for tied, (K, D) for
         diag, (K,) for spherical.
     covariance_type : str, default="full"
-        Their structure, by scikit-learn's name or mclust's.
+        The structure of the covariances, by scikit-learn's or mclust's name.
 
     Attributes
     ----------
@@ -46,9 +46,9 @@ class Mixture:
     covariances : ndarray, shape (K, D, D)
         Read-only, float64.
     structure : Structure
-        What the covariances were fitted under.
+        The structure of the covariances.
     covariance_type : str
-        scikit-learn's name of it.
+        scikit-learn's name of the structure.
     n_components, n_features : int
 
     Raises
@@ -73,15 +73,15 @@ class Mixture:
     @classmethod
     def from_parameters(cls, parameters: Parameters, structure: Structure) -> Self:
         """
-        A mixture of parameters as their structure keeps them, which stays how it computes.
+        Make a mixture from parameters, in the form in which their structure keeps them.
 
-        Its means are rounded to double; what EM knows of them beyond (`means_rest`) is left out, so that the same weights,
-        means and covariances always give the same mixture.
+        Its means are rounded to double. The part of the means beyond double precision that EM keeps (`means_rest`) is left out,
+        so that the same weights, means and covariances always give the same mixture.
 
         Parameters
         ----------
         parameters : gaussmix._core.parameters.Parameters
-            Factorized, or about to be; copied.
+            They are copied, and need not be factorized.
         structure : Structure
 
         Returns
@@ -91,7 +91,7 @@ class Mixture:
         Raises
         ------
         ValueError
-            Where a covariance is not positive definite, or the parameters are not kept as this structure keeps them.
+            Where a covariance is not positive definite, or the shape of the covariances is not that of this structure.
 
         Examples
         --------
@@ -128,7 +128,7 @@ class Mixture:
     @property
     def densities(self) -> Densities:
         """
-        What an E step reads.
+        The means, factors and constants that an E step reads.
 
         Examples
         --------
@@ -171,7 +171,7 @@ class Mixture:
         ----------
         X : array_like, shape (N, D)
         n_threads : int, optional
-            None means `GAUSSMIX_NUM_THREADS` if set, else the CPUs that this process may run on.
+            None means the value of `GAUSSMIX_NUM_THREADS` if it is set, else the number of CPUs that this process may run on.
 
         Returns
         -------
@@ -218,7 +218,7 @@ class Mixture:
 
     def component_logpdf(self, X: ArrayLike, *, n_threads: int | None = None) -> NDArray[np.floating[Any]]:
         """
-        ln N(x | μ_k, Σ_k) of every row and component, without weights: an HMM's emissions, say.
+        ln N(x | μ_k, Σ_k) of every row and component, without the weights, as for the emissions of an HMM.
 
         Parameters
         ----------
@@ -289,7 +289,7 @@ class Mixture:
 
     def classify(self, X: ArrayLike, *, n_threads: int | None = None) -> NDArray[np.intp]:
         """
-        The component with the largest responsibility (5) for every row; the first of several.
+        Return for every row the component with the largest responsibility (5), the first of them where several are equal.
 
         Parameters
         ----------
@@ -341,7 +341,7 @@ class Mixture:
 
     def rvs(self, size: int = 1, random_state: RandomState = None) -> NDArray[np.float64]:
         """
-        Draw from the mixture.
+        Draw rows from the mixture.
 
         Parameters
         ----------
@@ -352,7 +352,7 @@ class Mixture:
         Returns
         -------
         ndarray, shape (size, D)
-            In random order of components.
+            The components of the rows are in random order.
 
         Examples
         --------
@@ -367,7 +367,7 @@ class Mixture:
 
     def labelled_rvs(self, size: int = 1, random_state: RandomState = None) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
         """
-        Draw from the mixture, with the component of each row.
+        Draw rows from the mixture, and return the component of each row too.
 
         Parameters
         ----------
@@ -383,7 +383,7 @@ class Mixture:
         Raises
         ------
         ValueError
-            Where size is negative, or more than an array can have.
+            Where size is negative, or an array cannot have as many rows.
 
         Examples
         --------
@@ -442,7 +442,7 @@ class Mixture:
             return total
 
     def _checked(self, X: ArrayLike) -> NDArray[Any]:
-        """Rows that this mixture can read."""
+        """Check that this mixture can read some rows, and return them as an array."""
         table, _ = as_table(X)
         if table.shape[1] != self.n_features:
             raise ValueError(f"X has {table.shape[1]} features, but the mixture has {self.n_features}")
@@ -479,7 +479,9 @@ class Mixture:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """
-        The mixture in a model file, whoever wrote it. The names of its columns are left out; `gaussmix.load` gives them too.
+        Read a mixture from a model file, which another program may have written.
+
+        The names of the columns are not read; `gaussmix.load` gives them too.
 
         Parameters
         ----------
@@ -488,7 +490,7 @@ class Mixture:
         Returns
         -------
         Mixture
-            It gives the same bits as the one saved.
+            Its results are the same, bit for bit, as those of the mixture that was saved.
 
         Raises
         ------
@@ -529,13 +531,13 @@ class Mixture:
         return "Mixture(" + (",\n" + " " * 8).join(parts) + ")"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: a table of components and a picture."""
+        """Show a notebook a table of the components and a picture."""
         return mixture_html(title_of(self), self.weights, self.means, self.covariances)
 
 
 def title_of(mixture: Mixture) -> str:
     """
-    What a mixture is, in a line.
+    Describe a mixture in one line.
 
     Parameters
     ----------
@@ -549,7 +551,7 @@ def title_of(mixture: Mixture) -> str:
 
 
 def _checked_parameters(weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, structure: Structure) -> Parameters:
-    """What a mixture is made of, as parameters that are yet to be factorized."""
+    """Check weights, means and covariances, and return them as parameters that are not factorized yet."""
     pi, mu, sigma = _array(weights, "weights"), _array(means, "means"), _array(covariances, "covariances")
     if mu.ndim != 2 or 0 in mu.shape:
         raise ValueError(f"means must be of shape (K, D), a row for each component and a column for each feature, not {mu.shape}")
@@ -626,7 +628,7 @@ def responsibilities(densities: Densities, X: NDArray[Any], n_threads: int | Non
 
 def labels(densities: Densities, X: NDArray[Any], n_threads: int | None = None) -> NDArray[np.intp]:
     """
-    The component with the largest responsibility (5) for every row; the first of several.
+    Return for every row the component with the largest responsibility (5), the first of them where several are equal.
 
     Parameters
     ----------
@@ -649,7 +651,7 @@ def _real(X: NDArray[Any]) -> type[np.floating[Any]]:
 
 def _by_block(densities: Densities, X: NDArray[Any], out: NDArray[Any], computed: type[np.generic],
               fill: Callable[[CompleteRows, Rows, NDArray[Any], Workspace], None], n_threads: int | None) -> NDArray[Any]:
-    """One pass, in which `fill` writes a result of type `computed` for the rows of every block; they go to `out`, in its type."""
+    """Make one pass: `fill` writes results of type `computed` for the rows of every block, which are then converted into `out`."""
     blocks = Blocks(X, densities.n_components)
     blocks.widen_for(densities)
     shape = densities.n_components, densities.n_features

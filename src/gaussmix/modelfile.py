@@ -1,4 +1,4 @@
-"""Model files: a mixture as JSON, which gives back the same bits. The format is described in docs/model-file.md."""
+"""Model files: a mixture as JSON, read back bit for bit. The format is described in docs/model-file.md."""
 
 from __future__ import annotations  # kept as written, so that help() does not print the unions behind ArrayLike
 
@@ -25,13 +25,13 @@ FORMAT = "gaussmix model"
 VERSION = 1
 ENTRIES = ("format", "version", "covariance_type", "n_components", "n_features", "columns", "weights", "means",
            "covariances")
-HEAD = 2**20  # bytes in which a model file must have begun, so that endless files are not read
+HEAD = 2**20  # bytes: the JSON object must begin among them, so that endless files are not read
 LONGEST_SHOWN = 40  # letters of a wrong value that an error repeats
 
 
 class ModelFileError(ValueError):
     """
-    A file is not a model file, or a damaged one.
+    A file is not a model file, or is damaged.
 
     Examples
     --------
@@ -51,7 +51,7 @@ class ModelFileError(ValueError):
 @dataclass(frozen=True)
 class Model:
     """
-    What a model file holds. It predicts, and checks the names of the columns of new data as `GaussianMixture` does.
+    The content of a model file. It can predict, and checks the column names of new data as `GaussianMixture` does.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Model:
     Raises
     ------
     ValueError
-        Where the mixture has another structure, or columns are not as many different names as it has features.
+        Where the mixture has another structure, or `columns` does not hold a different name for each feature of the mixture.
 
     Examples
     --------
@@ -87,7 +87,7 @@ class Model:
 
     def predict(self, X: ArrayLike) -> NDArray[np.intp]:
         """
-        The component with the largest responsibility (5) for every row.
+        Return for every row the component with the largest responsibility (5).
 
         Parameters
         ----------
@@ -100,7 +100,7 @@ class Model:
         Raises
         ------
         ValueError
-            Where X is not of the width or with the names of the model, or not finite.
+            Where X has not the columns of the model, by number or by name, or is not finite.
 
         Warns
         -----
@@ -171,22 +171,22 @@ class Model:
 
 def save(path: str | os.PathLike[str], model: GaussianMixture | Mixture | Model) -> None:
     """
-    Write a mixture to a model file (JSON, no pickle), whole or not at all.
+    Write a mixture to a model file (JSON, not a pickle). The file is written as a whole or not at all.
 
     Parameters
     ----------
     path : str or path-like
     model : GaussianMixture, Mixture or Model
-        A GaussianMixture must be fitted; its feature names are kept too. The structure is the one that it was fitted under.
+        A GaussianMixture must be fitted. Its feature names are written too. The structure is the one that it was fitted with.
 
     Raises
     ------
     OSError
         Where the file cannot be written.
     ValueError
-        Where a GaussianMixture is not fitted, or two features have the same name or one that UTF-8 cannot hold.
+        Where a GaussianMixture is not fitted, two features have the same name, or UTF-8 cannot hold a name.
     TypeError
-        Where path and model are given in the order of `joblib.dump`.
+        Where the model comes first and the path second, as in `joblib.dump`.
 
     Examples
     --------
@@ -213,7 +213,7 @@ def save(path: str | os.PathLike[str], model: GaussianMixture | Mixture | Model)
 
 def _as_model(model: GaussianMixture | Mixture | Model) -> Model:
     if isinstance(model, Model):
-        return Model(model.mixture, model.covariance_type, model.columns)  # checked again, as a list can be changed
+        return Model(model.mixture, model.covariance_type, model.columns)  # checked again, as its list of columns may have been changed
     mixture = model if isinstance(model, Mixture) else getattr(model, "mixture_", None)
     if not isinstance(mixture, Mixture):
         raise ValueError(f"only a Mixture, a Model or a fitted GaussianMixture can be saved, not {model!r}")
@@ -222,7 +222,7 @@ def _as_model(model: GaussianMixture | Mixture | Model) -> Model:
 
 
 def _laid_out(value: Any, depth: int = 1) -> str:
-    """JSON with one row of numbers on a line."""
+    """Return a value as JSON with one row of numbers per line."""
     if not (isinstance(value, list) and value and isinstance(value[0], list)):
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     indent = "  " * (depth + 1)
@@ -240,7 +240,7 @@ def load(path: str | os.PathLike[str]) -> Model:
     Returns
     -------
     Model
-        With `mixture`, `covariance_type` and `columns`. The mixture gives the same bits as the one saved.
+        With `mixture`, `covariance_type` and `columns`. The mixture gives the same results, bit for bit, as the one saved.
 
     Raises
     ------
@@ -270,7 +270,7 @@ def load(path: str | os.PathLike[str]) -> Model:
 
 
 def _content(file: IO[bytes]) -> bytes:
-    """All that a file holds, but no more than its head where that is not of a JSON object."""
+    """Read a whole file, but no more than its head where that does not begin a JSON object."""
     head = file.read(HEAD)
     if len(head) == HEAD and not head.lstrip().startswith(b"{"):
         raise ModelFileError("is not a model file: it does not begin with {")
@@ -278,7 +278,7 @@ def _content(file: IO[bytes]) -> bytes:
 
 
 def _entries(content: bytes) -> dict[str, Any]:
-    """The JSON object in a file."""
+    """Parse the JSON object of a file, and check which entries it has."""
     try:
         entries = json.loads(content.decode(), object_pairs_hook=_without_repetition)
     except UnicodeDecodeError:
@@ -315,7 +315,7 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _model(entries: dict[str, Any]) -> Model:
-    """The model that entries describe, all checked."""
+    """Make the model that the entries describe, and check each of them."""
     K, D = (_count(entries, name) for name in ("n_components", "n_features"))
     try:
         structure = structure_named(entries["covariance_type"])
@@ -335,7 +335,7 @@ def _count(entries: dict[str, Any], name: str) -> int:
 
 
 def _numbers(value: Any, shape: tuple[int, ...], name: str) -> NDArray[np.float64]:
-    """Nested lists of finite numbers as an array of exactly this shape."""
+    """Return nested lists of finite numbers as an array, which must have exactly this shape."""
     _check_numbers(value, shape, name)
     return np.array(value, dtype=np.float64)
 
@@ -378,7 +378,7 @@ def _is_text(name: str) -> bool:
 
 
 def _short(value: Any) -> str:
-    """A wrong value as a file would have it, in a few letters."""
+    """Show a wrong value in a few letters, in the notation of JSON."""
     if isinstance(value, (list, dict)):
         return f"a list of {len(value)}" if isinstance(value, list) else "an object"
     text = json.dumps(value[:LONGEST_SHOWN] if isinstance(value, str) else value)

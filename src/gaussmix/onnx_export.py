@@ -1,7 +1,8 @@
-"""A mixture as an ONNX graph: what other runtimes need for the labels and responsibilities of new rows.
+"""Mixtures as ONNX graphs, with which other runtimes compute the labels and responsibilities of new rows.
 
-It needs `onnx`, the extra "onnx". The graph computes as an E step does: residuals x − μ_k first, which keep their digits wherever the data
-lie, then L_k⁻¹ (x − μ_k), then what the components' log-densities differ by.
+This module needs `onnx`, which the extra "onnx" installs. The graph computes in the order of an E step. First come the residuals
+x − μ_k, which keep their digits wherever the data lie, then L_k⁻¹ (x − μ_k), then the differences between the log-densities of the
+components.
 """
 
 from __future__ import annotations  # kept as written, so that help() does not print the unions behind ArrayLike
@@ -24,31 +25,32 @@ if TYPE_CHECKING:
 __all__ = ["register", "to_onnx"]
 
 OLDEST = 13  # the first version of ONNX's operators in which ReduceSum and Unsqueeze take axes as inputs
-AXES_ARE_INPUTS = 18  # the first in which ReduceMax and ReduceMin do
-LARGEST = 2.0**400  # of whitened residuals whose squares are summed as they are
+AXES_ARE_INPUTS = 18  # the first version in which ReduceMax and ReduceMin take axes as inputs
+LARGEST = 2.0**400  # whitened residuals up to this are squared and summed without scaling
 OUTPUTS = ("label", "probabilities", "log_density")
 
 
 def to_onnx(model: GaussianMixture | Mixture | Model, dtype: DTypeLike = np.float64, *, log_density: bool = False,
             opset: int = 17) -> onnx.ModelProto:
     """
-    A mixture as an ONNX model, which `onnx.save` writes and other runtimes, such as onnxruntime, evaluate.
+    Convert a mixture to an ONNX model, which `onnx.save` writes and other runtimes, such as onnxruntime, evaluate.
 
-    Its input is called "X", of shape (N, D) for any N, finite. Its outputs are "label", int64 of shape (N,), as `predict` gives them, and
-    "probabilities", of shape (N, K), as `predict_proba` does. The graph works in double precision whatever the type of its input, and
-    needs room for N × K × D numbers at a time, so large tables had better be given in batches.
+    The input of the model is called "X". It has the shape (N, D), for any N, and must be finite. The outputs are "label", int64 of
+    shape (N,), as from `predict`, and "probabilities", of shape (N, K), as from `predict_proba`. The graph computes in double
+    precision whatever the type of its input. It needs memory for N × K × D numbers at a time, so large tables should be evaluated
+    in batches.
 
     Parameters
     ----------
     model : GaussianMixture, Mixture or Model
-        A GaussianMixture must be fitted. Feature names, where there are some, go to the metadata of the ONNX model, as a list in JSON
-        under "columns".
+        A GaussianMixture must be fitted. Feature names, where there are any, are written to the metadata of the ONNX model, as a
+        JSON list under "columns".
     dtype : {numpy.float64, numpy.float32}
-        The type of the input and of what comes out but for labels.
+        The type of the input, and of all outputs except the labels.
     log_density : bool
-        Whether there is a third output "log_density", ln p(x) of shape (N,), as `score_samples` gives it.
+        Whether the model has a third output "log_density": ln p(x), of shape (N,), as from `score_samples`.
     opset : int
-        The version of ONNX's operators, at least 13. An older one is understood by older runtimes.
+        The version of ONNX's operators, at least 13. Older runtimes need an older version.
 
     Returns
     -------
@@ -59,7 +61,7 @@ def to_onnx(model: GaussianMixture | Mixture | Model, dtype: DTypeLike = np.floa
     ImportError
         Where `onnx` is not installed.
     ValueError
-        Where the model is not fitted, or the type or version is another.
+        Where the model is not fitted, or `dtype` or `opset` has another value than these.
 
     Examples
     --------
@@ -96,15 +98,16 @@ def to_onnx(model: GaussianMixture | Mixture | Model, dtype: DTypeLike = np.floa
 
 def register(kind: type[GaussianMixture] | None = None) -> None:
     """
-    Have skl2onnx convert `GaussianMixture`, alone or as the last step of a scikit-learn `Pipeline`.
+    Register a converter, so that skl2onnx converts `GaussianMixture`, alone or as the last step of a scikit-learn `Pipeline`.
 
-    The outputs have the names that skl2onnx gives those of scikit-learn's own class: "label", "probabilities" and, with the option
-    `score_samples=True`, "score_samples". They are shaped as `to_onnx` says.
+    The outputs have the names that skl2onnx uses for scikit-learn's own class: "label", "probabilities" and, with the option
+    `score_samples=True`, "score_samples". Their shapes are those of `to_onnx`.
 
     Parameters
     ----------
     kind : type, optional
-        A subclass of `GaussianMixture` that predicts as it does, in place of the class itself: skl2onnx knows classes one by one.
+        A subclass of `GaussianMixture` that predicts in the same way. It is registered in place of the class itself, as skl2onnx
+        looks up exact classes.
 
     Raises
     ------
@@ -131,7 +134,7 @@ def register(kind: type[GaussianMixture] | None = None) -> None:
 
 
 def _mixture_of(model: object) -> tuple[Mixture, list[str] | None]:
-    """A model's mixture, and the names of its features where they have names."""
+    """Return the mixture of a model, and the names of its features, or None where they have none."""
     mixture = model if isinstance(model, Mixture) else getattr(model, "mixture", None) or getattr(model, "mixture_", None)
     if not isinstance(mixture, Mixture):
         raise ValueError(f"only a Mixture, a Model or a fitted GaussianMixture can become an ONNX model, not {model!r}")
@@ -142,14 +145,14 @@ def _mixture_of(model: object) -> tuple[Mixture, list[str] | None]:
 
 class _Graph:
     """
-    Nodes and constants of a graph, as they come.
+    The nodes and constants of a graph, in the order in which they are made.
 
     Parameters
     ----------
     opset : int
         The version of ONNX's operators.
     prefix : str
-        Begins every name, so that no name of the graph around is met again.
+        Every name begins with it, so that no name occurs elsewhere in an enclosing graph.
     """
 
     def __init__(self, opset: int, prefix: str = "") -> None:
@@ -177,18 +180,18 @@ class _Graph:
         return output or name
 
     def reduce(self, operator: str, x: str, axis: int, keepdims: bool) -> str:
-        """A sum, maximum or minimum along an axis."""
+        """Add a sum, maximum or minimum along an axis."""
         if operator == "ReduceSum" or self.opset >= AXES_ARE_INPUTS:
             return self.node(operator, x, self.constant([axis], np.int64), keepdims=int(keepdims))
         return self.node(operator, x, axes=[axis], keepdims=int(keepdims))
 
     def evaluate(self, densities: Densities, X: str, outputs: tuple[str, ...], element: int) -> None:
         """
-        From rows to labels, responsibilities (5) and, where there is a third output, log-densities (1).
+        Add the nodes from rows to labels, responsibilities (5) and, where there is a third output, log-densities (1).
 
-        With y_k = L_k⁻¹ (x − μ_k), t a number of the row, q_k = |y_k / t|² and q the smallest of these, ln π_k N(x | μ_k, Σ_k) is
-        c_k − ½ t² (q_k − q) but for −½ t² q, which all components share. Of t it only matters that squares do not overflow for the
-        component that is nearest: it is one for all rows but those extremely far out.
+        Let y_k = L_k⁻¹ (x − μ_k), t a number for each row, q_k = |y_k / t|², and q the smallest q_k. Then ln π_k N(x | μ_k, Σ_k)
+        is c_k − ½ t² (q_k − q) − ½ t² q, and all components share the last term. t only has to be so large that the squares of
+        the nearest component do not overflow. It is one for all rows except those extremely far out.
         """
         from onnx import TensorProto
 
@@ -218,21 +221,21 @@ class _Graph:
             self.node("Cast", self.node("Squeeze", log_p, self.constant([0], np.int64)), to=element, output=outputs[2])
 
     def _half_square_times(self, t: str, q: str) -> str:
-        """½ t² q, in an order in which it is infinite only where it is out of range, and zero where q is."""
+        """Add ½ t² q, in an order in which the result is infinite only where it is out of range, and zero where q is zero."""
         return self.node("Mul", self.constant(0.5), self.node("Mul", t, self.node("Mul", t, q)))
 
 
 def _of_weight_zero(log_constants: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What makes components without weight infinitely far from all rows, and the constants, of which none is then infinite."""
+    """Return numbers that put components without weight infinitely far away, and the constants, with 0 in place of −∞."""
     empty = log_constants == -np.inf
     return np.where(empty, np.inf, 0.0), np.where(empty, 0.0, log_constants)
 
 
-# What skl2onnx calls.
+# Functions that skl2onnx calls.
 
 
 def _declare_outputs(scope: Any, model: GaussianMixture, inputs: list[Any], custom_parsers: Any = None) -> list[Any]:
-    """Say which outputs there are."""
+    """Tell skl2onnx which outputs there are."""
     from skl2onnx.common.data_types import Int64TensorType, guess_tensor_type
 
     operator = scope.declare_local_operator(f"Gaussmix{type(model).__name__}", model)
@@ -247,7 +250,7 @@ def _declare_outputs(scope: Any, model: GaussianMixture, inputs: list[Any], cust
 
 
 def _set_shapes(operator: Any) -> None:
-    """Say which shapes they have."""
+    """Tell skl2onnx which shapes the outputs have."""
     if len(operator.inputs) != 1:
         raise ValueError(f"{type(operator.raw_operator).__name__} reads one table of all features, not {len(operator.inputs)} inputs: give "
                          "the ONNX model one input, or put a ColumnTransformer before it in the pipeline")

@@ -1,4 +1,4 @@
-"""Which number of components, which structure: every candidate fitted, the best by an information criterion."""
+"""Choose the number of components and the structure: fit every candidate, and take the best by an information criterion."""
 
 from __future__ import annotations  # kept as written, so that help() does not print the unions behind ArrayLike
 
@@ -33,7 +33,7 @@ CRITERIA = ("bic", "aic")
 @dataclass(frozen=True)
 class Candidate:
     """
-    One row of the table.
+    One candidate of a selection: a number of components with a structure. It is one row of the table.
 
     Attributes
     ----------
@@ -41,18 +41,18 @@ class Candidate:
     covariance_type : str
         scikit-learn's name of the structure.
     n_parameters : int
-        How many are free.
+        The number of free parameters.
     log_likelihood : float
-        L (6) of the data under the fitted mixture; NaN where nothing could be fitted.
+        L (6) of the data under the fitted mixture; NaN where the candidate could not be fitted.
     bic, aic : float
         −2 L + p ln Σ_n w_n and −2 L + 2 p; lower is better.
     converged : bool
     collapsed : bool
         Whether EM ended because a component became singular.
     spurious : bool
-        Whether a component sits on rows whose likelihood says nothing (docs/collapse.md), in every start.
+        Whether in every start a component fits an accident of a few rows, whose likelihood means nothing (docs/collapse.md).
     failure : str
-        Why nothing could be fitted; empty where it could.
+        Why the candidate could not be fitted; empty where it could.
 
     Examples
     --------
@@ -75,7 +75,7 @@ class Candidate:
 
     @property
     def note(self) -> str:
-        """What is wrong with it, in a few words."""
+        """A few words on what is wrong with the candidate; empty where nothing is."""
         if self.failure:
             return re.split(", as |: ", self.failure)[0]
         if self.collapsed:
@@ -95,8 +95,8 @@ class Selection:
         In the order in which they were fitted.
     criterion : {"bic", "aic"}
     chosen : Candidate
-        The one with the lowest criterion among the proper ones; a spurious optimum only where there is no other, one in which a
-        component collapsed only where there is nothing else.
+        The proper candidate with the lowest criterion. A spurious optimum is chosen only where no candidate is proper. A candidate
+        in which a component collapsed is chosen only where there is nothing else.
     best : GaussianMixture
         The chosen candidate, fitted.
 
@@ -135,7 +135,7 @@ class Selection:
         Parameters
         ----------
         ax : matplotlib.axes.Axes, optional
-            What to draw in; by default the axes of a new figure of pyplot's.
+            The axes to draw in; by default those of a new pyplot figure.
 
         Returns
         -------
@@ -162,7 +162,7 @@ class Selection:
         return f"<Selection of {len(self.candidates)} candidates by {self.criterion.upper()}>\n{self}"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the table, with the chosen candidate in bold, and the criterion as a picture."""
+        """Show a notebook the table, with the chosen candidate in bold, and a picture of the criterion."""
         name, chosen = self.criterion.upper(), self.candidates.index(self.chosen)
         values = [getattr(c, self.criterion) for c in self.candidates]
         rows = [[str(c.n_components), c.covariance_type, "" if c.failure else f"{c.log_likelihood:.2f}", str(c.n_parameters),
@@ -180,8 +180,8 @@ def select(X: ArrayLike, n_components: int | Iterable[int] = range(1, 10), covar
     """
     Fit every number of components with every structure, and choose by an information criterion.
 
-    A candidate that cannot be fitted (more components than rows with a positive weight, a singular start) is a row in the table
-    with the reason.
+    A candidate may be impossible to fit: it has more components than there are rows with a positive weight, or its start is
+    singular. The table then shows the reason in its row.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ def select(X: ArrayLike, n_components: int | Iterable[int] = range(1, 10), covar
     criterion : {"bic", "aic"}, default="bic"
         Lower is better.
     n_init, random_state, n_threads, tol, reg_covar, max_iter, init_params
-        As for `GaussianMixture`. With a whole number as random_state every candidate is the same as if it were fitted alone.
+        As for `GaussianMixture`. Where random_state is a whole number, every candidate is the same as if it were fitted alone.
     sample_weight : array_like, shape (N,), optional
     progress : callable, optional
         Called with each `Candidate` as soon as it is fitted.
@@ -210,7 +210,7 @@ def select(X: ArrayLike, n_components: int | Iterable[int] = range(1, 10), covar
     Warns
     -----
     ConvergenceWarning, CollapseWarning, SpuriousOptimumWarning, UserWarning
-        As `GaussianMixture.fit` does, for the chosen candidate only; the table tells of the others.
+        Those of `GaussianMixture.fit`, for the chosen candidate only; the table has notes on the others.
 
     Examples
     --------
@@ -261,7 +261,7 @@ def _listed(value: Any, name: str, kind: type) -> list[Any]:
 
 def _fitted(model: GaussianMixture, X: ArrayLike, weights: NDArray[Any] | None,
             shape: tuple[int, int]) -> tuple[Candidate, list[Warning]]:
-    """The candidate that a model becomes, and what is to be told of it."""
+    """Fit a model; return it as a candidate, with the warnings to give if it is chosen."""
     n_rows, n_features = shape
     K, name = model.n_components, model.covariance_type
     p = structure_named(name).n_parameters(K, n_features)

@@ -1,4 +1,4 @@
-"""Statistics: what a pass over some rows leaves behind. They add."""
+"""Statistics: the sums that a pass over some rows computes. The sums of different rows can be added."""
 
 from __future__ import annotations  # kept as written, so that help() does not print the unions behind ArrayLike
 
@@ -18,13 +18,13 @@ class Statistics(_Sums):
     """
     Weight, first and second moments of every component about a reference point, and the log-likelihood.
 
-    All that an M step sees (docs/mathematics.md). Statistics of different rows add; where their reference points differ,
-    one is translated first. `statistics *= decay` lets all of its rows count for less.
+    An M step needs nothing else (docs/mathematics.md). Statistics of different rows can be added with `+`; where their reference
+    points differ, the second is translated first. `statistics *= decay` makes all rows so far count for less.
 
     Parameters
     ----------
     kind : Kind
-        Which second moments: `Kind.FULL` one matrix a component, `Kind.TIED` their sum, `Kind.DIAG` the diagonals.
+        Which second moments are kept: `Kind.FULL` one matrix per component, `Kind.TIED` their sum, `Kind.DIAG` their diagonals.
     n_components, n_features : int
         K and D.
 
@@ -51,7 +51,7 @@ class Statistics(_Sums):
     """
 
     def copy(self) -> Self:
-        """The same sums in memory of their own."""
+        """Return a copy of the sums."""
         other = type(self)(self.kind, self.n_components, self.n_features)
         other.reference[...] = self.reference
         other.accumulate(self)
@@ -59,7 +59,9 @@ class Statistics(_Sums):
 
     def of_kind(self, kind: Kind) -> Self:
         """
-        The same sums with second moments of a kind, which full ones contain; these themselves where they are of that kind.
+        Return the same sums with second moments of another kind, taken from full ones.
+
+        Statistics that are of that kind already are returned themselves, not as a copy.
 
         Parameters
         ----------
@@ -72,7 +74,7 @@ class Statistics(_Sums):
         Raises
         ------
         ValueError
-            Where these second moments do not contain the others.
+            Where the second moments wanted cannot be taken from those that are here.
         """
         if kind == self.kind:
             return self
@@ -87,7 +89,7 @@ class Statistics(_Sums):
 
     def translated(self, reference: ArrayLike) -> Self:
         """
-        The same sums about other points, by the parallel-axis rule.
+        Return the same sums about other points, computed by the parallel-axis rule.
 
         Parameters
         ----------
@@ -119,7 +121,7 @@ class Statistics(_Sums):
 
     def __add__(self, other: Statistics) -> Self:
         """
-        The sums of both sets of rows, about the reference points of the first.
+        Add the sums of two sets of rows; the result is about the reference points of the first.
 
         Raises
         ------
@@ -136,11 +138,11 @@ class Statistics(_Sums):
         return total
 
     def __radd__(self, other: object) -> Self:
-        """So that `sum` adds them, which begins with 0."""
+        """Allow Python's `sum`, which begins with 0."""
         return self.copy() if isinstance(other, int) and other == 0 else NotImplemented
 
     def __eq__(self, other: object) -> bool:
-        """Whether all sums and reference points are the same numbers; NaN is the same as NaN."""
+        """Tell whether all sums and reference points are equal; NaN counts as equal to NaN."""
         if not isinstance(other, Statistics):
             return NotImplemented
         return self.kind == other.kind and self.reference.shape == other.reference.shape and all(
@@ -154,14 +156,14 @@ class Statistics(_Sums):
 
     def __imul__(self, factor: float) -> Self:
         """
-        Scale every sum, as if each row had so many times its weight; the reference points stay.
+        Multiply every sum by a factor, as if each row's weight had been multiplied by it. The reference points stay as they are.
 
         Raises
         ------
         ValueError
             Where the factor is negative or not finite.
         TypeError
-            Where it is no real number.
+            Where the factor is not a real number.
         """
         if not isinstance(factor, (int, float, np.integer, np.floating)) or isinstance(factor, bool):
             return NotImplemented
@@ -183,7 +185,7 @@ class Statistics(_Sums):
 
 
 def _points(reference: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Reference points, one for each component."""
+    """Check reference points, one for each component."""
     try:
         points = np.asarray(reference, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
@@ -194,7 +196,7 @@ def _points(reference: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]
 
 
 def _restored(kind: int, n_components: int, n_features: int, state: tuple[Any, ...]) -> Statistics:
-    """The statistics in a pickle."""
+    """Make statistics from the content of a pickle."""
     statistics = Statistics(Kind(kind), n_components, n_features)
     *arrays, log_likelihood, total_weight = state
     for name, value in zip(("reference", "weight", "first", "second"), arrays, strict=True):

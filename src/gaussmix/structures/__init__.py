@@ -1,4 +1,4 @@
-"""Covariance structures: what covariances may look like, one class each."""
+"""Covariance structures: the constraints that covariances may have, with one class for each."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def registered() -> tuple[Structure, ...]:
 
 def register(structure: Structure) -> None:
     """
-    Make a structure known by its name and alias, to `covariance_type`, `select`, model files and the command line.
+    Register a structure, so that `covariance_type`, `select`, model files and the command line accept its name and its alias.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def register(structure: Structure) -> None:
     Raises
     ------
     ValueError
-        Where a structure has one of these names already.
+        Where another structure has one of these names already.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def register(structure: Structure) -> None:
 
 def structure_named(name: str) -> Structure:
     """
-    The structure of that name, scikit-learn's or mclust's.
+    Return the structure with a given name, which may be scikit-learn's or mclust's.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def structure_named(name: str) -> Structure:
     Raises
     ------
     ValueError
-        Where there is none.
+        Where no structure has that name.
 
     Examples
     --------

@@ -17,7 +17,7 @@ __all__ = ["Full", "Tied"]
 
 
 class Full(Structure):
-    """A matrix for each component."""
+    """Each component has a covariance matrix of its own."""
 
     name, alias = "full", "VVV"
 
@@ -51,7 +51,7 @@ class Full(Structure):
 
 
 class Tied(Full):
-    """One matrix for all components."""
+    """All components have the same covariance matrix."""
 
     name, alias = "tied", "EEE"
     shared = True

@@ -1,4 +1,4 @@
-"""What every covariance structure can do. A new one is a subclass, and `register` makes it known by its name."""
+"""The base class of covariance structures. A new structure is a subclass; `register` makes it known by its name."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from gaussmix.statistics import Kind, Statistics
 
 __all__ = ["Prior", "Structure", "Table", "check_symmetric", "inverses", "inverses_of_squares"]
 
-ROUNDING = 1e-6  # so small a part of a matrix's largest number may stand where there should be a zero
+ROUNDING = 1e-6  # a number where a zero should be may be at most this part of the largest number of its matrix
 
 Table = tuple[str, str, NDArray[np.float64]]
 
 
 class Prior(Protocol):
     """
-    Knowledge of the parameters, which counts as rows do that nobody has seen.
+    Prior knowledge of the parameters, given as the statistics of imaginary rows.
 
     Examples
     --------
@@ -40,31 +40,31 @@ class Prior(Protocol):
     """
 
     def statistics(self, reference: NDArray[np.float64], kind: Kind) -> Statistics:
-        """The statistics of such rows about the given points, shape (K, D), with second moments of a kind; new in each call."""
+        """Return new Statistics of the imaginary rows, about the given points, shape (K, D), with second moments of a kind."""
 
     def log_density(self, mixture: Any) -> float:
-        """The logarithm of the prior density of a mixture's parameters, but for a constant."""
+        """Return the logarithm of the prior density of a mixture's parameters, up to a constant."""
 
 
 class Structure:
     """
-    What covariances may look like: how they are kept, made from Statistics, shown and counted.
+    A constraint on covariances: how they are stored, estimated from Statistics, shown and counted.
 
-    A subclass gives its names, `shape`, `n_covariance_parameters`, `matrices` and `covariances`. What else is here has a
-    definition in these terms, which a subclass may replace by a faster one.
+    A subclass defines its names, `shape`, `n_covariance_parameters`, `matrices` and `covariances`. All other methods are defined
+    by means of these, and a subclass may replace them by faster ones.
 
     Attributes
     ----------
     name : str
-        scikit-learn's name, or one of its own.
+        scikit-learn's name, or a new one.
     alias : str
-        mclust's: volume, shape and orientation, each Equal, Variable or the Identity.
+        mclust's name. Its letters stand for volume, shape and orientation: each is Equal, Variable or the Identity.
     shared : bool
         Whether all components have the same covariance.
     moments : Kind
         Which second moments the M step needs.
     factors : Kind
-        Which factors the densities have.
+        Which kind of factors the densities have.
 
     Examples
     --------
@@ -80,19 +80,19 @@ class Structure:
     moments = Kind.FULL
     factors = Kind.FULL
 
-    # What a subclass gives.
+    # What a subclass must define.
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
-        """The shape of K covariances in D dimensions: in Parameters, `covariances_` and model files."""
+        """Return the shape in which Parameters, `covariances_` and model files hold K covariances in D dimensions."""
         raise NotImplementedError
 
     def n_covariance_parameters(self, n_components: int, n_features: int) -> int:
-        """How many free parameters the covariances of K components in D dimensions have."""
+        """Return the number of free parameters that the covariances of K components in D dimensions have."""
         raise NotImplementedError
 
     def matrices(self, covariances: NDArray[np.float64], n_components: int, n_features: int) -> NDArray[np.float64]:
         """
-        Covariances, as this structure keeps them, as matrices.
+        Return covariances as matrices, from the form in which this structure stores them.
 
         Parameters
         ----------
@@ -108,17 +108,17 @@ class Structure:
 
     def covariances(self, statistics: Statistics, previous: NDArray[np.float64], added: NDArray[np.float64]) -> NDArray[np.float64]:
         """
-        The M step's covariances (8), for a structure that has no compiled M step.
+        Compute the covariances (8) of an M step, for a structure that has no compiled M step.
 
         Parameters
         ----------
         statistics : Statistics
             Of kind `moments`; every component has weight.
         previous : ndarray
-            The covariances of the iteration before, of shape `shape(K, D)`; zero in the first. An iterative M step may go on
-            from them.
+            The covariances of the previous iteration, of shape `shape(K, D)`; zero in the first iteration. An iterative M step may
+            start from them.
         added : ndarray, shape (D,)
-            To be added to the variances of the features.
+            Amounts to add to the variances of the features.
 
         Returns
         -------
@@ -127,7 +127,7 @@ class Structure:
         """
         raise NotImplementedError
 
-    # What follows from it.
+    # What is defined by means of these.
 
     def m_step(self, added: float | NDArray[np.float64], n_features: int, prior: Prior | None = None) -> MStep:
         """
@@ -136,7 +136,7 @@ class Structure:
         Parameters
         ----------
         added : float or ndarray, shape (D,)
-            Added to every variance, or to the variances of each feature.
+            One amount to add to every variance, or an amount for each feature.
         n_features : int
             D.
         prior : Prior, optional
@@ -151,16 +151,16 @@ class Structure:
         return step if prior is None else MStepWithPrior(amounts, step, lambda reference: prior.statistics(reference, self.moments))
 
     def m_step_of(self, added: NDArray[np.float64]) -> MStep:
-        """The M step that adds these amounts, shape (D,), to the variances: compiled, where a subclass has such."""
+        """Return the M step that adds these amounts, shape (D,), to the variances. A subclass may return a compiled one."""
         return _PythonMStep(added, self)
 
     def parameters(self, n_components: int, n_features: int) -> Parameters:
-        """Room for parameters of this structure, all zero."""
+        """Allocate parameters of this structure; all of them are zero."""
         return Parameters(self.factors, n_components, n_features, self.shape(n_components, n_features))
 
     def factorize(self, parameters: Parameters) -> int:
         """
-        Fill the factors and constants of the densities of parameters whose weights, means and covariances are there.
+        Compute the factors and constants of the densities from weights, means and covariances, which must be set already.
 
         Parameters
         ----------
@@ -182,14 +182,14 @@ class Structure:
     def maximize(self, statistics: Statistics, previous: Parameters | None = None, prior: Prior | None = None,
                  added: float | NDArray[np.float64] = 0.0) -> tuple[Parameters, int]:
         """
-        An M step: (11), (7) and (8) under this structure.
+        Make an M step: (11), (7) and (8) under this structure.
 
         Parameters
         ----------
         statistics : Statistics
             Of kind `moments`.
         previous : Parameters, optional
-            Those of the iteration before.
+            The parameters of the previous iteration.
         prior : Prior, optional
             Its statistics are added.
         added : float or ndarray, shape (D,)
@@ -199,8 +199,8 @@ class Structure:
         -------
         parameters : Parameters
         singular : int
-            −1, or the index of the first component that has no weight or a singular covariance; the parameters are then not to be
-            used.
+            −1, or the index of the first component that has no weight or a singular covariance. In that case the parameters must
+            not be used.
         """
         shape = statistics.n_components, statistics.n_features
         parameters = self.parameters(*shape) if previous is None else previous.copy()
@@ -208,7 +208,7 @@ class Structure:
 
     def points(self, means: NDArray[np.float64], variances: float | NDArray[np.float64]) -> tuple[Parameters, int]:
         """
-        Parameters of equal weights whose features have the same variances in every component, and do not correlate.
+        Make parameters with equal weights, in which features do not correlate and have the same variances in every component.
 
         Parameters
         ----------
@@ -226,24 +226,24 @@ class Structure:
         return self.maximize(statistics, added=variances)
 
     def variances(self, covariances: NDArray[np.float64], n_components: int, n_features: int) -> NDArray[np.float64]:
-        """The variance of every feature in every component, shape (K, D)."""
+        """Return the variance of every feature in every component, shape (K, D)."""
         variances: NDArray[np.float64] = np.einsum("kii->ki", self.matrices(covariances, n_components, n_features))
         return variances
 
     def root(self, covariances: NDArray[np.float64], shape: tuple[int, int], component: int) -> NDArray[np.float64]:
-        """The Cholesky factor of one of K covariances in D dimensions, shape (D, D); `shape` is (K, D)."""
+        """Return the Cholesky factor, shape (D, D), of the covariance of one component; `shape` is (K, D)."""
         root: NDArray[np.float64] = np.linalg.cholesky(self.matrices(covariances, *shape)[component])
         return root
 
     def precision_bounds(self, parameters: Parameters) -> NDArray[np.float64]:
-        """An upper bound of the largest eigenvalue of each Σ_k⁻¹, shape (K,): the squared Frobenius norm of L_k⁻¹, say."""
+        """Return an upper bound of the largest eigenvalue of each Σ_k⁻¹, shape (K,), e.g. the squared Frobenius norm of L_k⁻¹."""
         squares = parameters.densities.factors**2
         bounds: NDArray[np.float64] = squares.max(axis=1) if squares.ndim == 2 else squares.sum(axis=(1, 2))
-        return np.resize(bounds, parameters.n_components)  # of one factor for all components as well
+        return np.resize(bounds, parameters.n_components)  # also where one factor serves all components
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """
-        How many free parameters a mixture has: covariances, means, and all weights but one.
+        Return the number of free parameters of a mixture: covariances, means, and all weights but one.
 
         Examples
         --------
@@ -254,12 +254,12 @@ class Structure:
         return self.n_covariance_parameters(n_components, n_features) + n_components * n_features + n_components - 1
 
     def least_rows(self, n_features: int) -> int:
-        """How many rows a component's covariance needs to be regular; 0 where the rows of all components are behind it."""
+        """Return how many rows a component's covariance needs to be regular; 0 where the rows of all components determine it."""
         return 0 if self.shared else n_features + 1
 
     def check(self, covariances: NDArray[np.float64], name: str = "covariances", tolerance: float = 1e-9) -> None:
         """
-        Refuse covariances of the right shape that are none.
+        Raise where an array of the right shape does not hold covariances.
 
         Parameters
         ----------
@@ -268,7 +268,7 @@ class Structure:
         name : str
             What the error calls them.
         tolerance : float
-            How large a part of its largest number may be the rounding of a matrix.
+            How large rounding errors may be, as a part of the largest number of a matrix.
 
         Raises
         ------
@@ -276,32 +276,32 @@ class Structure:
         """
 
     def place(self, name: str, component: int) -> str:
-        """What an error calls the covariance of a component, among those that are called `name`."""
+        """Return what an error calls the covariance of a component, where the array of covariances is called `name`."""
         return name if self.shared else f"{name}[{component}]"
 
     def tables(self, covariances: NDArray[np.float64], n_components: int, n_features: int) -> Iterator[Table]:
         """
-        What a person is shown of covariances.
+        Yield covariances as tables for a person to read.
 
         Yields
         ------
         title : str
         rows : {"features", "components"}
-            What the rows are. The columns are the features, or a single variance.
+            What each row stands for. The columns are the features, or a single variance.
         numbers : ndarray, shape (D, D), (K, D) or (K, 1)
         """
         for k, matrix in enumerate(self.matrices(covariances, n_components, n_features)):
             yield f"Covariance of component {k}", "features", matrix
 
-    # Precisions, the inverses of covariances, as scikit-learn's attributes and starts have them.
+    # Precisions are the inverses of covariances. scikit-learn's attributes and starts use them.
 
     def precisions_shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
-        """The shape of precisions and of their Cholesky factors."""
+        """Return the shape of precisions and of their Cholesky factors."""
         return n_components, n_features, n_features
 
     def precisions(self, parameters: Parameters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """
-        Upper Cholesky factors of the precisions, and the precisions, of factorized parameters.
+        Compute the precisions of factorized parameters, and their upper Cholesky factors.
 
         Parameters
         ----------
@@ -321,7 +321,7 @@ class Structure:
 
     def from_precisions(self, precisions: NDArray[np.float64], name: str) -> NDArray[np.float64]:
         """
-        Covariances, as this structure keeps them, of precisions.
+        Compute covariances, in the form in which this structure stores them, from precisions.
 
         Parameters
         ----------
@@ -344,13 +344,13 @@ class Structure:
 
     def from_roots(self, roots: NDArray[np.float64], name: str) -> NDArray[np.float64]:
         """
-        Covariances, as this structure keeps them, of Cholesky factors of precisions.
+        Compute covariances, in the form in which this structure stores them, from Cholesky factors of precisions.
 
         Parameters
         ----------
         roots : ndarray
-            Finite, of shape `precisions_shape(K, D)`: upper triangular as scikit-learn's, or lower triangular, R_k of which R_k R_kᵀ
-            is the precision.
+            Finite, of shape `precisions_shape(K, D)`. The factors R_k, whose R_k R_kᵀ are the precisions, may be upper triangular
+            as in scikit-learn, or lower triangular.
         name : str
             What the errors call them.
 
@@ -362,12 +362,12 @@ class Structure:
         Raises
         ------
         ValueError
-            Where one is not triangular.
+            Where a factor is not triangular.
         """
         return self._nearest(inverses_of_squares(roots, name))
 
     def _nearest(self, matrices: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The covariances under this structure of rows that have these scatters, as many in each component."""
+        """Return the covariances that this structure gives to components of equal weight with these scatter matrices."""
         statistics = Statistics(self.moments, *matrices.shape[:2])
         statistics.weight[...] = 1.0
         statistics.second[...] = (np.einsum("kii->ki", matrices) if self.moments == Kind.DIAG else
@@ -399,7 +399,7 @@ class _PythonMStep(MStep):
 
 def check_symmetric(matrices: NDArray[np.float64], name: str, tolerance: float) -> None:
     """
-    Refuse matrices that are not symmetric but for rounding.
+    Raise where matrices are not symmetric up to rounding.
 
     Parameters
     ----------
@@ -407,7 +407,7 @@ def check_symmetric(matrices: NDArray[np.float64], name: str, tolerance: float) 
         Finite.
     name : str
     tolerance : float
-        As a part of a matrix's largest number.
+        How large rounding errors may be, as a part of the largest number of a matrix.
 
     Raises
     ------
@@ -415,7 +415,7 @@ def check_symmetric(matrices: NDArray[np.float64], name: str, tolerance: float) 
     """
     size = matrices.shape[-1]
     for k, matrix in enumerate(matrices.reshape(-1, size, size)):
-        with np.errstate(over="ignore"):  # numbers near the end of the range, whose difference is infinite
+        with np.errstate(over="ignore"):  # the difference of numbers near the end of the range is infinite
             away = np.abs(matrix - matrix.T)
         if not (away <= tolerance * np.abs(matrix).max() + 1e-6 * np.abs(matrix.T)).all():
             raise ValueError(f"{_place(name, matrices, k)} is not symmetric: it must be its own transpose, but for rounding")
@@ -423,7 +423,7 @@ def check_symmetric(matrices: NDArray[np.float64], name: str, tolerance: float) 
 
 def inverses(precisions: NDArray[np.float64], name: str) -> NDArray[np.float64]:
     """
-    The inverses of symmetric positive definite matrices.
+    Compute the inverses of symmetric positive definite matrices.
 
     Parameters
     ----------
@@ -438,7 +438,7 @@ def inverses(precisions: NDArray[np.float64], name: str) -> NDArray[np.float64]:
     Raises
     ------
     ValueError
-        Where one is not symmetric and positive definite.
+        Where a matrix is not symmetric and positive definite.
     """
     size = precisions.shape[-1]
     factors = [_inverse_factor(precision, _place(name, precisions, k)) for k, precision in enumerate(precisions.reshape(-1, size, size))]
@@ -459,7 +459,7 @@ def _inverse_factor(matrix: NDArray[np.float64], name: str) -> NDArray[np.float6
 
 def inverses_of_squares(roots: NDArray[np.float64], name: str) -> NDArray[np.float64]:
     """
-    (R Rᵀ)⁻¹ = R⁻ᵀ R⁻¹ of triangular matrices R.
+    Compute (R Rᵀ)⁻¹ = R⁻ᵀ R⁻¹ of triangular matrices R.
 
     Parameters
     ----------
@@ -475,7 +475,7 @@ def inverses_of_squares(roots: NDArray[np.float64], name: str) -> NDArray[np.flo
     Raises
     ------
     ValueError
-        Where one is not triangular.
+        Where a matrix is not triangular.
     """
     size = roots.shape[-1]
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):

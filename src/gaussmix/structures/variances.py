@@ -17,7 +17,7 @@ __all__ = ["Diagonal", "Spherical"]
 
 
 class Diagonal(Structure):
-    """A variance of each feature for each component."""
+    """Each component has a variance for each feature."""
 
     name, alias = "diag", "VVI"
     moments = factors = Kind.DIAG
@@ -61,7 +61,7 @@ class Diagonal(Structure):
         if not (precisions > 0).all():
             k = int(np.argwhere(~(precisions > 0))[0][0])
             raise ValueError(f"{name} must be positive, but {name}[{k}] is {precisions[k]}")
-        with np.errstate(over="ignore"):  # what is not finite is refused when it is factorized
+        with np.errstate(over="ignore"):  # a result that is not finite is refused when it is factorized
             return 1 / precisions
 
     def from_roots(self, roots: NDArray[np.float64], name: str) -> NDArray[np.float64]:
@@ -71,7 +71,7 @@ class Diagonal(Structure):
 
 
 class Spherical(Diagonal):
-    """One variance for each component, the same in every direction: the mean of the diagonal."""
+    """Each component has one variance, the same in every direction. It is the mean of the diagonal."""
 
     name, alias = "spherical", "VII"
 
