@@ -1,4 +1,4 @@
-"""Pictures of mixtures, of how they were fitted and how they were chosen. It needs matplotlib, and nothing else imports it."""
+"""Pictures of mixtures, of fits and of selections. Only this part of the package needs matplotlib."""
 
 try:
     import matplotlib as _matplotlib  # noqa: F401

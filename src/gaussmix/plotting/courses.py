@@ -1,4 +1,4 @@
-"""How a mixture was found: the log-likelihood over the iterations, and a criterion over the candidates."""
+"""Pictures of how a mixture was found: the log-likelihood over the iterations, and a criterion over the candidates."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ __all__ = ["history", "selection"]
 
 def history(model: GaussianMixture, *, ax: Axes | None = None) -> Axes:
     """
-    The mean log-likelihood of a row that each iteration of the best start found.
+    Draw the mean log-likelihood of a row that each iteration of the best start found.
 
     Parameters
     ----------
     model : GaussianMixture
-        Fitted.
+        Must be fitted.
     ax : Axes, optional
-        What to draw in; by default the axes of a new figure of pyplot's.
+        The axes to draw in; by default those of a new pyplot figure.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def history(model: GaussianMixture, *, ax: Axes | None = None) -> Axes:
     Raises
     ------
     ValueError
-        Where the model was not fitted here, and so has no history: model files hold none.
+        Where the model has no history, because it was not fitted or was read from a model file.
 
     Examples
     --------
@@ -67,16 +67,16 @@ def history(model: GaussianMixture, *, ax: Axes | None = None) -> Axes:
 
 def selection(selection: Selection, *, ax: Axes | None = None) -> Axes:
     """
-    The criterion of every candidate over the number of components, a line for each structure.
+    Draw the criterion of every candidate over the number of components, with a line for each structure.
 
-    A ring marks the chosen candidate. A hollow point is one in which a component collapsed or sits on a spurious optimum, and
-    which counts only where there is no other; a cross at the foot is one that could not be fitted.
+    A ring marks the chosen candidate. A hollow point marks a candidate that is a spurious optimum or in which a component
+    collapsed; it is chosen only where there is no better one. A cross at the bottom marks a candidate that could not be fitted.
 
     Parameters
     ----------
     selection : Selection
     ax : Axes, optional
-        What to draw in; by default the axes of a new figure of pyplot's.
+        The axes to draw in; by default those of a new pyplot figure.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def selection(selection: Selection, *, ax: Axes | None = None) -> Axes:
 
 
 def _mark_failures(ax: Axes, failed: list[Candidate], structures: list[str]) -> Artist:
-    """A cross for each candidate that could not be fitted, below all others; a row of them for each structure that has any."""
+    """Draw a cross for each candidate that could not be fitted, below all points, in a row for each structure that has any."""
     rows = [name for name in structures if any(c.covariance_type == name for c in failed)]
     colours = dict(zip(structures, colours_of(len(structures))))
     low, high = ax.get_ylim()

@@ -1,4 +1,4 @@
-"""One feature: histograms, and densities as curves."""
+"""Pictures of one feature: histograms, and densities as curves."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ __all__ = ["SMALLEST_WITH_NUMBERS", "curves_key", "draw_components", "draw_densi
 MOST_BINS = 60
 MOST_PANELS = 12
 SHADE, BARS = 0.25, "#d9d9d9"
-SMALLEST_WITH_NUMBERS = 6.5  # of letters: in a panel that asks for smaller ones numbers would hide the curves
+SMALLEST_WITH_NUMBERS = 6.5  # font size; in a panel with smaller letters numbers would hide the curves
 
 
 def line_for(mixture: Mixture, values: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    """Where to draw the curves of a mixture of one feature: wherever there are values or much of a component."""
+    """Return where to draw the curves of a mixture of one feature: over all values, and over most of each component."""
     half = 3.5 * np.sqrt(mixture.covariances[:, 0, 0])
     alive = mixture.weights > 0
     low, high = (mixture.means[:, 0] - half)[alive].min(), (mixture.means[:, 0] + half)[alive].max()
@@ -44,10 +44,10 @@ def line_for(mixture: Mixture, values: NDArray[np.float64] | None) -> NDArray[np
 
 def draw_histogram(ax: Axes, values: NDArray[np.float64], *, fill: bool = True) -> None:
     """
-    How many of all values lie where, as a density.
+    Draw a histogram of all values, as a density.
 
-    Bins are Freedman and Diaconis' or, where values in several heaps lie apart and their quartiles say little, Rice's; but no more
-    than a panel can show.
+    The number of bins is that of Freedman and Diaconis' rule, or that of Rice's rule if it is larger. Where values lie in several
+    separate groups, the first gives too few bins, as the quartiles say little. There are never more bins than a panel can show.
     """
     spread = np.subtract(*np.percentile(values, [75, 25]))
     width = 2 * spread / np.cbrt(len(values))
@@ -57,14 +57,14 @@ def draw_histogram(ax: Axes, values: NDArray[np.float64], *, fill: bool = True) 
 
 
 def draw_rug(ax: Axes, values: NDArray[np.float64], colours: Any) -> None:
-    """A stroke for each value, along the foot of the panel."""
+    """Draw a stroke for each value, along the bottom of the panel."""
     ax.scatter(values, np.full(len(values), 0.035), marker="|", s=(0.05 * size_of(ax)[1]) ** 2, c=colours, linewidths=0.6, zorder=3,
                alpha=float(np.clip(200 / len(values), 0.1, 0.8)), transform=ax.get_xaxis_transform(),
                rasterized=len(values) > MOST_VECTORS)
 
 
 def draw_components(ax: Axes, mixture: Mixture, x: NDArray[np.float64], fontsize: float | None, shares: Sequence[float] = ()) -> None:
-    """The weighted density of each component, with its number, and shaded where the component has the shares of its rows."""
+    """Draw the weighted density of each component with its number, shaded over the given shares of the component's rows."""
     joint = np.exp(mixture.log_joint(x[:, None]))
     for k, colour in enumerate(colours_of(mixture.n_components)):
         ax.plot(x, joint[:, k], color=colour, linewidth=1.1 * thickness(ax), zorder=2)
@@ -78,12 +78,12 @@ def draw_components(ax: Axes, mixture: Mixture, x: NDArray[np.float64], fontsize
 
 
 def draw_mixture(ax: Axes, mixture: Mixture, x: NDArray[np.float64]) -> None:
-    """The density of the mixture."""
+    """Draw the density of the mixture."""
     ax.plot(x, mixture.pdf(x[:, None]), color=INK, linewidth=2.2 * thickness(ax), zorder=1.8)
 
 
 def stand_on_zero(ax: Axes, fontsize: float | None = None) -> None:
-    """No density is negative; above the peaks there is room for numbers."""
+    """Let y begin at 0, as no density is negative, and leave room for numbers above the peaks."""
     ax.autoscale_view()
     if ax.get_autoscaley_on():
         room = 0.05 if fontsize is None else 0.05 + 1.6 * fontsize / size_of(ax)[1]
@@ -91,7 +91,7 @@ def stand_on_zero(ax: Axes, fontsize: float | None = None) -> None:
 
 
 def draw_density_curve(ax: Axes, subject: Subject, feature: int, shares: Sequence[float]) -> list[Artist]:
-    """The mixture's density over a histogram, shaded where it is highest; returns what the key is to say."""
+    """Draw the mixture's density over a histogram, shaded where it is highest; return the entries of the key."""
     mixture, values = marginal(subject.mixture, [feature]), subject.column(feature)
     x = line_for(mixture, values)
     if values is not None:
@@ -103,12 +103,12 @@ def draw_density_curve(ax: Axes, subject: Subject, feature: int, shares: Sequenc
     stand_on_zero(ax)
     name_axes(ax, subject.names[feature], "density")
     handles: list[Artist] = [Patch(facecolor=BLUE, alpha=1 - (1 - SHADE) ** (i + 1), label=f"{100 * share:g} %")
-                             for i, share in enumerate(shares)]  # they lie upon each other
+                             for i, share in enumerate(shares)]  # the shades lie upon each other
     return handles[::-1]
 
 
 def draw_marginal(ax: Axes, subject: Subject, feature: int, fontsize: float | None) -> None:
-    """A histogram with the densities of the mixture and of its weighted components."""
+    """Draw a histogram with the densities of the mixture and of its weighted components."""
     mixture, values = marginal(subject.mixture, [feature]), subject.column(feature)
     x = line_for(mixture, values)
     if values is not None:
@@ -119,7 +119,7 @@ def draw_marginal(ax: Axes, subject: Subject, feature: int, fontsize: float | No
 
 
 def curves_key(subject: Subject) -> list[Artist]:
-    """What the key says of a histogram with curves."""
+    """Return the entries of the key for a histogram with curves."""
     handles: list[Artist] = [Line2D([], [], color=INK, linewidth=2.2, label="mixture"),
                              Line2D([], [], color=BLUE, linewidth=1.1, label="components")]
     if subject.rows is not None:
@@ -130,26 +130,27 @@ def curves_key(subject: Subject) -> list[Artist]:
 def marginals(model: GaussianMixture | Mixture, X: ArrayLike | None = None, *, features: Iterable[int | str] | None = None,
               figure: Figure | SubFigure | None = None) -> NDArray[np.object_]:
     """
-    A panel for each feature: a histogram of the rows, the mixture's density (black), and each component's, times its weight.
+    Draw a panel for each feature, with a histogram of the rows and the densities of the mixture and of its components.
 
-    The marginal of a Gaussian mixture is a mixture of the components' own marginals, so that the curves are exact.
+    The density of the mixture is black; those of the components are multiplied by their weights. The curves are exact, as the
+    marginal of a Gaussian mixture is the mixture of the components' marginals.
 
     Parameters
     ----------
     model : GaussianMixture or Mixture
-        An estimator is fitted.
+        An estimator must be fitted.
     X : array_like or DataFrame, shape (N, D), optional
-        All rows are counted. Without them there are curves only.
+        The histograms count all rows. Without X only curves are drawn.
     features : sequence of int or str, optional
-        Numbers from 0, or names. By default all or, of more than twelve, the twelve that separate the components best: those
-        of whose variance the largest share lies between the components' means.
+        Numbers from 0, or names. By default all features or, of more than twelve, the twelve that separate the components best.
+        These have the largest share of their variance between the components' means.
     figure : Figure or SubFigure, optional
-        What to draw in; by default a new figure of pyplot's. `density` draws one feature in given axes.
+        The figure to draw in; by default a new pyplot figure. `density` draws one feature in given axes.
 
     Returns
     -------
     ndarray of Axes
-        One a feature.
+        One for each feature.
 
     Examples
     --------
@@ -166,12 +167,12 @@ def marginals(model: GaussianMixture | Mixture, X: ArrayLike | None = None, *, f
 
 
 def side_of(n_panels: int) -> int:
-    """How many panels stand beside each other."""
+    """Return how many panels are side by side."""
     return int(np.ceil(np.sqrt(n_panels)))
 
 
 def draw_marginals(subject: Subject, features: Sequence[int], figure: Figure | SubFigure) -> NDArray[np.object_]:
-    """What `marginals` draws."""
+    """Draw what `marginals` draws, in a given figure."""
     columns = side_of(len(features))
     rows = -(-len(features) // columns)
     fontsize = panel_fontsize(figure, columns)

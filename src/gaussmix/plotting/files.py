@@ -1,4 +1,4 @@
-"""A picture in a file."""
+"""Write a picture to a file."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from gaussmix.plotting.subject import Subject
 __all__ = ["figure_of", "write"]
 
 SIZE = 8, 6  # inches
-DOTS = 150  # an inch
+DOTS = 150  # per inch
 UNDATED: dict[str, dict[str, Any]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 
 def write(path: str | os.PathLike[str], mixture: Mixture, X: NDArray[Any] | None, names: Sequence[str]) -> None:
     """
-    Write the picture that suits a mixture, as `plot` draws it, to a file. It needs no display, and nothing of pyplot.
+    Write the picture of a mixture that `plot` draws to a file. This needs neither a display nor pyplot.
 
     Parameters
     ----------
     path : str or path-like
-        Its ending says what it is: .png, .svg or .pdf. It appears whole or not at all.
+        Its suffix decides the format: .png, .svg or .pdf. The file is written as a whole or not at all.
     mixture : Mixture
     X : ndarray, shape (N, D), or None
         Finite.
     names : sequence of str
-        Of the features.
+        The names of the features.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def write(path: str | os.PathLike[str], mixture: Mixture, X: NDArray[Any] | None
 
 
 def figure_of(subject: Subject) -> Figure:
-    """The picture that suits, in a figure of its own."""
+    """Draw the picture that suits a mixture in a new figure."""
     if subject.mixture.n_features <= 2:
         figure = Figure(SIZE, layout="constrained")
         draw_panel(figure.add_subplot(), subject)

@@ -1,4 +1,4 @@
-"""Numbers of components beside what they name, which do not overlap."""
+"""Labels with the numbers of components, placed so that they do not overlap."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ RINGS, DIRECTIONS = 14, 12
 
 class Labels(Artist):
     """
-    Texts at places of a panel. One that would lie upon another moves aside, and a line leads back to its place.
+    Texts at places of a panel. A text that would overlap another one moves aside, and a line leads from it to its place.
 
-    Where they lie is decided anew in each drawing, as only then the size of the panel is known.
+    The texts are placed anew in each drawing, as the size of the panel is not known before.
 
     Parameters
     ----------
@@ -35,16 +35,16 @@ class Labels(Artist):
     places : array_like, shape (K, 2)
         In the units of the data.
     texts : sequence of str
-        The first are placed first.
+        They are placed in this order.
     fontsize : float
         In points.
     above : bool
-        Whether a text stands above its place, not upon it.
+        Whether a text is drawn above its place instead of on it.
 
     Attributes
     ----------
     boxes : list of Bbox
-        Where the texts of the last drawing lie, in pixels.
+        The boxes of the texts in the last drawing, in pixels.
     """
 
     def __init__(self, ax: Axes, places: ArrayLike, texts: Sequence[str], fontsize: float, *, above: bool = False) -> None:
@@ -77,7 +77,7 @@ class Labels(Artist):
             inside = panel.x0 <= box.x0 and box.x1 <= panel.x1 and panel.y0 <= box.y0 and box.y1 <= panel.y1
             if inside and not any(box.overlaps(other) for other in self.boxes):
                 break
-        else:  # no room at all: a number upon a number says nothing
+        else:  # no room at all: numbers that overlap could not be read
             return
         if math.hypot(dx, dy) > 1.2 * size.height:
             self._own(Line2D([x, x + dx], [y, y + dy], color=INK, linewidth=0.06 * self.fontsize)).draw(renderer)
@@ -86,7 +86,7 @@ class Labels(Artist):
         self.boxes.append(box)
 
     def _moves(self, height: float) -> Iterator[tuple[float, float]]:
-        """Where to try, the nearest first."""
+        """Yield the moves to try, the shortest first."""
         if not self.above:
             yield 0, 0
         for ring in range(1, RINGS):

@@ -13,12 +13,12 @@ from gaussmix.observations import shown
 
 __all__ = ["bounds_of", "checked_shares", "density_levels", "line_of", "radii", "radius"]
 
-DRAWS = 50_000  # the error of a share is then a thousandth or so
-EVEN = 161  # lines of a grid that are evenly spaced
+DRAWS = 50_000  # with so many draws the error of a share is about a thousandth
+EVEN = 161  # how many lines of a grid are evenly spaced
 
 
 def checked_shares(levels: Iterable[float]) -> tuple[float, ...]:
-    """Shares of the probability, the largest first; ValueError where one is not between 0 and 1."""
+    """Return shares of the probability, the largest first. Raise ValueError where one is not between 0 and 1."""
     shares = tuple(sorted({float(level) for level in levels}, reverse=True))
     if not all(0 < share < 1 for share in shares):
         raise ValueError(f"levels must be shares of the probability, between 0 and 1, not {shown(tuple(levels))}")
@@ -26,13 +26,13 @@ def checked_shares(levels: Iterable[float]) -> tuple[float, ...]:
 
 
 def radius(share: float, n_features: int) -> float:
-    """The Mahalanobis distance within which a Gaussian in D dimensions has this share: the root of χ²_D's quantile."""
+    """Return the Mahalanobis distance within which a Gaussian in D dimensions has this share: the root of χ²_D's quantile."""
     return float(np.sqrt(chdtri(n_features, 1 - share)))
 
 
 def density_levels(mixture: Mixture, shares: Sequence[float]) -> NDArray[np.float64]:
     """
-    ln p at the edge of the highest-density regions: a region of all places of at least this density holds the share.
+    Compute ln p at the edge of each highest-density region. All places with at least this density together hold the share.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def density_levels(mixture: Mixture, shares: Sequence[float]) -> NDArray[np.floa
     Returns
     -------
     ndarray
-        One a share: quantiles of ln p over rows drawn from the mixture, the same rows each time.
+        A level for each share: the quantile of ln p over rows drawn from the mixture, the same rows each time.
 
     References
     ----------
@@ -55,9 +55,10 @@ def density_levels(mixture: Mixture, shares: Sequence[float]) -> NDArray[np.floa
 
 def radii(mixture: Mixture, level: float) -> NDArray[np.float64]:
     """
-    Mahalanobis distances, shape (K,), beyond all of which ln p is less than a level.
+    Return Mahalanobis distances, shape (K,). Where a place is further than these from all means, ln p is below the level.
 
-    Where p is at least e^level, one of the K summands is at least e^level / K, and each bounds an ellipsoid; 0 where a summand never is.
+    Where p is at least e^level, one of its K summands is at least e^level / K. The places where this holds for component k form an
+    ellipsoid. Its distance is 0 where the summand is that large nowhere.
     """
     K, D = mixture.n_components, mixture.n_features
     log_det = np.linalg.slogdet(mixture.covariances)[1]
@@ -68,7 +69,7 @@ def radii(mixture: Mixture, level: float) -> NDArray[np.float64]:
 
 
 def bounds_of(mixture: Mixture, feature: int, distances: NDArray[np.float64]) -> tuple[float, float]:
-    """The least and the greatest value of a feature within these distances of the means, but for those of 0."""
+    """Return the least and the greatest value of a feature within these distances of the means; distances of 0 are left out."""
     some = distances > 0
     half = distances[some] * np.sqrt(mixture.covariances[some, feature, feature])
     return float((mixture.means[some, feature] - half).min()), float((mixture.means[some, feature] + half).max())
@@ -76,7 +77,7 @@ def bounds_of(mixture: Mixture, feature: int, distances: NDArray[np.float64]) ->
 
 def line_of(mixture: Mixture, feature: int, low: float, high: float, distances: NDArray[np.float64] | float = 4.0,
             even: int = EVEN) -> NDArray[np.float64]:
-    """Places between two bounds at which to evaluate a density: evenly spaced, and more of them up to some distances of the means."""
+    """Return places to evaluate a density at, evenly spaced between two bounds, with more within these distances of the means."""
     deviations = np.sqrt(mixture.covariances[:, feature, feature])
     steps = np.linspace(-1.1, 1.1, max(9, 2 * (120 // mixture.n_components) + 1))
     own = (mixture.means[:, feature, None] + (distances * deviations)[:, None] * steps).ravel()

@@ -1,4 +1,4 @@
-"""Many features: a matrix of panels; and the picture that suits a mixture."""
+"""A matrix of panels for many features, and the choice of a picture that suits a mixture."""
 
 from __future__ import annotations
 
@@ -31,25 +31,27 @@ MOST_NUMBERS = 9  # the numbers of more components would hide a small panel
 def pairs(model: GaussianMixture | Mixture, X: ArrayLike | None = None, *, features: Iterable[int | str] | None = None,
           levels: Iterable[float] = (0.5, 0.8, 0.95), figure: Figure | SubFigure | None = None) -> NDArray[np.object_]:
     """
-    Every feature against every other, in a matrix of panels.
+    Draw every feature against every other, in a matrix of panels.
 
-    Below the diagonal stand the rows in the colours of their components, with the ellipses that hold 95 % of each; on it each
-    feature's histogram and densities, as in `marginals`; above it the smallest regions that hold given shares of the
-    probability, as in `density`. All features decide a row's component, also those that are not shown.
+    The panels below the diagonal show the rows in the colours of their components, with the ellipses that hold 95 % of each.
+    The panels on it show the histogram and the densities of each feature, as in `marginals`. The panels above it show the
+    smallest regions that hold given shares of the probability, as in `density`. The component of a row depends on all features,
+    also on those that are not shown.
 
     Parameters
     ----------
     model : GaussianMixture or Mixture
-        An estimator is fitted.
+        An estimator must be fitted.
     X : array_like or DataFrame, shape (N, D), optional
-        A panel draws 5,000 rows at most, a sample that is the same each time; the key above says so. The histograms count all.
+        Of more than 5,000 rows, panels draw a random sample of that size, the same each time; the key above the panels says so.
+        The histograms count all rows.
     features : sequence of int or str, optional
-        Numbers from 0, or names. By default all or, of more than six, the six that separate the components best: those of whose
-        variance the largest share lies between the components' means.
+        Numbers from 0, or names. By default all features or, of more than six, the six that separate the components best. These
+        have the largest share of their variance between the components' means.
     levels : sequence of float, default=(0.5, 0.8, 0.95)
-        Shares of the probability above the diagonal.
+        Shares of the probability, for the panels above the diagonal.
     figure : Figure or SubFigure, optional
-        What to draw in; by default a new figure of pyplot's.
+        The figure to draw in; by default a new pyplot figure.
 
     Returns
     -------
@@ -71,12 +73,12 @@ def pairs(model: GaussianMixture | Mixture, X: ArrayLike | None = None, *, featu
 
 
 def pair_features(subject: Subject) -> tuple[int, ...]:
-    """The features that a matrix shows unless others are asked for."""
+    """Return the features that a matrix shows, unless the user asks for others."""
     return separating(subject.mixture, MOST_FEATURES)
 
 
 def draw_pairs(subject: Subject, features: Sequence[int], shares: Sequence[float], figure: Figure | SubFigure) -> NDArray[np.object_]:
-    """What `pairs` draws."""
+    """Draw what `pairs` draws, in a given figure."""
     n = len(features)
     axes, fontsize = _grid_of_axes(figure, n), panel_fontsize(figure, n)
     numbers = 0.9 * fontsize if subject.mixture.n_components <= MOST_NUMBERS and fontsize >= SMALLEST_WITH_NUMBERS else None
@@ -101,7 +103,7 @@ def draw_pairs(subject: Subject, features: Sequence[int], shares: Sequence[float
 
 
 def _grid_of_axes(figure: Figure | SubFigure, n: int) -> NDArray[np.object_]:
-    """Panels of which a column shares x and a row shares y, but for the diagonal, where y is a density."""
+    """Make panels that share x in each column, and y in each row. Only on the diagonal y is not shared, as it is a density."""
     axes = np.empty((n, n), dtype=object)
     for i in range(n):
         for j in range(n):
@@ -111,7 +113,7 @@ def _grid_of_axes(figure: Figure | SubFigure, n: int) -> NDArray[np.object_]:
 
 
 def _name_outside(ax: Axes, x: str | None, y: str | None) -> None:
-    """Names and numbers at the left and at the foot of the matrix only."""
+    """Write names and numbers only at the left and at the bottom of the matrix."""
     name_axes(ax, x, y, part=PART)
     ax.tick_params(labelbottom=x is not None, labelleft=y is not None)
     ax.xaxis.get_offset_text().set_visible(x is not None)
@@ -120,20 +122,20 @@ def _name_outside(ax: Axes, x: str | None, y: str | None) -> None:
 
 def plot(model: GaussianMixture | Mixture, X: ArrayLike | None = None, *, ax: Axes | None = None) -> Axes | NDArray[np.object_]:
     """
-    The picture that suits a mixture.
+    Draw the picture that suits a mixture.
 
-    One feature is shown as by `marginals`, two as by `classification` (without rows by ellipses and density), more as by `pairs`:
-    all of them, or of more than six those six that separate the components best.
+    One feature is shown as by `marginals`. Two features are shown as by `classification` or, without rows, by ellipses and
+    density. More features are shown as by `pairs`: all of them or, of more than six, the six that separate the components best.
 
     Parameters
     ----------
     model : GaussianMixture or Mixture
-        An estimator is fitted.
+        An estimator must be fitted.
     X : array_like or DataFrame, shape (N, D), optional
         Rows to show too.
     ax : Axes, optional
-        What to draw in; of more than two features, the two that separate the components best. By default a new figure of
-        pyplot's.
+        The axes to draw in. Of more than two features, they show the two that separate the components best. By default a new
+        pyplot figure is made.
 
     Returns
     -------
@@ -157,7 +159,7 @@ def plot(model: GaussianMixture | Mixture, X: ArrayLike | None = None, *, ax: Ax
 
 
 def draw_panel(ax: Axes, subject: Subject) -> None:
-    """One panel that suits a mixture."""
+    """Draw a single panel that suits a mixture."""
     if subject.mixture.n_features == 1:
         draw_marginal(ax, subject, 0, number_fontsize(ax, subject.mixture.n_components))
         name_axes(ax, subject.names[0], "density")

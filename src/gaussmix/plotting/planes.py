@@ -1,4 +1,4 @@
-"""Two features: ellipses, contours and points; with one feature the same is shown by curves and strokes."""
+"""Pictures of two features, with ellipses, contours and points. One feature is shown by curves and strokes instead."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 __all__ = ["classification", "density", "draw_classification", "draw_contours", "draw_density", "draw_ellipses", "ellipses",
            "uncertainty"]
 
-MOST_DOTS = 5_000  # of more rows, a plain panel shows how many lie in each hexagon
+MOST_DOTS = 5_000  # where there are more rows, a plain panel shows how many lie in each hexagon
 
 
 # Parts of a panel.
 
 def draw_ellipses(ax: Axes, mixture: Mixture, shares: Sequence[float], fontsize: float | None, *, fill: float = 0.1) -> None:
-    """The places where each component has the shares of its rows; the heavier a component, the thicker the line."""
+    """Draw ellipses that hold given shares of each component's rows. The larger a component's weight, the thicker its lines."""
     some = np.argsort(-mixture.weights, kind="stable")
     heaviest = mixture.weights.max()
     values, vectors = np.linalg.eigh(mixture.covariances)
@@ -51,13 +51,13 @@ def draw_ellipses(ax: Axes, mixture: Mixture, shares: Sequence[float], fontsize:
 
 
 def draw_dots(ax: Axes, points: NDArray[np.float64]) -> None:
-    """Plain rows."""
+    """Draw rows as plain dots."""
     ax.scatter(points[:, 0], points[:, 1], s=0.5 * size_of_points(len(points), ax), color=GREY, linewidths=0, zorder=2,
                rasterized=len(points) > MOST_VECTORS)
 
 
 def draw_points(ax: Axes, points: NDArray[np.float64], labels: NDArray[np.intp], n_components: int) -> None:
-    """Rows in the colour and with the marker of their component."""
+    """Draw rows in the colour and with the marker of their component."""
     size = size_of_points(len(points), ax)
     opacity = float(np.clip(600 / len(points), 0.35, 0.8))
     for k, (colour, marker) in enumerate(zip(colours_of(n_components), markers_of(n_components))):
@@ -68,13 +68,13 @@ def draw_points(ax: Axes, points: NDArray[np.float64], labels: NDArray[np.intp],
 
 
 def draw_contours(ax: Axes, mixture: Mixture, shares: Sequence[float], *, fill: bool) -> list[Artist]:
-    """The regions of highest density, filled or as lines; returns what the key is to say."""
+    """Draw the regions of highest density, filled or as lines; return the entries of the key."""
     levels = density_levels(mixture, shares)
     distances = radii(mixture, levels.min())
     x, y = (_line_to(mixture, feature, distances) for feature in (0, 1))
     grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
     log_p = mixture.logpdf(grid).reshape(len(y), len(x))
-    shades = matplotlib.colormaps["Blues"](np.linspace(0.25, 0.7, len(shares)))  # on which points can be seen
+    shades = matplotlib.colormaps["Blues"](np.linspace(0.25, 0.7, len(shares)))  # shades on which points can be seen
     names = [f"{100 * share:g} %" for share in shares]
     if fill:
         ax.contourf(x, y, log_p, levels=[*levels, max(log_p.max(), levels[-1]) + 1], colors=list(shades), zorder=1)
@@ -88,14 +88,14 @@ def draw_contours(ax: Axes, mixture: Mixture, shares: Sequence[float], *, fill: 
 
 
 def _line_to(mixture: Mixture, feature: int, distances: NDArray[np.float64]) -> NDArray[np.float64]:
-    """One side of a grid that is so wide that no contour touches the panel's edge."""
+    """Return one side of a grid, so wide that no contour touches the edge of the panel."""
     low, high = bounds_of(mixture, feature, distances)
     room = 0.04 * (high - low)
     return line_of(mixture, feature, low - room, high + room, distances)
 
 
 def draw_hexagons(ax: Axes, subject: Subject, plane: Sequence[int]) -> None:
-    """How many of all rows lie in each hexagon, in shades that grow with the number's logarithm."""
+    """Show how many of all rows lie in each hexagon. The shade of a hexagon depends on the logarithm of that number."""
     x, y = (subject.column(feature) for feature in plane)
     greys = ListedColormap(matplotlib.colormaps["Greys"](np.linspace(0.1, 0.7, 256)))  # black would hide the contours
     ax.hexbin(x, y, gridsize=60, bins="log", mincnt=1, cmap=greys, linewidths=0.3, zorder=0.5, rasterized=True)  # type: ignore[arg-type]
@@ -103,7 +103,7 @@ def draw_hexagons(ax: Axes, subject: Subject, plane: Sequence[int]) -> None:
 
 def draw_classification(ax: Axes, subject: Subject, plane: Sequence[int], shares: Sequence[float], fontsize: float | None,
                         at_most: int = MOST_POINTS) -> list[Artist]:
-    """Rows by component, with ellipses; returns what the key is to say."""
+    """Draw rows by component, with ellipses; return the entries of the key."""
     assert subject.rows is not None
     rows = thinned(subject.rows, at_most)
     draw_points(ax, rows[:, list(plane)], subject.mixture.classify(rows), subject.mixture.n_components)
@@ -112,7 +112,7 @@ def draw_classification(ax: Axes, subject: Subject, plane: Sequence[int], shares
 
 
 def draw_component_curves(ax: Axes, subject: Subject, feature: int, shares: Sequence[float], fontsize: float | None) -> None:
-    """Components of one feature, over a histogram."""
+    """Draw the components' densities of one feature over a histogram."""
     mixture, values = marginal(subject.mixture, [feature]), subject.column(feature)
     if values is not None:
         draw_histogram(ax, values)
@@ -121,30 +121,30 @@ def draw_component_curves(ax: Axes, subject: Subject, feature: int, shares: Sequ
     name_axes(ax, subject.names[feature], "density")
 
 
-# What users call.
+# Functions for users.
 
 def ellipses(model: GaussianMixture | Mixture, X: ArrayLike | None = None, *,
              features: int | str | Iterable[int | str] | None = None, levels: Iterable[float] = (0.5, 0.95),
              ax: Axes | None = None) -> Axes:
     """
-    Where each component has given shares of its rows: by default half of them, and 95 %.
+    Draw ellipses that hold given shares of each component's rows: by default 50 % and 95 %.
 
-    In two dimensions an ellipse holds the share p that has a Mahalanobis distance of √χ²₂(p). Its line is the thicker, the heavier
-    the component is, whose number stands at its mean. One feature is shown by the components' densities times their weights,
-    shaded where the shares are.
+    In two dimensions the ellipse with the Mahalanobis distance √χ²₂(p) holds the share p. The larger the weight of a component,
+    the thicker its lines. Its number is written at its mean. One feature is shown by the components' densities times their
+    weights, shaded over the given shares.
 
     Parameters
     ----------
     model : GaussianMixture or Mixture
-        An estimator is fitted.
+        An estimator must be fitted.
     X : array_like or DataFrame, shape (N, D), optional
-        Rows to show beneath: 20,000 of them at most, a sample that is the same each time.
+        Rows to show beneath. Of more than 20,000 rows, a random sample of that size is shown, the same each time.
     features : int or str, or two of them, optional
-        Numbers from 0, or names; by default the first two. What is shown of more features is the mixture's marginal.
+        Numbers from 0, or names; by default the first two. Where the mixture has more features, its marginal is shown.
     levels : sequence of float, default=(0.5, 0.95)
         Shares of a component's rows, between 0 and 1.
     ax : Axes, optional
-        What to draw in; by default the axes of a new figure of pyplot's.
+        The axes to draw in; by default those of a new pyplot figure.
 
     Returns
     -------
@@ -177,24 +177,24 @@ def density(model: GaussianMixture | Mixture, X: ArrayLike | None = None, *,
             features: int | str | Iterable[int | str] | None = None, levels: Iterable[float] = (0.5, 0.8, 0.95),
             ax: Axes | None = None) -> Axes:
     """
-    The density, as the smallest regions that hold given shares of the probability.
+    Draw the density by the smallest regions that hold given shares of the probability.
 
-    The density at the edge of a region is found from 50,000 rows that are drawn from the mixture, the same each time, so that a
-    region holds its share to a few thousandths. With one feature the density is a curve, shaded where the regions are.
+    The density at the edge of a region is estimated from 50,000 rows drawn from the mixture, the same each time. A region holds
+    its share to within a few thousandths. With one feature the density is a curve, shaded where the regions are.
 
     Parameters
     ----------
     model : GaussianMixture or Mixture
-        An estimator is fitted.
+        An estimator must be fitted.
     X : array_like or DataFrame, shape (N, D), optional
-        Rows to show too: 5,000 as points, more by how many lie in each hexagon, in shades that grow with the logarithm. With one
-        feature they make a histogram.
+        Rows to show too. Up to 5,000 rows are shown as points; more are counted in hexagons, whose shade depends on the logarithm
+        of the count. With one feature they are shown as a histogram.
     features : int or str, or two of them, optional
-        Numbers from 0, or names; by default the first two. What is shown of more features is the mixture's marginal.
+        Numbers from 0, or names; by default the first two. Where the mixture has more features, its marginal is shown.
     levels : sequence of float, default=(0.5, 0.8, 0.95)
         Shares of the probability, between 0 and 1.
     ax : Axes, optional
-        What to draw in; by default the axes of a new figure of pyplot's.
+        The axes to draw in; by default those of a new pyplot figure.
 
     Returns
     -------
@@ -226,7 +226,7 @@ def density(model: GaussianMixture | Mixture, X: ArrayLike | None = None, *,
 
 
 def draw_density(ax: Axes, subject: Subject, plane: Sequence[int], shares: Sequence[float]) -> list[Artist]:
-    """Contours and rows; returns what the key is to say."""
+    """Draw contours and rows; return the entries of the key."""
     many = subject.rows is not None and len(subject.rows) > MOST_DOTS
     handles = draw_contours(ax, marginal(subject.mixture, plane), shares, fill=not many) if shares else []
     if subject.rows is None:
@@ -243,23 +243,24 @@ def draw_density(ax: Axes, subject: Subject, plane: Sequence[int], shares: Seque
 def classification(model: GaussianMixture | Mixture, X: ArrayLike, *, features: int | str | Iterable[int | str] | None = None,
                    levels: Iterable[float] = (0.5, 0.95), ax: Axes | None = None) -> Axes:
     """
-    Rows in the colour and with the marker of the component that has the largest responsibility (5), and the components' ellipses.
+    Draw rows in the colour and with the marker of their component, and the ellipses of the components.
 
-    All features decide which component that is, also those that the panel does not show. The components' numbers stand at their
-    means. One feature is shown by the components' densities times their weights, with a stroke for each row below.
+    The component of a row is the one with the largest responsibility (5). It depends on all features, also on those that the
+    panel does not show. The components' numbers are written at their means. One feature is shown by the components' densities
+    times their weights, with a stroke for each row below.
 
     Parameters
     ----------
     model : GaussianMixture or Mixture
-        An estimator is fitted.
+        An estimator must be fitted.
     X : array_like or DataFrame, shape (N, D)
-        20,000 rows of it are drawn at most, a sample that is the same each time; the key above the panel says so.
+        Of more than 20,000 rows, a random sample of that size is drawn, the same each time; the key above the panel says so.
     features : int or str, or two of them, optional
         Numbers from 0, or names; by default the first two.
     levels : sequence of float, default=(0.5, 0.95)
-        Shares of a component's rows that the ellipses hold; none draws no ellipses.
+        Shares of a component's rows that the ellipses hold. Where it is empty, no ellipses are drawn.
     ax : Axes, optional
-        What to draw in; by default the axes of a new figure of pyplot's.
+        The axes to draw in; by default those of a new pyplot figure.
 
     Returns
     -------
@@ -294,21 +295,21 @@ def classification(model: GaussianMixture | Mixture, X: ArrayLike, *, features: 
 def uncertainty(model: GaussianMixture | Mixture, X: ArrayLike, *, features: int | str | Iterable[int | str] | None = None,
                 ax: Axes | None = None) -> Axes:
     """
-    How uncertain it is from which component each row comes: one minus its largest responsibility (5).
+    Draw how uncertain the component of each row is: one minus the largest responsibility (5) of the row.
 
-    The more uncertain, the larger and darker a row's point. One feature is shown by the uncertainty as a curve where the
-    mixture has no others, and by the rows' own as points.
+    The more uncertain a row, the larger and darker its point. Where one feature is shown, points show the uncertainty of the
+    rows. Where it is the mixture's only feature, a curve shows the uncertainty of all its values.
 
     Parameters
     ----------
     model : GaussianMixture or Mixture
-        An estimator is fitted.
+        An estimator must be fitted.
     X : array_like or DataFrame, shape (N, D)
-        20,000 rows of it are drawn at most, a sample that is the same each time; the key above the panel says so.
+        Of more than 20,000 rows, a random sample of that size is drawn, the same each time; the key above the panel says so.
     features : int or str, or two of them, optional
-        Numbers from 0, or names; by default the first two. All features decide how uncertain a row is.
+        Numbers from 0, or names; by default the first two. The uncertainty of a row depends on all features.
     ax : Axes, optional
-        What to draw in; by default the axes of a new figure of pyplot's. A colour bar takes a part of them.
+        The axes to draw in; by default those of a new pyplot figure. A colour bar takes a part of them.
 
     Returns
     -------
@@ -330,7 +331,7 @@ def uncertainty(model: GaussianMixture | Mixture, X: ArrayLike, *, features: int
     doubt = 1 - subject.mixture.responsibilities(rows).max(axis=1)
     order = np.argsort(doubt, kind="stable")  # the most uncertain on top
     rows, doubt, most = rows[order], doubt[order], 1 - 1 / K if K > 1 else 1.0
-    doubts = ListedColormap(matplotlib.colormaps["cividis"](np.linspace(0.88, 0, 256)))  # its brightest is faint on white paper
+    doubts = ListedColormap(matplotlib.colormaps["cividis"](np.linspace(0.88, 0, 256)))  # its brightest colours would be faint on white paper
     across = rows[:, plane[1]] if len(plane) == 2 else doubt
     points = ax.scatter(rows[:, plane[0]], across, c=doubt, s=size_of_points(len(rows), ax) * (0.5 + 2 * doubt / most), vmin=0,
                         vmax=most, cmap=doubts, linewidths=0, zorder=2, rasterized=len(rows) > MOST_VECTORS)

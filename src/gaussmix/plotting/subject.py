@@ -1,4 +1,4 @@
-"""What a picture is of: a mixture, perhaps rows, and the names of the features."""
+"""The subject of a picture: a mixture, perhaps rows, and the names of the features."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ __all__ = ["Subject", "features_of", "marginal", "plane_of", "separating", "subj
 @dataclass(frozen=True)
 class Subject:
     """
-    What is drawn.
+    The things to draw: a mixture, perhaps rows, and the names of the features.
 
     Attributes
     ----------
     mixture : Mixture
     rows : ndarray, shape (N, D), or None
     names : list of str
-        Of all D features.
+        The names of all D features.
     """
 
     mixture: Mixture
@@ -37,18 +37,18 @@ class Subject:
     names: list[str]
 
     def column(self, feature: int) -> NDArray[np.float64] | None:
-        """All values of one feature."""
+        """Return all values of one feature, or None where there are no rows."""
         return None if self.rows is None else np.asarray(self.rows[:, feature], dtype=np.float64)
 
 
 def subject_of(model: GaussianMixture | Mixture, X: ArrayLike | None, *, rows_needed: bool = False) -> Subject:
     """
-    What a user wants to see, checked.
+    Check what a user wants to see, and return it as a Subject.
 
     Parameters
     ----------
     model : GaussianMixture or Mixture
-        An estimator is fitted.
+        An estimator must be fitted.
     X : array_like or DataFrame, shape (N, D), or None
     rows_needed : bool
         Whether X must not be None.
@@ -56,15 +56,16 @@ def subject_of(model: GaussianMixture | Mixture, X: ArrayLike | None, *, rows_ne
     Returns
     -------
     Subject
-        Its names are those of the fit, else of X, else x0, x1 and so on, as in `summary`.
+        Its feature names are those of the fit. Where the fit had none, they are those of X, or else x0, x1 and so on, as in
+        `summary`.
 
     Raises
     ------
     NotFittedError
     TypeError
-        Where the model is neither.
+        Where the model is neither an estimator nor a Mixture.
     ValueError
-        Where X is not of the mixture's width, without rows, or not finite.
+        Where X has not as many columns as the mixture has features, has no rows, or is not finite.
     """
     mixture: object = model if isinstance(model, Mixture) else model.mixture_ if hasattr(type(model), "mixture_") else None
     if not isinstance(mixture, Mixture):
@@ -74,7 +75,7 @@ def subject_of(model: GaussianMixture | Mixture, X: ArrayLike | None, *, rows_ne
     known = getattr(model, "feature_names_in_", None)
     table, columns = (None, None) if X is None else as_table(X)
     if table is not None:
-        if model is not mixture:  # which has no names that others could differ from
+        if model is not mixture:  # a Mixture has no names to compare with
             check_names(columns, known, type(model).__name__, stacklevel=4)
         if table.shape[1] != mixture.n_features:
             raise ValueError(f"X has {table.shape[1]} features, but the mixture has {mixture.n_features}")
@@ -87,7 +88,7 @@ def subject_of(model: GaussianMixture | Mixture, X: ArrayLike | None, *, rows_ne
 
 def features_of(subject: Subject, features: int | str | Iterable[int | str]) -> tuple[int, ...]:
     """
-    Features as numbers.
+    Convert features to their numbers.
 
     Parameters
     ----------
@@ -121,7 +122,7 @@ def _number(subject: Subject, feature: Any) -> int:
 
 
 def plane_of(subject: Subject, features: int | str | Iterable[int | str] | None) -> tuple[int, ...]:
-    """The one or two features that a panel shows: the first two unless others are asked for."""
+    """Return the one or two features that a panel shows: the first two, unless the user asks for others."""
     numbers = features_of(subject, range(min(2, subject.mixture.n_features)) if features is None else features)
     if len(numbers) > 2:
         raise ValueError(f"features must be one or two, which a panel can show, not {len(numbers)}")
@@ -129,14 +130,16 @@ def plane_of(subject: Subject, features: int | str | Iterable[int | str] | None)
 
 
 def marginal(mixture: Mixture, features: Iterable[int]) -> Mixture:
-    """The distribution of some features only: a mixture of the components' own marginals, which are sub-blocks."""
+    """Return the distribution of some features: a mixture of the components' marginals, whose covariances are sub-blocks."""
     some = list(features)
     return Mixture(mixture.weights, mixture.means[:, some], mixture.covariances[:, some][:, :, some])
 
 
 def separating(mixture: Mixture, at_most: int) -> tuple[int, ...]:
     """
-    The features that separate the components best: those of whose variance the largest share lies between the components' means.
+    Return the features that separate the components best.
+
+    These are the features with the largest share of their variance between the components' means.
 
     Parameters
     ----------
@@ -146,14 +149,14 @@ def separating(mixture: Mixture, at_most: int) -> tuple[int, ...]:
     Returns
     -------
     tuple of int
-        In the order of the features; the first ones where nothing tells them apart.
+        In ascending order. Where the features do not differ in this share, the first ones are returned.
     """
     variances = mixture.structure.variances(mixture._parameters.covariances, mixture.n_components, mixture.n_features)
     return tuple(separating_features(mixture.weights, mixture.means, variances, at_most))
 
 
 def thinned(rows: NDArray[Any], at_most: int) -> NDArray[np.float64]:
-    """The rows themselves or, of more than can be told apart, a random sample that is the same each time."""
+    """Return the rows themselves or, where there are more than `at_most`, a random sample that is the same each time."""
     if len(rows) > at_most:
         rows = rows[np.sort(np.random.default_rng(0).choice(len(rows), at_most, replace=False, shuffle=False))]
     return np.asarray(rows, dtype=np.float64)
