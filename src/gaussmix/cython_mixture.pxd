@@ -1,5 +1,5 @@
-# Mixtures for compiled code, to cimport from the installed package: docs/cython.md. The types are opaque; nothing of what they hold
-# is published, so that a later gaussmix serves what was compiled against this one.
+# Mixtures for compiled code, to cimport from the installed package: docs/cython.md. The types are opaque. Their content is not public,
+# so that code that was compiled against this gaussmix works with later ones.
 from libc.stdint cimport int32_t, uint64_t
 
 cdef extern from *:
@@ -16,9 +16,9 @@ cdef extern from *:
         pass
 
 cdef enum:
-    API_VERSION = 1  # what this file describes; api_version() tells that of the installed package
+    API_VERSION = 1  # the version that this file describes; api_version() returns that of the installed package
 
-cdef enum:  # what functions return
+cdef enum:  # the codes that functions return
     OK = 0
     NULL_POINTER = 1
     WRONG_HANDLE = 2

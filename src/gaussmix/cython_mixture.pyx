@@ -2,8 +2,8 @@
 """
 Mixtures for compiled code: E steps, M steps and densities as C functions, to cimport or to call through `__pyx_capi__`.
 
-Every function checks what it is given, returns a code (0 for success) and needs no GIL; docs/cython.md says how it is used. A handle
-is a reference to an object of one of the classes below, whose layout is nobody else's affair.
+Every function checks its arguments, returns a code (0 for success) and does not need the GIL. docs/cython.md says how to use them.
+A handle is a reference to an object of one of the classes below. Their layout is private.
 """
 from cpython.buffer cimport PyBUF_READ, PyBUF_WRITE
 from cpython.exc cimport PyErr_Clear, PyErr_ExceptionMatches
@@ -40,7 +40,7 @@ cdef double LARGEST = LARGEST_NUMBER
 cdef double LARGEST_SINGLE = LARGEST_OF_SINGLE
 cdef double SMALLEST_SPREAD = SINGLE_RANGE[0]
 cdef double LARGEST_ROW = SINGLE_RANGE[1]
-cdef double SMALLEST_WEIGHT = 2.0**-20  # blocks.balanced scales others
+cdef double SMALLEST_WEIGHT = 2.0**-20  # outside of this range blocks.balanced scales the weights
 cdef double LARGEST_WEIGHT = 2.0**20
 
 cdef int INSTALLED_VERSION = API_VERSION
@@ -69,18 +69,18 @@ cdef int api_version() noexcept nogil:
 
 
 cdef const char *error_message(int code) noexcept nogil:
-    """One sentence, as static memory; NULL for what is no code."""
+    """The sentence for a code, in static memory; NULL where there is no such code."""
     return MESSAGES[code] if 0 <= code <= PYTHON_ERROR else NULL
 
 
-# What handles point to.
+# The objects that handles point to.
 
 cdef class _Densities:
-    """A mixture, and E steps that are prepared for it."""
+    """A mixture, and the E steps prepared for it."""
 
     cdef object structure
     cdef Parameters parameters
-    cdef Parameters spare  # where an M step is made, so that one that fails changes nothing
+    cdef Parameters spare  # M steps are made here, so that one that fails changes nothing
     cdef CompleteRows double_rows
     cdef CompleteRows single_rows
     cdef bint fits_single
@@ -110,7 +110,7 @@ cdef class _Densities:
         self.single_rows.prepare_all(self.parameters.densities, None)
 
     cdef bint is_for(self, Sums sums) noexcept nogil:
-        """Whether an E step leaves such sums."""
+        """Whether an E step can add to these sums."""
         return (sums.n_components == self.parameters.n_components and sums.n_features == self.parameters.n_features
                 and sums.kind == self.double_rows.kind)
 
@@ -121,7 +121,7 @@ cdef class _Densities:
 
     cdef int borrow_for(self, _Workspace work, int type, const void *rows, Py_ssize_t n_rows, Py_ssize_t stride, const void *result,
                         Py_ssize_t result_size) noexcept nogil:
-        """Check what evaluates the densities of a block, and lend its rows to the workspace."""
+        """Check the arguments of a function that evaluates the densities of a block, and lend the rows to the workspace."""
         if not work.is_for(self.parameters.n_components, self.parameters.n_features):
             return OTHER_SHAPE
         if n_rows > 0 and result == NULL:
@@ -132,7 +132,7 @@ cdef class _Densities:
 
     cdef int evaluate(self, int type, const void *rows, Py_ssize_t n_rows, Py_ssize_t stride, double *log_p, double *shares,
                       int32_t *most_likely, _Workspace work) noexcept nogil:
-        """Write that of the three which is not NULL."""
+        """Write the one of the three results that is not NULL."""
         cdef const void *result = most_likely
         if most_likely == NULL:
             result = log_p if log_p != NULL else shares
@@ -146,7 +146,7 @@ cdef class _Densities:
 
     cdef int evaluate_each(self, int type, const void *rows, Py_ssize_t n_rows, Py_ssize_t stride, double *result, bint joint,
                            _Workspace work) noexcept nogil:
-        """The log-densities of components; joint ones have ln π_k added."""
+        """Write the log-densities of the components; joint ones include ln π_k."""
         cdef Py_ssize_t K = self.parameters.n_components, n, k
         cdef double log_weight
         cdef int code = self.borrow_for(work, type, rows, n_rows, stride, result, sizeof(double))
@@ -160,7 +160,7 @@ cdef class _Densities:
         return code
 
     cdef int maximize(self, Sums sums, double reg_covar, Py_ssize_t *component) noexcept nogil:
-        """Take on the parameters that an M step makes, if it can."""
+        """Make an M step, and take its parameters over if it succeeds."""
         cdef Py_ssize_t failed
         if reg_covar != self.reg_covar:
             with gil:
@@ -169,7 +169,7 @@ cdef class _Densities:
                 except Exception as error:
                     return code_of(error)
         self.spare.assign(self.parameters)
-        # -2 is what an exception returns; there is no other way to have it without the GIL.
+        # After an exception the result is -2. Without the GIL there is no other way to find out.
         failed = (<Maximize> maximized)(self.step, sums, self.spare)
         if failed == -2:
             return python_error()
@@ -178,7 +178,7 @@ cdef class _Densities:
                 component[0] = failed
             return SINGULAR if sums.s0[failed] > 0 else NO_WEIGHT
         self.parameters.assign(self.spare)
-        # As a Mixture's, the means are what densities_get gives, without what rounding left out.
+        # As in a Mixture, the means are those that densities_get gives, without the part that rounding left out.
         memset(self.parameters.densities.mu_rest, 0, sums.n_components * sums.n_features * sizeof(double))
         self.take_on_parameters()
         return OK
@@ -191,14 +191,14 @@ cdef Py_ssize_t maximized(MStep step, Sums sums, Parameters parameters) except -
 
 
 cdef class _Statistics:
-    """Statistics, and E steps for responsibilities that are given."""
+    """Statistics, and the E steps for given responsibilities."""
 
     cdef object structure
     cdef Sums sums
-    cdef bint empty  # the reference points are yet to be chosen
+    cdef bint empty  # the reference points have not been chosen yet
     cdef EStep double_rows
     cdef EStep single_rows
-    # Where the rows of each component lie: a first pass about any point.
+    # For a first pass about any point, which finds where the rows of each component lie.
     cdef Sums around
     cdef EStep double_around
     cdef EStep single_around
@@ -229,7 +229,7 @@ cdef class _Statistics:
         self.empty = False
 
     cdef int clear(self, const double *reference) noexcept nogil:
-        """Set all sums to zero, about these points or about those that the next rows choose."""
+        """Set all sums to zero, about these reference points or about points that the next rows will determine."""
         cdef Py_ssize_t points = self.sums.n_components * self.sums.n_features
         if <size_t> reference % sizeof(double):
             return UNALIGNED
@@ -242,7 +242,7 @@ cdef class _Statistics:
         return OK
 
     cdef int add(self, _Statistics other) noexcept nogil:
-        """Add other sums, about the present reference points."""
+        """Add other sums, translated to the present reference points."""
         cdef Py_ssize_t points = self.sums.n_components * self.sums.n_features, i
         if (self.sums.kind != other.sums.kind or self.sums.n_components != other.sums.n_components
                 or self.sums.n_features != other.sums.n_features):
@@ -265,7 +265,7 @@ cdef class _Statistics:
 
     cdef int add_e_step(self, _Densities mixture, int type, const void *rows, Py_ssize_t n_rows, Py_ssize_t stride,
                         const double *weights, _Workspace work) noexcept nogil:
-        """Add what an E step leaves of rows. Those about whose points float32 sums cannot be taken are worked on in float64."""
+        """Add the sums of an E step over rows. Float64 is used where the reference points do not allow float32 sums."""
         cdef bint single = mixture.fits_single
         cdef int code
         if not work.is_for(self.sums.n_components, self.sums.n_features):
@@ -307,7 +307,7 @@ cdef class _Statistics:
 
     cdef void choose_points(self, EStep estep, Block block, const double *shares, Py_ssize_t shares_stride, const int32_t *labels,
                             Room room) noexcept nogil:
-        """Make each component's mean the reference point; it is found by a pass about the first row."""
+        """Make each component's mean its reference point. A pass about the first row finds the means."""
         cdef Py_ssize_t D = self.sums.n_features, k, i, ki
         self.around.clear_sums()
         for k in range(self.sums.n_components):
@@ -332,14 +332,14 @@ cdef void add_moments(EStep estep, Block block, const double *shares, Py_ssize_t
 
 
 cdef class _Workspace:
-    """One thread's memory, and the rows that it is lent for a call."""
+    """One thread's memory, and the rows that are lent to it for a call."""
 
     cdef Room double_room
     cdef Room single_room
     cdef Block double_block
     cdef Block single_block
     cdef double[:, ::1] range_of  # the least and the largest value of each feature
-    # Of the present call.
+    # What belongs to the present call.
     cdef bint single
     cdef void *block
     cdef void *room
@@ -362,8 +362,8 @@ cdef class _Workspace:
     cdef int borrow(self, int type, const void *rows, Py_ssize_t n_rows, Py_ssize_t stride, const double *weights, double largest,
                     bint fits_single) noexcept nogil:
         """
-        Check rows up to `largest` and their weights, and have them at hand: float32 ones in float64 where `fits_single` is false, or
-        their squares or weights are out of float32's range.
+        Check rows, with numbers up to `largest`, and their weights, and keep them for the call. Float32 rows are converted to
+        float64 where `fits_single` is false, or where their squares or weights are out of float32's range.
         """
         cdef Py_ssize_t D = self.double_room.n_features
         cdef double heaviest = 1
@@ -414,7 +414,7 @@ cdef void lend(Block block, const char *rows, Py_ssize_t n_rows, Py_ssize_t stri
     block.w = weights
 
 
-# What they are given.
+# Checks of arguments.
 
 cdef int check_handle(const void *handle, const void *cls) noexcept nogil:
     if handle == NULL:
@@ -439,7 +439,7 @@ cdef int check_workspace(const Workspace *workspace, Py_ssize_t n_components, Py
 
 cdef int check_rows(int type, const void *rows, Py_ssize_t n_rows, Py_ssize_t stride, Py_ssize_t n_features,
                     double largest) noexcept nogil:
-    """Rows of finite numbers up to `largest`, which a pointer can walk over."""
+    """Check that rows are finite numbers up to `largest`, and that a pointer can walk over them."""
     if type != FLOAT32 and type != FLOAT64:
         return BAD_TYPE
     if n_rows < 0 or n_features < 1 or n_features > PY_SSIZE_T_MAX // <Py_ssize_t> sizeof(double):
@@ -456,12 +456,12 @@ cdef int check_rows(int type, const void *rows, Py_ssize_t n_rows, Py_ssize_t st
 
 
 cdef bint fits(Py_ssize_t count, Py_ssize_t stride) noexcept nogil:
-    """Whether so many steps of a stride, forward or backward, stay within an address space."""
+    """Whether this many steps of a stride, forward or backward, stay within the address space."""
     return stride == 0 or -PY_SSIZE_T_MAX <= stride and count <= PY_SSIZE_T_MAX // (stride if stride > 0 else -stride)
 
 
 cdef int check_weights(const double *weights, Py_ssize_t count, double *heaviest) noexcept nogil:
-    """Finite numbers that are not negative, and the largest of them."""
+    """Check that numbers are finite and not negative, and find the largest of them."""
     cdef Py_ssize_t i
     if <size_t> weights % sizeof(double):
         return UNALIGNED
@@ -476,7 +476,7 @@ cdef int check_weights(const double *weights, Py_ssize_t count, double *heaviest
 
 
 cdef int check_shares(const double *shares, Py_ssize_t n_rows, Py_ssize_t stride, Py_ssize_t n_components) noexcept nogil:
-    """Responsibilities: finite numbers that are not negative."""
+    """Check that responsibilities are finite and not negative."""
     cdef double heaviest
     cdef Py_ssize_t n
     cdef int code = OK
@@ -501,7 +501,7 @@ cdef int check_labels(const int32_t *labels, Py_ssize_t n_rows, Py_ssize_t n_com
 
 
 cdef int check_numbers(const double *numbers, Py_ssize_t count) noexcept nogil:
-    """Finite numbers; NULL is for none."""
+    """Check that numbers are finite; NULL stands for none."""
     if numbers == NULL:
         return OK
     if <size_t> numbers % sizeof(double):
@@ -517,7 +517,7 @@ cdef void widen(const char *rows, Py_ssize_t n_rows, Py_ssize_t stride, Py_ssize
 
 
 cdef void copy_numbers(const double *numbers, Py_ssize_t count, double *result) noexcept nogil:
-    """NULL is for numbers that nobody wants."""
+    """Copy numbers, unless the target is NULL."""
     if result != NULL:
         memcpy(result, numbers, count * sizeof(double))
 
@@ -527,7 +527,7 @@ cdef int code_of(error) noexcept:
 
 
 cdef object array_of(const double *numbers, shape):
-    """A copy of C-contiguous numbers."""
+    """Return a copy of C-contiguous numbers."""
     count = 1
     for length in shape:
         count = checked_size(count, length)
@@ -536,7 +536,7 @@ cdef object array_of(const double *numbers, shape):
 
 
 cdef object rows_of(int type, const void *rows, Py_ssize_t n_rows, Py_ssize_t stride, Py_ssize_t n_features):
-    """Rows that were checked, as an array that looks at them."""
+    """Return checked rows as an array that shares their memory."""
     cdef const char *first = <const char *> rows + (stride * (n_rows - 1) if stride < 0 else 0)
     cdef Py_ssize_t span = abs(stride) * (n_rows - 1) + n_features * type
     return np.ndarray((n_rows, n_features), np.float32 if type == FLOAT32 else np.float64,
@@ -547,7 +547,7 @@ cdef object rows_of(int type, const void *rows, Py_ssize_t n_rows, Py_ssize_t st
 
 cdef int densities_new(const char *covariance_type, Py_ssize_t n_components, Py_ssize_t n_features, const double *weights,
                        const double *means, const double *covariances, Densities **result) noexcept nogil:
-    """Make densities of what `gaussmix.Mixture` takes, in its shapes, C-contiguous."""
+    """Make densities from the arguments of `gaussmix.Mixture`, in the same shapes, C-contiguous."""
     if covariance_type == NULL or weights == NULL or means == NULL or covariances == NULL or result == NULL:
         return NULL_POINTER
     if n_components < 1 or n_features < 1:
@@ -582,7 +582,7 @@ cdef int made_densities(const char *covariance_type, Py_ssize_t n_components, Py
 
 
 cdef Densities *densities_of(object mixture) except NULL:
-    """A handle of a `Mixture`, for `densities_free`."""
+    """Return a handle of a `Mixture`, to be freed by `densities_free`."""
     if not isinstance(mixture, Mixture):
         raise TypeError("mixture must be a gaussmix.Mixture, not %r" % type(mixture).__name__)
     handle = _Densities(mixture.structure, mixture._parameters.copy())
@@ -591,7 +591,7 @@ cdef Densities *densities_of(object mixture) except NULL:
 
 
 cdef object mixture_of(const Densities *densities):
-    """The `Mixture` that a handle has."""
+    """Return the `Mixture` of a handle."""
     if check_densities(densities) != OK:
         raise ValueError(error_message(check_densities(densities)).decode())
     handle = <_Densities> <void *> densities
@@ -645,7 +645,7 @@ cdef int workspace_new(Py_ssize_t n_components, Py_ssize_t n_features, Workspace
 
 cdef int statistics_new(const char *covariance_type, Py_ssize_t n_components, Py_ssize_t n_features,
                         Statistics **result) noexcept nogil:
-    """Statistics with the second moments that a structure needs, empty."""
+    """Make empty Statistics, with the second moments that a structure needs."""
     if covariance_type == NULL or result == NULL:
         return NULL_POINTER
     if n_components < 1 or n_features < 1:
@@ -665,7 +665,7 @@ cdef int statistics_new(const char *covariance_type, Py_ssize_t n_components, Py
 
 
 cdef Statistics *statistics_of(object statistics, object covariance_type) except NULL:
-    """A handle of a copy of `gaussmix.Statistics`, for `statistics_free`; an M step of it is under that structure."""
+    """Return a handle of a copy of `gaussmix.Statistics`, to be freed by `statistics_free`. M steps use the given structure."""
     if not isinstance(statistics, PublicStatistics):
         raise TypeError("statistics must be gaussmix.Statistics, not %r" % type(statistics).__name__)
     structure = structure_named(covariance_type)
@@ -676,14 +676,14 @@ cdef Statistics *statistics_of(object statistics, object covariance_type) except
 
 
 cdef object python_statistics(const Statistics *statistics):
-    """The `gaussmix.Statistics` in a handle, as a copy."""
+    """Return a copy of the `gaussmix.Statistics` of a handle."""
     if check_statistics(statistics) != OK:
         raise ValueError(error_message(check_statistics(statistics)).decode())
     return (<_Statistics> <void *> statistics).sums.copy()
 
 
 cdef int statistics_clear(Statistics *statistics, const double *reference) noexcept nogil:
-    """Set all sums to zero. Without reference points, the next rows choose them."""
+    """Set all sums to zero. Where no reference points are given, the next rows determine them."""
     cdef int code = check_statistics(statistics)
     if code != OK:
         return code
@@ -692,7 +692,7 @@ cdef int statistics_clear(Statistics *statistics, const double *reference) noexc
 
 cdef int statistics_get(const Statistics *statistics, double *reference, double *weight, double *first, double *second,
                         double *log_likelihood, double *total_weight) noexcept nogil:
-    """Copy what is wanted; NULL is for what is not. Above the diagonal of a matrix of second moments are zeros."""
+    """Copy the numbers; NULL leaves some out. A matrix of second moments has zeros above its diagonal."""
     cdef int code = check_statistics(statistics)
     if code != OK:
         return code
@@ -716,7 +716,7 @@ cdef void give_sums(Sums sums, double *reference, double *weight, double *first,
 
 cdef int statistics_set(Statistics *statistics, const double *reference, const double *weight, const double *first,
                         const double *second, double log_likelihood, double total_weight) noexcept nogil:
-    """Overwrite all numbers, with those that `statistics_get` gave somewhere else, say; of matrices the lower triangle is read."""
+    """Overwrite all numbers, for example with those of `statistics_get`. Only the lower triangle of a matrix is read."""
     cdef int code = check_statistics(statistics)
     if code == OK and (reference == NULL or weight == NULL or first == NULL or second == NULL):
         code = NULL_POINTER
@@ -760,7 +760,7 @@ cdef void set_sums(Sums sums, const double *reference, const double *weight, con
 
 
 cdef int statistics_add(Statistics *statistics, const Statistics *other) noexcept nogil:
-    """Add the sums of other rows, translated where their reference points differ."""
+    """Add the sums of other rows. They are translated where their reference points differ."""
     cdef int code = check_statistics(statistics)
     if code == OK:
         code = check_statistics(other)
@@ -770,7 +770,7 @@ cdef int statistics_add(Statistics *statistics, const Statistics *other) noexcep
 
 
 cdef int statistics_scale(Statistics *statistics, double factor) noexcept nogil:
-    """Let all rows have so many times their weight."""
+    """Multiply the weight of all rows by a factor."""
     cdef int code = check_statistics(statistics)
     if code != OK:
         return code
@@ -821,7 +821,7 @@ cdef int responsibilities(const Densities *densities, int type, const void *rows
 
 cdef int labels(const Densities *densities, int type, const void *rows, Py_ssize_t n_rows, Py_ssize_t stride, int32_t *result,
                 Workspace *workspace) noexcept nogil:
-    """The component with the largest responsibility, the first of several."""
+    """The component with the largest responsibility, the first of them where several are equal."""
     return evaluated(densities, type, rows, n_rows, stride, NULL, NULL, result, workspace)
 
 
@@ -850,9 +850,10 @@ cdef int log_joint(const Densities *densities, int type, const void *rows, Py_ss
 cdef int e_step(const Densities *densities, int type, const void *rows, Py_ssize_t n_rows, Py_ssize_t stride,
                 const double *sample_weight, Statistics *statistics, Workspace *workspace) noexcept nogil:
     """
-    Add what an E step leaves of a block: responsibilities (5), their moments, the log-likelihood (6). NULL is for weights of one.
+    Make an E step over a block, and add the moments under its responsibilities (5) and its log-likelihood (6).
 
-    Empty Statistics take the means as reference points, rounded for float32 rows; others keep theirs.
+    NULL stands for weights of one. Empty Statistics take the means as reference points, rounded for float32 rows; others keep
+    theirs.
     """
     cdef int code = check_statistics(statistics)
     if code == OK:
@@ -872,9 +873,10 @@ cdef int moments(int type, const void *rows, Py_ssize_t n_rows, Py_ssize_t strid
                  Py_ssize_t responsibilities_stride, const double *sample_weight, Statistics *statistics,
                  Workspace *workspace) noexcept nogil:
     """
-    Add the moments of a block under responsibilities that are given; their rows lie `responsibilities_stride` bytes apart.
+    Add the moments of a block under given responsibilities, whose rows are `responsibilities_stride` bytes apart.
 
-    Empty Statistics take each component's mean of these rows as reference point; others keep theirs. log_likelihood becomes NaN.
+    Empty Statistics take each component's mean of these rows as its reference point; others keep theirs. log_likelihood becomes
+    NaN.
     """
     cdef int code = check_statistics(statistics)
     if code == OK and n_rows > 0 and responsibilities == NULL:
@@ -890,7 +892,7 @@ cdef int moments(int type, const void *rows, Py_ssize_t n_rows, Py_ssize_t strid
 
 cdef int moments_of_labels(int type, const void *rows, Py_ssize_t n_rows, Py_ssize_t stride, const int32_t *labels,
                            const double *sample_weight, Statistics *statistics, Workspace *workspace) noexcept nogil:
-    """`moments`, each row belonging to the component that its label tells."""
+    """`moments` for rows each of which belongs to the component of its label."""
     cdef int code = check_statistics(statistics)
     if code == OK and n_rows > 0 and labels == NULL:
         code = NULL_POINTER
@@ -905,10 +907,10 @@ cdef int moments_of_labels(int type, const void *rows, Py_ssize_t n_rows, Py_ssi
 
 cdef int m_step(const Statistics *statistics, double reg_covar, Densities *densities, Py_ssize_t *component) noexcept nogil:
     """
-    Overwrite densities by the M step: weights (11), means (7), covariances (8) under their structure.
+    Make an M step, and overwrite densities with its weights (11), means (7) and covariances (8) under their structure.
 
-    Where a component has no weight or a singular covariance, `component`, if it is not NULL, becomes its number, and the densities
-    stay what they were.
+    Where a component has no weight or a singular covariance, the densities stay as they were. The number of the component is
+    written to `component`, if that is not NULL.
     """
     cdef int code = check_statistics(statistics)
     if code == OK:
@@ -925,7 +927,7 @@ cdef int m_step(const Statistics *statistics, double reg_covar, Densities *densi
 
 
 cdef int python_error() noexcept with gil:
-    """The code of the exception that is set, which is then no more."""
+    """Return the code of the exception that is set, and clear it."""
     cdef int code = NO_MEMORY if PyErr_ExceptionMatches(MemoryError) else PYTHON_ERROR
     PyErr_Clear()
     return code
@@ -935,7 +937,7 @@ cdef int python_error() noexcept with gil:
 
 cdef int kmeans_plus_plus(int type, const void *rows, Py_ssize_t n_rows, Py_ssize_t stride, Py_ssize_t n_features,
                           const double *sample_weight, Py_ssize_t n_centres, uint64_t seed, double *centres) noexcept nogil:
-    """Rows that lie far apart, n_centres × n_features, by greedy k-means++; `seed` goes to numpy.random.default_rng."""
+    """Choose rows far apart, n_centres × n_features, by greedy k-means++; `seed` goes to numpy.random.default_rng."""
     cdef int code = check_clustering(type, rows, n_rows, stride, n_features, sample_weight, n_centres, centres)
     if code != OK:
         return code
@@ -954,9 +956,9 @@ cdef int lloyd(int type, const void *rows, Py_ssize_t n_rows, Py_ssize_t stride,
                const double *sample_weight, Py_ssize_t n_centres, Py_ssize_t max_iter, double tol, double *centres,
                int32_t *labels, double *inertia, Py_ssize_t *n_iter) noexcept nogil:
     """
-    Lloyd's algorithm from `centres`, which are overwritten. NULL is for what is not wanted of the last three.
+    Run Lloyd's algorithm from `centres`, which are overwritten. Each of the last three arguments may be NULL.
 
-    It ends after max_iter iterations, or where the centres' squared shift falls below tol times the mean variance of the features.
+    It ends after max_iter iterations, or when the centres' squared shift falls below tol times the mean variance of the features.
     """
     cdef int code = check_clustering(type, rows, n_rows, stride, n_features, sample_weight, n_centres, centres)
     if code == OK and max_iter < 1:

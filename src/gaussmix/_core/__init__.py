@@ -1,1 +1,1 @@
-"""Everything compiled. Nothing here imports Python code of the package."""
+"""The compiled modules. None of them imports Python code of the package."""

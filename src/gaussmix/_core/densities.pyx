@@ -5,8 +5,8 @@ For each component a mean, a triangular factor and a logarithmic constant, so th
 
     ln π_k N(x | μ_k, Σ_k) = log_constants_k − ½ |factors_k (x − μ_k)|².
 
-A mean is the sum of two doubles, `means` and what rounding left out of it, `means_rest`: so the fit of X + c is the fit
-of X, however far c is.
+A mean is the sum of two doubles: `means`, and `means_rest`, the part that rounding left out of it. So a fit to X + c is the
+same as a fit to X, however large c is.
 """
 from libc.float cimport DBL_EPSILON, DBL_MIN
 from libc.math cimport fabs, log, sqrt, M_PI, INFINITY
@@ -19,12 +19,12 @@ cdef double SMALLEST_VARIANCE = DBL_MIN / DBL_EPSILON
 
 
 cdef Py_ssize_t n_matrices(Kind kind, Py_ssize_t n_components) noexcept nogil:
-    """How many matrices, or rows of diagonals, K components have between them."""
+    """How many matrices, or rows of diagonals, there are for K components."""
     return 1 if kind == TIED else n_components
 
 
 cdef Py_ssize_t matrix_size(Kind kind, Py_ssize_t n_features) noexcept nogil:
-    """How many numbers one of them has."""
+    """How many numbers one matrix, or row of a diagonal, has."""
     return n_features if kind == DIAG else n_features * n_features
 
 
@@ -56,7 +56,7 @@ cdef int invert_cholesky(const double *sigma, double *factor, Py_ssize_t D, doub
 
 
 cdef int invert_deviations(const double *variance, double *factor, Py_ssize_t D, double *half_log_det) noexcept nogil:
-    """1/σ and Σ ln σ of one diagonal covariance, which may lie where the factor is to; 0 where it is singular."""
+    """1/σ and Σ ln σ of one diagonal covariance, which may be in the memory of its factor; 0 where it is singular."""
     cdef Py_ssize_t i
     half_log_det[0] = 0
     for i in range(D):
@@ -69,12 +69,12 @@ cdef int invert_deviations(const double *variance, double *factor, Py_ssize_t D,
 
 cdef class Densities:
     """
-    What an E step reads of K weighted normals in D dimensions.
+    The numbers that an E step reads of K weighted normals in D dimensions.
 
     Parameters
     ----------
     kind : Kind
-        What the factors are: FULL, a triangle for each component; TIED, one for all; DIAG, the diagonals of such.
+        The kind of the factors: FULL, a triangle for each component; TIED, one triangle for all; DIAG, diagonals only.
     n_components, n_features : int
         K and D, at least 1.
 
@@ -87,7 +87,7 @@ cdef class Densities:
         ln π_k − D/2 ln 2π − Σ ln diag L_k.
     log_norms : ndarray, shape (K,)
         The same without ln π_k.
-        All float64, and zero at first.
+        All arrays are float64, and zero at first.
     """
 
     def __cinit__(self, kind, n_components, n_features):
@@ -111,7 +111,7 @@ cdef class Densities:
         self.log_norm = first_number(self.log_norms)
 
     cdef void assign(self, Densities other) noexcept nogil:
-        """Take on all numbers of `other`, of the same kind and size."""
+        """Copy all numbers of `other`, which has the same kind and size."""
         cdef Py_ssize_t points = self.n_components * self.n_features * sizeof(double)
         memcpy(self.mu, other.mu, points)
         memcpy(self.mu_rest, other.mu_rest, points)
@@ -137,12 +137,12 @@ cdef class Densities:
     cdef Py_ssize_t factorize_all(self, const double *weights, const double *covariances) except -2 nogil:
         """Fill factors and constants; return −1, or the first component whose covariance is singular.
 
-        Singular is, for the variance σ_j² of a feature and the part s_j² of it that the features before it leave
-        unexplained (the squared pivot of the Cholesky factor):
+        Let σ_j² be the variance of a feature, and s_j² the part of it that the features before it leave unexplained (the
+        squared pivot of the Cholesky factor). A covariance counts as singular where
 
-        - s_j² ≤ 4 D ε σ_j², ε = 2⁻⁵²: no more is left than the rounding of D products may have put there, as each entry
-          of a covariance is known to a few ε of σ_i σ_j at best; or
-        - σ_j² < 2⁻¹⁰²²/ε ≈ 1e-292: squares of residuals are subnormal there and have lost their digits.
+        - s_j² ≤ 4 D ε σ_j², ε = 2⁻⁵²: what is left may come from the rounding of D products alone, as each entry of a
+          covariance is known to a few ε of σ_i σ_j at best; or
+        - σ_j² < 2⁻¹⁰²²/ε ≈ 1e-292: squares of residuals are subnormal there and have lost digits.
         """
         cdef Py_ssize_t D = self.n_features, size = matrix_size(self.kind, self.n_features), k
         cdef Py_ssize_t matrices = n_matrices(self.kind, self.n_components)
@@ -161,7 +161,7 @@ cdef class Densities:
         return -1
 
     cdef Py_ssize_t factorize_spherical(self, const double *weights, const double *variances) except -2 nogil:
-        """`factorize_all` of diagonal covariances, each of a single variance."""
+        """`factorize_all` for diagonal covariances that have a single variance each."""
         cdef Py_ssize_t D = self.n_features, k, i
         for k in range(self.n_components):
             for i in range(D):
@@ -176,7 +176,7 @@ cdef class Densities:
         ----------
         weights : array, shape (K,), float64
         covariances : array, float64
-            In the shape of `factors`; of a matrix only the lower triangle is read.
+            Of the shape of `factors`. Only the lower triangle of a matrix is read.
 
         Returns
         -------
@@ -209,7 +209,7 @@ cdef class Densities:
 
 
 def restored(kind, means, *further):
-    """Densities from what they pickle as."""
+    """Make Densities from the content of a pickle."""
     densities = Densities(kind, *means.shape)
     for mine, given in zip(densities.numbers(), (means, *further)):
         mine[...] = given

@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""The EM loop: E step, M step, stop. It reads beside the equations of docs/mathematics.md.
+"""The EM loop: E step, M step, and the test whether to stop. docs/mathematics.md has the equations.
 
-It runs with the GIL released, and makes its E steps through `Passes`: where and how these are made it does not know.
+The loop runs with the GIL released. It makes E steps through `Passes`, and does not know where and how these are carried out.
 """
 from libc.math cimport fabs
 from gaussmix._core.densities cimport Densities
@@ -12,17 +12,17 @@ from gaussmix._core.statistics cimport Statistics
 
 import numpy as np
 
-# A mean that moves by this many of its new standard deviations (squared) in one M step leaves second moments whose
-# rounding error, about ε times this, is 1e-12 of the new covariance. Past it they are taken again about the new mean.
+# The square of how far a mean may move in one M step, in its new standard deviations. At this distance the rounding error of the
+# second moments, about ε times this, is 1e-12 of the new covariance. Beyond it they are taken again about the new mean.
 cdef double FAR = 1e4
 
-# Each time the distance that is left falls by ε, so that these bring a mean home from the end of the range of double.
+# Each retake multiplies the remaining distance by ε. This many bring a mean to its place from the end of the range of double.
 cdef enum:
     MOST_RETAKES = 25
 
 
 cdef Py_ssize_t m_step(Passes passes, Densities densities, MStep step, Parameters p) except -2 nogil:
-    """The M step after a pass under `densities`, with second moments taken again where a mean went far."""
+    """Make the M step after a pass under `densities`. Second moments are taken again where a mean moved far."""
     cdef Py_ssize_t singular = step.maximize_all(passes.total, p)
     cdef double far
     cdef int _again
@@ -39,14 +39,14 @@ cdef Py_ssize_t m_step(Passes passes, Densities densities, MStep step, Parameter
 
 def maximize(Passes passes not None, Densities about not None, MStep step not None, Parameters parameters not None):
     """
-    An M step without an E step before it: under labels or responsibilities that are given.
+    Make an M step without an E step before it, under given labels or responsibilities.
 
     Parameters
     ----------
     passes : Passes
-        Of an E step that reads no densities.
+        The passes of an E step that reads no densities.
     about : Densities
-        Whose means the moments are taken about at first.
+        The moments are first taken about the means of these.
     step : MStep
     parameters : Parameters
         Overwritten in place.
@@ -65,21 +65,21 @@ def maximize(Passes passes not None, Densities about not None, MStep step not No
 
 
 cdef class Objective:
-    """What EM raises: the mean log-likelihood of a row, (6) over Σ_n w_n."""
+    """The objective that EM raises: the mean log-likelihood of a row, which is (6) divided by Σ_n w_n."""
 
     cdef double value(self, Statistics statistics, Parameters p) except? -1 nogil:
-        """Its value under the parameters `p`, whose E step left `statistics`."""
+        """Its value under the parameters `p`. `statistics` are the result of the E step under them."""
         return statistics.log_likelihood / statistics.total_weight
 
 
 cdef class Posterior(Objective):
     """
-    The log-likelihood and the log-density of a prior, over Σ_n w_n.
+    The sum of the log-likelihood and the log-density of a prior, divided by Σ_n w_n.
 
     Parameters
     ----------
     log_prior : callable
-        From Parameters to the logarithm of their prior density, but for a constant.
+        Returns for Parameters the logarithm of their prior density, up to a constant.
     """
 
     def __init__(self, log_prior):
@@ -104,21 +104,21 @@ cdef class EM:
         Factorized; not changed.
     step : MStep
     tol : float
-        EM has converged when the objective changes by less.
+        EM has converged when the objective changes by less than this.
     previous : float
-        What the first iteration's objective is compared with.
+        The value that the objective of the first iteration is compared with.
     objective : Objective, optional
         By default the mean log-likelihood.
 
     Attributes
     ----------
     current : Parameters
-        What the last E step was under.
+        The parameters of the last E step.
     following : Parameters
-        What its M step made of them.
+        The parameters that the M step after it made.
     converged : bool
     collapsed : int
-        The component for which that M step was not possible, or −1.
+        The component for which this M step was not possible, or −1.
     """
 
     def __init__(self, Passes passes not None, Parameters start not None, MStep step not None, double tol, double previous,
@@ -130,7 +130,7 @@ cdef class EM:
 
     def run(self, Py_ssize_t iterations):
         """
-        Up to so many iterations.
+        Make up to this many iterations.
 
         Returns
         -------

@@ -80,8 +80,8 @@ cdef class Workspace:
     cdef readonly Py_ssize_t n_features
     cdef readonly size_t size
     cdef gm_workspace w
-    cdef int n_ones  # the weights are so many ones, then zeros; 0 where they are others
-    cdef int tiles_without_bounds  # of the block, until bounds are tried again
+    cdef int n_ones  # the weights are this many ones, followed by zeros; 0 where there are other weights
+    cdef int tiles_without_bounds  # how many tiles of the block are left until bounds are tried again
     cdef void *memory[13]
     cdef int n_arrays
     cdef void *zeros(self, Py_ssize_t count, size_t size) except NULL

@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""The E step over one block of rows: densities (1), responsibilities (5), log-likelihood (6), and the Statistics they leave.
+"""The E step over one block of rows: densities (1), responsibilities (5), log-likelihood (6), and the Statistics.
 
-Rows are taken a tile at a time. What happens inside a tile is C (kernels/); the loops over tiles and components are here. An
-`EStep` is one way from a block and Densities to Statistics; another kind of observation is another subclass.
+Rows are worked on one tile at a time. The work inside a tile is done in C (kernels/); the loops over tiles and components are
+here. An `EStep` computes Statistics from a block and Densities. Each other kind of observation has a subclass of its own.
 """
 from libc.float cimport FLT_MAX
 from libc.math cimport exp, fabs, fabsf, log, sqrt, INFINITY
@@ -34,8 +34,8 @@ cdef extern from "kernels/dispatch.h" nogil:
 TILE = GM_TILE
 cdef enum:
     CACHE_LINE = 64
-    FEWEST_FEATURES = 16  # for which a bound of eight features is much cheaper than the density
-    TILES_WITHOUT_BOUNDS = 16  # tiles without bounds after one in which they spared little
+    FEWEST_FEATURES = 16  # from here on a bound from eight features is much cheaper than the density
+    TILES_WITHOUT_BOUNDS = 16  # where bounds spared little in a tile, this many tiles follow without them
 # Densities and responsibilities are powers of two inside the kernels: their exponents are bits, ln x = ln 2 · log2 x.
 cdef double BITS = 1 / log(2.0)
 
@@ -49,7 +49,7 @@ def instruction_sets():
 
 
 def chosen_instruction_set():
-    """The widest, or the one that the environment variable GAUSSMIX_ISA names."""
+    """The instruction set in use: the widest, or the one that the environment variable GAUSSMIX_ISA names."""
     offered = instruction_sets()
     name = os.environ.get("GAUSSMIX_ISA") or offered[len(offered) - 1]
     if name not in offered:
@@ -113,17 +113,17 @@ cdef const double *start_of(const double[::1] numbers) except? NULL:
 
 cdef class Rows:
     """
-    A block of rows as the loops read it: float32 or float64, the numbers of a row side by side.
+    A block of rows in the form that the loops read: float32 or float64, with the numbers of a row next to each other.
 
     Parameters
     ----------
     x : array, shape (N, D), float32 or float64
-        Rows may lie any distance apart. The block keeps it alive and never writes to it.
+        The distance between rows in memory is arbitrary. The block keeps the array alive and never writes to it.
 
     Raises
     ------
     ValueError
-        Where x is not two-dimensional, of another type, unaligned, or the numbers of a row are apart.
+        Where x is not two-dimensional, of another type or unaligned, or the numbers of a row are not next to each other.
     """
 
     def __cinit__(self, x):
@@ -149,7 +149,7 @@ cdef class Rows:
 
     @property
     def array(self):
-        """The rows as the array that they were made of."""
+        """The array that the rows were made from."""
         return self.owner
 
     def within(self, double largest):
@@ -192,7 +192,7 @@ cdef bint floats_within(const float *numbers, Py_ssize_t count, float largest) n
 
 
 cdef Py_ssize_t tiles(Rows x) noexcept nogil:
-    """How many tiles the rows fill, the last perhaps in part."""
+    """How many tiles hold the rows; the last one may be filled in part."""
     return x.n_rows // GM_TILE + (x.n_rows % GM_TILE != 0)
 
 
@@ -234,7 +234,7 @@ cdef class Workspace:
 
     @property
     def spared(self):
-        """The part of the operations on densities that bounds spared in the last tile in which they were tried."""
+        """Which part of the operations on densities the bounds spared, in the last tile where they were tried."""
         return self.w.spared / (<double> self.w.D * self.w.D * self.w.K * GM_TILE)
 
     def __dealloc__(self):
@@ -244,9 +244,9 @@ cdef class Workspace:
 
 cdef class Block:
     """
-    Some rows and what is known of each.
+    Some rows, with the weight and the label of each.
 
-    A kind of observation that knows more of its rows than weights and labels is a subclass.
+    A kind of observation with more information about its rows needs a subclass.
 
     Parameters
     ----------
@@ -256,12 +256,12 @@ cdef class Block:
     labels : array, shape (N,), int32, optional
         A component for each row.
     index, start : int
-        The number of the block, and of its first row among all.
+        The number of the block, and the number of its first row among all rows.
 
     Raises
     ------
     ValueError
-        Where numbers of rows differ, or an array is unaligned.
+        Where the arrays differ in their number of rows, or one is unaligned.
     """
 
     def __cinit__(self, Rows rows not None, const double[::1] row_weights=None, const int32_t[::1] labels=None, Py_ssize_t index=0,
@@ -279,7 +279,7 @@ cdef class Block:
 
     @property
     def row_weights(self):
-        """The sample weights, or None for ones."""
+        """The sample weights; None where all of them are one."""
         return None if self.kept_weights is None else np.asarray(self.kept_weights)
 
     @property
@@ -290,15 +290,15 @@ cdef class Block:
 
 cdef class EStep:
     """
-    How a block of one kind of observation becomes Statistics under Densities.
+    Computes Statistics from a block of one kind of observation, under Densities.
 
-    A compiled subclass overrides `prepare_all` and `accumulate_all`; one in Python overrides `add`. It is pickled, and made anew
-    for another number type, from its arguments: those that follow `size` are what `arguments` returns.
+    A compiled subclass overrides `prepare_all` and `accumulate_all`; a subclass in Python overrides `add`. To pickle an EStep, or
+    to make it for another number type, it is constructed again from its arguments. `arguments` returns those that follow `size`.
 
     Parameters
     ----------
     kind : Kind
-        Which second moments it takes.
+        Which second moments it computes.
     n_components, n_features : int
         K and D.
     size : int
@@ -307,7 +307,7 @@ cdef class EStep:
     Attributes
     ----------
     densities : Densities
-        Those of `prepare`.
+        The densities that `prepare` took.
     """
 
     def __cinit__(self, kind, n_components, n_features, size, *further):
@@ -328,7 +328,7 @@ cdef class EStep:
         free(self.reference_point)
 
     def arguments(self):
-        """What it was made from beyond kind, shape and size."""
+        """The arguments that it was constructed from, beyond kind, shape and size."""
         return ()
 
     def with_size(self, size):
@@ -340,9 +340,9 @@ cdef class EStep:
 
     def prepare(self, Densities densities not None, Densities about=None):
         """
-        Take on `densities`; moments will be taken about the means of `about`, by default of `densities`.
+        Prepare for `densities`. Moments will be taken about the means of `about`, or by default about those of `densities`.
 
-        Either means are rounded to the number type of the rows; what rounding leaves out of a mean enters the density all the same.
+        Both sets of means are rounded to the number type of the rows. The density still takes account of what rounding leaves out.
         """
         self.check_densities(densities)
         self.check_shape(densities)
@@ -369,7 +369,7 @@ cdef class EStep:
         return 0
 
     cdef void take_moments_about(self, const double *points) noexcept nogil:
-        """Make K points, rounded to the number type of the rows, those that moments are taken about."""
+        """Set the K points that moments are taken about. They are rounded to the number type of the rows."""
         cdef Py_ssize_t i
         for i in range(self.n_components * self.n_features):
             store(self.reference, i, points[i], self.size)
@@ -383,7 +383,7 @@ cdef class EStep:
 
     def accumulate(self, Block block not None, Statistics statistics not None, Workspace work not None):
         """
-        Add what the E step leaves of one block.
+        Add the sums of one block.
 
         Parameters
         ----------
@@ -391,12 +391,12 @@ cdef class EStep:
         statistics : Statistics
             Taken about the reference points of `prepare`.
         work : Workspace
-            Not in use by another thread.
+            Must not be in use by another thread.
 
         Raises
         ------
         ValueError
-            Where one is of another shape or number type than the E step, or there was no `prepare`.
+            Where an argument has another shape or number type than the E step, or `prepare` was not called.
         """
         self.check(block.rows, statistics, work)
         with nogil:
@@ -410,14 +410,15 @@ cdef class EStep:
 
     def add(self, block, statistics):
         """
-        Add what the E step leaves of one block: for a subclass in Python.
+        Add the sums of one block. A subclass in Python overrides this method.
 
         Parameters
         ----------
         block : Block
-            Its rows are `block.rows.array`.
+            `block.rows.array` has its rows.
         statistics : Statistics
-            Weight, first and second moments about `statistics.reference`, `log_likelihood` and `total_weight` are to be added to.
+            Add to its `weight`, its `first` and `second` moments about `statistics.reference`, its `log_likelihood` and its
+            `total_weight`.
         """
         raise NotImplementedError("%s must define add(block, statistics), which adds a block to the sums" % type(self).__name__)
 
@@ -439,7 +440,7 @@ cdef class EStep:
             raise ValueError("the E step has no densities yet: call prepare first")
 
     cdef void begin(self, Statistics statistics) noexcept nogil:
-        """Take moments about the points of `prepare`."""
+        """Take moments about the points that `prepare` set."""
         memcpy(statistics.m, self.reference_point, self.n_components * self.n_features * sizeof(double))
 
     cdef void moments(self, Workspace work, Statistics statistics) noexcept nogil:
@@ -454,7 +455,7 @@ cdef class EStep:
                 self.kernels.moments_full(&work.w, k, &sums)
 
     cdef void finish(self, Workspace work, Statistics statistics) noexcept nogil:
-        """Add the moments of rows that still wait."""
+        """Add the moments of the rows that still wait in the workspace."""
         cdef Py_ssize_t k
         cdef gm_sums sums
         for k in range(self.n_components):
@@ -467,7 +468,7 @@ cdef class EStep:
         """
         Add the moments of a block under γ_nk = gamma[n · rows_apart + k · columns_apart], about the reference points of the Statistics.
 
-        For float32 rows these must be the points of `take_moments_about`.
+        For float32 rows the reference points must be those of `take_moments_about`.
         """
         cdef Py_ssize_t tile, start, k, n
         for tile in range(tiles(block.rows)):
@@ -480,7 +481,7 @@ cdef class EStep:
         self.finish(work, statistics)
 
     cdef void add_labelled(self, Block block, Statistics statistics, Workspace work) noexcept nogil:
-        """`add_given`, each row belonging to the component that its label tells."""
+        """`add_given` for rows each of which belongs to the component of its label."""
         cdef Py_ssize_t tile, start, n
         for tile in range(tiles(block.rows)):
             start = tile * GM_TILE
@@ -493,7 +494,7 @@ cdef class EStep:
     cdef gm_sums sums_of(self, Statistics statistics, Py_ssize_t k) noexcept nogil:
         cdef gm_sums sums
         sums.reference = statistics.m + k * self.n_features
-        if self.size == sizeof(float):  # which these numbers must be exactly
+        if self.size == sizeof(float):  # these numbers must be representable exactly
             sums.reference = <float *> self.reference + k * self.n_features
         sums.weight = statistics.s0 + k
         sums.first = statistics.s1 + k * self.n_features
@@ -503,14 +504,14 @@ cdef class EStep:
 
 cdef class GivenResponsibilities(EStep):
     """
-    Moments under responsibilities that are given; no density is involved.
+    Moments under given responsibilities; no density is computed.
 
     Parameters
     ----------
     kind, n_components, n_features, size
         As for `EStep`.
     responsibilities : callable
-        From a `Block` to γ_nk, shape (N, K), float64. They need not sum to one.
+        Returns γ_nk for a `Block`, shape (N, K), float64. The numbers of a row need not sum to one.
     """
 
     def __cinit__(self, kind, n_components, n_features, size, responsibilities):
@@ -537,7 +538,7 @@ cdef class GivenResponsibilities(EStep):
 
 
 cdef class GivenLabels(EStep):
-    """Moments of the rows of each component, which the labels of the block tell; no density is involved."""
+    """Moments of the rows of each component, according to the labels of the block; no density is computed."""
 
     cdef int accumulate_all(self, Block block, Statistics statistics, Workspace work) except -1 nogil:
         check_labels(block, self.n_components)
@@ -547,7 +548,7 @@ cdef class GivenLabels(EStep):
 
 
 cdef class EveryRow(EStep):
-    """Moments of all rows: those of a single component that is responsible for each of them."""
+    """Moments of all rows, as if a single component were responsible for all of them."""
 
     def __cinit__(self, kind, n_components, n_features, size):
         if n_components != 1:
@@ -567,9 +568,9 @@ cdef class EveryRow(EStep):
 
 cdef class CompleteRows(EStep):
     """
-    The E step over rows of which every value is known: densities (1), responsibilities (5), log-likelihood (6).
+    The E step over rows without missing values: densities (1), responsibilities (5), log-likelihood (6).
 
-    Shared by all threads of a pass.
+    All threads of a pass share one object.
 
     Parameters
     ----------
@@ -624,7 +625,7 @@ cdef class CompleteRows(EStep):
         return 0
 
     cdef double rounded_off(self, Densities d, Py_ssize_t i) noexcept nogil:
-        """The rounded mean less the true one."""
+        """The rounded mean minus the true one."""
         return (fetch(self.mean, i, self.size) - d.mu[i]) - d.mu_rest[i]
 
     cdef int accumulate_all(self, Block block, Statistics statistics, Workspace work) except -1 nogil:
@@ -634,9 +635,9 @@ cdef class CompleteRows(EStep):
 
     cdef void add_block(self, Block block, Statistics statistics, Workspace work) noexcept nogil:
         """
-        Add what the E step leaves of a block, about the reference points of the Statistics.
+        Add the sums of a block, about the reference points of the Statistics.
 
-        For float32 rows these must be the points of `prepare`.
+        For float32 rows the reference points must be those of `prepare`.
         """
         cdef Py_ssize_t tile
         work.tiles_without_bounds = 0
@@ -651,7 +652,7 @@ cdef class CompleteRows(EStep):
     def evaluate(self, Rows x not None, double[::1] log_p, double[:, :] responsibilities, int32_t[::1] labels,
                  Workspace work not None):
         """
-        Write what is wanted of one block: ln p(x_n) (1), γ_nk (5), the k of the largest γ_nk; None for what is not.
+        Write the results for one block: ln p(x_n) (1), γ_nk (5), and the k of the largest γ_nk. None leaves a result out.
         """
         self.check(x, None, work)
         if ((log_p is not None and log_p.shape[0] != x.n_rows) or (labels is not None and labels.shape[0] != x.n_rows)
@@ -672,7 +673,7 @@ cdef class CompleteRows(EStep):
 
     cdef void evaluate_all(self, Rows x, double *log_p, double *responsibilities, ptrdiff_t apart, int32_t *labels,
                            Workspace work) noexcept nogil:
-        """`evaluate` into memory; rows of responsibilities lie `apart` numbers from each other, and NULL is for what is not wanted."""
+        """`evaluate` into memory. Rows of responsibilities are `apart` numbers from each other; NULL leaves a result out."""
         cdef Py_ssize_t tile, start
         cdef int lane
         cdef int32_t label[GM_TILE]
@@ -684,7 +685,7 @@ cdef class CompleteRows(EStep):
             work.w.sum_only = False
             if responsibilities == NULL:
                 self.log_densities(work)
-            else:  # of which even the least are wanted
+            else:  # even the smallest responsibilities are wanted
                 self.all_log_densities(self.densities.log_constant, work)
             if labels != NULL and log_p == NULL and responsibilities == NULL:
                 self.kernels.largest(&work.w, label, value)
@@ -729,11 +730,11 @@ cdef class CompleteRows(EStep):
 
     cdef void log_densities(self, Workspace work) noexcept nogil:
         """
-        Leave log2 π_k N(x_n | μ_k, Σ_k) of a tile in the workspace, or a bound of it where the density counts for nothing.
+        Write log2 π_k N(x_n | μ_k, Σ_k) of a tile to the workspace, or a bound of it where the density is negligible.
 
-        Bounds cost about a tenth of what the densities cost. Where they have spared less in one tile, the next tiles of the block do
-        without them. The count of those tiles begins anew in every block, so that what is done to a tile depends on its block alone,
-        not on what its thread did before.
+        Bounds cost about a tenth of what the densities cost. Where they spared less than that in a tile, the next tiles of the
+        block are computed without bounds. The count of these tiles begins anew in every block. So the computation for a tile
+        depends only on its block, not on what its thread did before.
         """
         if self.factors == DIAG or self.n_features < FEWEST_FEATURES or self.n_components == 1 or work.tiles_without_bounds:
             work.tiles_without_bounds = max(work.tiles_without_bounds - 1, 0)
@@ -748,7 +749,7 @@ cdef class CompleteRows(EStep):
             work.tiles_without_bounds = TILES_WITHOUT_BOUNDS
 
     cdef void all_log_densities(self, const double *constants, Workspace work) noexcept nogil:
-        """Leave log2 π_k N(x_n | μ_k, Σ_k) of a tile in the workspace, or the same without π_k, as the constants are."""
+        """Write log2 π_k N(x_n | μ_k, Σ_k) of a tile to the workspace, with or without π_k, depending on the constants."""
         self.each_density(self.kernels.density_diag if self.factors == DIAG else self.kernels.density_full, constants, work)
 
     cdef void each_density(self, gm_density density, const double *constants, Workspace work) noexcept nogil:
@@ -763,7 +764,7 @@ cdef class CompleteRows(EStep):
             factor += 0 if self.factors == TIED else self.factor_size * self.size
 
     cdef double normalized(self, Rows x, Py_ssize_t start, Workspace work) noexcept nogil:
-        """Make them γ_nk and ln p(x_n); return Σ w_n ln p(x_n) of the tile."""
+        """Turn log-densities into γ_nk and ln p(x_n); return Σ w_n ln p(x_n) of the tile."""
         cdef int far_rows, lane
         cdef double total = self.kernels.normalize(&work.w, &far_rows)
         if far_rows:
@@ -773,10 +774,10 @@ cdef class CompleteRows(EStep):
         return total
 
     cdef double far_row(self, Densities p, Rows x, Py_ssize_t n, int lane, Workspace work) noexcept nogil:
-        """Responsibilities and log-density of a row so far out that squares overflow: in double, its residuals scaled.
+        """Compute responsibilities and log-density of a row so far out that squares overflow, in double, with scaled residuals.
 
-        With t a quarter of the largest residual, ln π_k N = c_k − 8 t² q_k where q_k = |L_k⁻¹ (x − μ_k) / 4t|². What
-        counts between components is the difference of their q, which decides alone once t² leaves the range of double.
+        With t a quarter of the largest residual, ln π_k N = c_k − 8 t² q_k where q_k = |L_k⁻¹ (x − μ_k) / 4t|². Components
+        are compared by the differences of their q_k, which alone decide once t² leaves the range of double.
         """
         cdef Py_ssize_t k
         cdef const void *row = x.data + n * x.stride
@@ -851,7 +852,7 @@ cdef double scaled(const void *row, Py_ssize_t i, double mean, double t, size_t 
 
 cdef double load_tile(const gm_kernels *kernels, Rows x, const double *weights, Py_ssize_t start,
                       Workspace work) noexcept nogil:
-    """Make rows from `start` on the workspace's tile; return the sum of their weights."""
+    """Load the rows from `start` on into the tile of the workspace; return the sum of their weights."""
     cdef int rows = <int> min(x.n_rows - start, <Py_ssize_t> GM_TILE), lane
     cdef double weight, total = 0
     kernels.load(&work.w, x.data + start * x.stride, x.stride, rows)
@@ -866,7 +867,7 @@ cdef double load_tile(const gm_kernels *kernels, Rows x, const double *weights, 
 
 
 cdef double load_given(const gm_kernels *kernels, Block block, Py_ssize_t start, Workspace work) noexcept nogil:
-    """`load_tile`, for responsibilities that are written into gamma next: zero at first, and scaled by the weights alone."""
+    """`load_tile` before given responsibilities are written into gamma: gamma is set to zero, and scale to the weights."""
     cdef double total = load_tile(kernels, block.rows, block.w, start, work)
     memcpy(work.w.scale, work.w.weights, GM_TILE * work.size)
     work.w.least = 0

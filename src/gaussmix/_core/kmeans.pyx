@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """k-means++ and Lloyd's algorithm: E steps on the tile kernels, and the two loops over them.
 
-The Densities of these E steps are points: only their means are read. A kernel leaves −½ |x − c|², the logarithm of an unnormalized
-unit normal, so that the nearest centre is the largest.
+The Densities of these E steps stand for points: only their means are read. A kernel computes −½ |x − c|², the logarithm of an
+unnormalized unit normal, so that the nearest centre has the largest value.
 """
 from libc.math cimport NAN
 from libc.stdint cimport int32_t
@@ -19,7 +19,7 @@ cdef class Distances(EStep):
     """An E step that measures squared distances to the means of its Densities, whatever their kind."""
 
     cdef int distances_tile(self, Block block, Py_ssize_t start, Workspace work) noexcept nogil:
-        """Leave −½ |x_n − c_k|² of a tile in the workspace."""
+        """Write −½ |x_n − c_k|² of a tile to the workspace."""
         self.kernels.load(&work.w, block.rows.data + start * block.rows.stride, block.rows.stride,
                           <int> min(block.rows.n_rows - start, <Py_ssize_t> GM_TILE))
         self.kernels.distances(&work.w, self.reference)
@@ -28,9 +28,9 @@ cdef class Distances(EStep):
 
 cdef class Nearest(Distances):
     """
-    One pass of Lloyd's algorithm: label each row by its nearest centre, and add up the residuals about it.
+    One pass of Lloyd's algorithm: label each row with its nearest centre, and add up the residuals about that centre.
 
-    Of the Statistics it fills `weight`, `first`, `total_weight` and, by −½ Σ w_n |x_n − c|², `log_likelihood`.
+    It fills `weight`, `first` and `total_weight` of the Statistics, and puts −½ Σ w_n |x_n − c|² into `log_likelihood`.
 
     Parameters
     ----------
@@ -75,14 +75,14 @@ cdef class Nearest(Distances):
 
 cdef class Potentials(Distances):
     """
-    What the inertia would be with one more centre: `weight` of the Statistics becomes Σ w_n min(closest_n, |x_n − c_k|²).
+    Compute what the inertia would be with one more centre: `weight` of the Statistics becomes Σ w_n min(closest_n, |x_n − c_k|²).
 
     Parameters
     ----------
     kind, n_components, n_features, size
         As for `EStep`.
     closest : ndarray, shape (N,), float64
-        The squared distance of each row to the centres that there are.
+        The squared distance of each row to the nearest of the present centres.
     """
 
     def __cinit__(self, kind, n_components, n_features, size, double[::1] closest not None):
@@ -112,7 +112,7 @@ cdef class Potentials(Distances):
 
 cdef class Closest(Distances):
     """
-    Lower `closest` to the squared distance to the nearest of these points, where that is less.
+    Lower `closest` of each row to its squared distance to the nearest of some points, where that is less.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ cdef class Closest(Distances):
 
 
 cdef int require_places(Block block, Py_ssize_t n_rows) except -1 nogil:
-    """Refuse a block whose rows have no place in an array of so many."""
+    """Raise where the rows of a block lie outside an array of this length."""
     if block.start < 0 or block.start + block.rows.n_rows > n_rows:
         with gil:
             raise ValueError("rows %d to %d have no place in an array of %d" % (block.start, block.start + block.rows.n_rows, n_rows))
@@ -159,27 +159,27 @@ cdef int require_places(Block block, Py_ssize_t n_rows) except -1 nogil:
 
 cdef class Lloyd:
     """
-    Lloyd's algorithm: each row goes to the nearest centre, each centre to the mean of its rows.
+    Lloyd's algorithm: each row is assigned to the nearest centre, and each centre moves to the mean of its rows.
 
     Parameters
     ----------
     passes : Passes
-        Of a `Nearest` E step with this `moved`.
+        The passes of a `Nearest` E step with this `moved`.
     centres : array_like, shape (K, D)
     moved : ndarray of intp
     tol : float
-        It ends where the centres' squared shift is no more than this much of the mean variance of the features.
+        The algorithm ends when the squared shift of the centres is at most this part of the mean variance of the features.
 
     Attributes
     ----------
     centres : ndarray, shape (K, D)
-        Where the rows of the last pass moved them.
+        The centres after the last pass.
     inertia : float
         Σ w_n |x_n − c|², c the nearest of the centres before the last pass moved them.
     n_iter : int
     ended : bool
     starved : bool
-        Whether a centre has lost all its rows: it is to be put elsewhere.
+        Whether a centre has lost all its rows. It must then be placed elsewhere.
     """
 
     def __cinit__(self, Passes passes not None, centres, Py_ssize_t[::1] moved not None, double tol):
@@ -195,7 +195,7 @@ cdef class Lloyd:
         return self.at.means
 
     def run(self, Py_ssize_t iterations):
-        """Up to so many iterations; fewer where it ends, or a centre has lost its rows."""
+        """Make up to this many iterations; stop earlier at the end, or where a centre has lost its rows."""
         cdef Py_ssize_t last = self.n_iter + iterations
         self.starved = False
         with nogil:
@@ -208,7 +208,7 @@ cdef class Lloyd:
         return 0
 
     cdef void move(self, Statistics s) noexcept nogil:
-        """Move each centre to the mean of its rows, and see whether this is the end."""
+        """Move each centre to the mean of its rows, and decide whether the algorithm has ended."""
         cdef Py_ssize_t D = self.at.n_features, k, i, moved = 0
         cdef double shift = 0, point
         for i in range(self.moved.shape[0]):
@@ -223,12 +223,12 @@ cdef class Lloyd:
                 shift += (self.at.mu[i] - point) * (self.at.mu[i] - point)
             self.starved |= not s.s0[k] > 0
         self.n_iter += 1
-        # No row has moved, or every row is a centre, as there are fewer distinct rows than centres.
+        # Either no row has changed its label, or every row is a centre, as there are fewer distinct rows than centres.
         self.ended = moved == 0 or self.inertia == 0 or (not self.starved and shift <= self.threshold)
 
 
 cdef double mean_variance(Statistics s) noexcept nogil:
-    """The variance of the rows, averaged over features, by the parallel-axis rule from the sums of a `Nearest` pass."""
+    """The variance of the rows, averaged over features. The parallel-axis rule gives it from the sums of a `Nearest` pass."""
     cdef Py_ssize_t K = s.n_components, D = s.n_features, k, i
     cdef double total = 0, square = -2 * s.log_likelihood, origin, mean, away
     for k in range(K):
@@ -245,22 +245,22 @@ cdef double mean_variance(Statistics s) noexcept nogil:
 
 cdef class Seeding:
     """
-    Greedy k-means++: rows are drawn by weight times squared distance to the nearest chosen one, and of several such
-    candidates the one that leaves the least inertia is chosen.
+    Greedy k-means++. Candidate rows are drawn with probabilities in proportion to weight times squared distance to the nearest
+    chosen row. Of several candidates the one with the least remaining inertia is chosen.
 
     Parameters
     ----------
     potentials : Passes
-        Of a `Potentials` E step for as many points as there are candidates.
+        The passes of a `Potentials` E step for as many points as there are candidates.
     closest : Passes
-        Of a `Closest` E step for one point.
+        The passes of a `Closest` E step for one point.
     weights : ndarray, shape (N,), float64, or None
     ends : sequence of int
         Where each block ends.
     distances : ndarray, shape (N,), float64
-        What the two E steps have as `closest`: infinite at first.
+        The array `closest` of both E steps; infinite at first.
     masses : ndarray, shape (number of blocks,), float64
-        What the second has.
+        The array `masses` of the second E step.
     """
 
     def __cinit__(self, Passes potentials not None, Passes closest not None, const double[::1] weights, ends,
@@ -284,8 +284,8 @@ cdef class Seeding:
         Parameters
         ----------
         uniform : array, shape (n_rows, at most n_candidates), float64
-            Random numbers from 0 to 1, one for each candidate of each row to choose. The first row of all is drawn by weight
-            alone, and has one candidate.
+            Random numbers from 0 to 1, one for each candidate of each row to choose. The very first row is drawn by weight alone,
+            from one candidate.
 
         Returns
         -------
@@ -305,7 +305,7 @@ cdef class Seeding:
         return np.asarray(chosen).tolist()
 
     cdef Py_ssize_t drawn(self, double u) noexcept nogil:
-        """A row by the inverse of the cumulative mass; the last that has mass, where rounding leaves that below the target."""
+        """Draw a row by the inverse of the cumulative mass. Where rounding leaves it below the target, take the last row with mass."""
         cdef Py_ssize_t start = 0, stop = self.closest.shape[0], row = 0, n, block
         cdef double target = 0, before = 0, after = 0
         for block in range(self.masses.shape[0]):
@@ -335,7 +335,7 @@ cdef class Seeding:
         return (self.closest[n] if far else 1) * (1 if self.row_weights == NULL else self.row_weights[n])
 
     cdef Py_ssize_t take(self, Py_ssize_t count) except -1 nogil:
-        """Which of the candidates leaves the least inertia; `closest` is lowered to the distances to it."""
+        """Find the candidate that leaves the least inertia, and lower `closest` to the distances to it."""
         cdef Py_ssize_t D = self.best.n_features, i, least = 0
         for i in range(count):
             self.potentials.read_row(self.candidates[i], self.points.mu + i * D)

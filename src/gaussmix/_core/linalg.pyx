@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Cholesky factor, triangular inverse and log-determinant of row-major matrices, on SciPy's LAPACK.
 
-LAPACK reads columns where C writes rows, so a row-major lower triangle is LAPACK's upper one:
-A = L Lᵀ with L in the rows is A = Uᵀ U with U in the columns, the same numbers in the same places.
+LAPACK stores matrices by columns and C by rows, so a row-major lower triangle is an upper triangle to LAPACK. A = L Lᵀ with L
+stored by rows is A = Uᵀ U with U stored by columns: the same numbers in the same places.
 """
 from libc.limits cimport INT_MAX
 from libc.math cimport log
@@ -15,10 +15,10 @@ from gaussmix._core.memory cimport is_short
 import numpy as np
 
 
-# OpenBLAS runs a call on several threads from a size on that differs by routine: dpotrf and dtrtri from 17 on at the
-# earliest, dtrsm from 8 right-hand sides, dgemm from 64³ multiplications. Below, a call stays on the thread that made it. So
-# matrices are worked on in blocks that small: several threads may factorize at once, none is waited for, and the bits do
-# not depend on how many threads BLAS has.
+# OpenBLAS runs larger calls on several threads. The limit differs by routine: dpotrf and dtrtri from order 17 on at the
+# earliest, dtrsm from 8 right-hand sides, dgemm from 64³ multiplications. Smaller calls stay on the thread that made them.
+# Matrices are therefore worked on in blocks below these limits. Several threads may then factorize at once without waiting for
+# each other, and the bits do not depend on how many threads BLAS has.
 cdef enum:
     BLOCK = 16
     RIGHT_SIDES = 7
@@ -32,7 +32,7 @@ cdef Py_ssize_t steps(Py_ssize_t start, Py_ssize_t stop, Py_ssize_t step) noexce
 cdef int cholesky(double *a, Py_ssize_t n) noexcept nogil:
     """Overwrite `a`, zero above its diagonal, by L with A = L Lᵀ; return 0, or the order of the minor that failed.
 
-    By columns of blocks: what earlier columns contribute is subtracted, the diagonal block factorized, those below solved.
+    It goes by columns of blocks: subtract what earlier columns contribute, factorize the diagonal block, solve for those below.
     """
     cdef Py_ssize_t j, i, rows, columns, j_block, i_block
     cdef int order, leading, info
@@ -64,7 +64,7 @@ cdef int cholesky(double *a, Py_ssize_t n) noexcept nogil:
 cdef int invert_lower(double *l, Py_ssize_t n) except -1 nogil:
     """Overwrite `l`, zero above its diagonal, by W = L⁻¹; return 0, or not 0 where a pivot is zero.
 
-    By rows of blocks: L_ii W_ij = −Σ_t L_it W_tj, where the W_tj of earlier rows are there already.
+    It goes by rows of blocks: L_ii W_ij = −Σ_t L_it W_tj, where the W_tj of earlier rows are computed already.
     """
     cdef Py_ssize_t i, j, t, rows, i_block, j_block
     cdef int order, leading, info = 0
@@ -86,7 +86,7 @@ cdef int invert_lower(double *l, Py_ssize_t n) except -1 nogil:
         for j_block in range(steps(0, i, DEPTH)):
             j = j_block * DEPTH
             multiply_add(b'N', l + j * n + j, l + i * n + j, sums + j, min(i - j, <Py_ssize_t> DEPTH), rows, i - j, n, n, -1)
-        # Row-major sums are their own transpose to BLAS: Wᵀ of one row of blocks solves Wᵀ L_iiᵀ = sumsᵀ.
+        # BLAS reads row-major sums as their transpose: Wᵀ of one row of blocks solves Wᵀ L_iiᵀ = sumsᵀ.
         solve_right(l + i * n + i, rows, n, sums, i, n)
         for t in range(rows):
             memcpy(l + (i + t) * n, sums + t * n, i * sizeof(double))
@@ -102,7 +102,7 @@ cdef void multiply_add(char transpose, double *x, double *y, double *sums, Py_ss
                        Py_ssize_t depth, Py_ssize_t stride, Py_ssize_t sums_stride, double factor) noexcept nogil:
     """sums += factor · y op(x), row-major: y is rows × depth, sums rows × columns, op(x) depth × columns.
 
-    In pieces of DEPTH, at most DEPTH × BLOCK × DEPTH multiplications each.
+    It is computed in pieces of DEPTH, with at most DEPTH × BLOCK × DEPTH multiplications each.
     """
     cdef int m = <int> columns, k = <int> rows, d, leading = <int> stride, sums_leading = <int> sums_stride
     cdef Py_ssize_t t, t_block

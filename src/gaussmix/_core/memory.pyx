@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""Memory that compiled loops hold pointers into: its size, its lifetime and its alignment; and when they let go of the GIL."""
+"""Memory that compiled loops hold pointers into: its size, lifetime and alignment. Also when to release the GIL."""
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.pyport cimport PY_SSIZE_T_MAX
 from libc.stdlib cimport calloc
@@ -11,10 +11,10 @@ cdef object FLOAT64 = np.dtype(np.float64)
 
 cdef bint is_short(double operations) noexcept nogil:
     """
-    Whether a call of so many operations had better keep the GIL.
+    Whether a call of this many operations should keep the GIL.
 
-    A thread that lets go of it where another one waits has to wait in turn, for a tenth of a millisecond and more until it is woken;
-    this many operations take a twentieth.
+    A thread that releases the GIL while another one waits for it has to wait in turn. It is woken only after a tenth of a
+    millisecond or more, while this many operations take a twentieth of a millisecond.
     """
     return operations < 1e6
 
@@ -36,7 +36,7 @@ cdef void *allocate(Py_ssize_t count, size_t size) except NULL:
 
 cdef object zeros(object shape):
     """
-    A float64 array into which pointers may be kept as long as the array, or a view of it, is alive.
+    A float64 array whose memory stays in place as long as the array, or a view of it, is alive, so that pointers into it hold.
 
     `ndarray.resize` frees the memory of an array that owns it, even if other objects point there. This array does not own its
     memory: it belongs to a bytearray, which refuses to be resized while an array looks at it.
@@ -48,12 +48,12 @@ cdef object zeros(object shape):
 
 
 cpdef object read_only(object array):
-    """The same memory as an array that can neither be resized nor made writable."""
+    """Return the same memory as an array that can neither be resized nor made writable."""
     return np.asarray(memoryview(array).toreadonly())
 
 
 cdef double *first_number(object array) except NULL:
-    """Where a C-contiguous float64 array begins."""
+    """The address of a C-contiguous float64 array."""
     cdef Py_buffer view
     PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
     first = <double *> view.buf
@@ -65,7 +65,7 @@ cdef double *first_number(object array) except NULL:
 
 
 cdef int check_alignment(const void *first, ptrdiff_t stride, size_t size) except -1:
-    """Refuse numbers whose addresses are no multiples of their size: to read such is undefined behaviour in C."""
+    """Raise where the addresses of numbers are not multiples of their size: reading them would be undefined behaviour in C."""
     if <size_t> first % size or stride % <ptrdiff_t> size:
         raise ValueError("the numbers do not lie at multiples of %d bytes in memory: pass numpy.require(array, requirements='A')"
                          % size)

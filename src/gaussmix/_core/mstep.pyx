@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """The M step: from Statistics to weights (11), means (7) and covariances (8).
 
-With d_k = first_k / weight_k, the way from the reference point m_k to the new mean, the covariance about the new mean is
-second_k / weight_k − d_k d_kᵀ: the parallel-axis rule.
+Let d_k = first_k / weight_k, the difference between the new mean and the reference point m_k. By the parallel-axis rule the
+covariance about the new mean is second_k / weight_k − d_k d_kᵀ.
 """
 from libc.math cimport INFINITY
 from gaussmix._core.densities cimport Densities, Kind, TIED, DIAG, matrix_size, n_matrices
@@ -15,7 +15,7 @@ import numpy as np
 
 cdef class MStep:
     """
-    The M step: weights (11) and means (7), which are the same under every structure, and covariances (8), which are a subclass's.
+    The M step. Weights (11) and means (7) are the same under every structure; a subclass computes the covariances (8).
 
     A subclass in Python overrides `update`.
 
@@ -51,7 +51,7 @@ cdef class MStep:
         return True
 
     cdef Py_ssize_t covariances(self, Statistics s, Parameters p) except -2 nogil:
-        """Covariances about the new means, and the factors of the densities; returns what `maximize_all` does."""
+        """Compute covariances about the new means, and the factors of the densities; return the same as `maximize_all`."""
         cdef Py_ssize_t singular
         with gil:
             singular = self.update(s, p)
@@ -59,24 +59,24 @@ cdef class MStep:
 
     def update(self, statistics, parameters):
         """
-        Overwrite covariances, factors and constants of parameters whose weights and means are new: for a subclass in Python.
+        Overwrite covariances, factors and constants; weights and means are new already. A subclass in Python overrides this.
 
         Parameters
         ----------
         statistics : Statistics
         parameters : Parameters
-            The covariances are those of the iteration before.
+            The covariances are still those of the previous iteration.
 
         Returns
         -------
         int
-            As `maximize`.
+            As from `maximize`.
         """
         raise NotImplementedError("%s must define update(statistics, parameters), which makes covariances" % type(self).__name__)
 
     def maximize(self, Statistics statistics not None, Parameters parameters not None):
         """
-        The M step: (11), (7), (8) under this structure.
+        Make the M step: (11), (7), (8) under this structure.
 
         Parameters
         ----------
@@ -98,15 +98,15 @@ cdef class MStep:
 
 cdef class MStepWithPrior(MStep):
     """
-    Another M step, of statistics to which those of a prior are added.
+    Another M step, made from statistics to which those of a prior are added.
 
     Parameters
     ----------
     added : array_like, shape (D,)
-        As the other step's.
+        As for the other step.
     step : MStep
     statistics_of : callable
-        From reference points, shape (K, D), to the prior's Statistics about them, as new ones.
+        Returns new Statistics of the prior about given reference points, shape (K, D).
     """
 
     def __cinit__(self, added, MStep step not None, statistics_of):
@@ -151,7 +151,7 @@ cdef class MatrixMStep(MStep):
 
 
 cdef class DiagonalMStep(MStep):
-    """A variance of each feature for each component."""
+    """A variance for each feature of each component."""
 
     cdef bint knows(self, Statistics s, Parameters p) noexcept nogil:
         return s.kind == DIAG and p.densities.kind == DIAG and p.n_numbers == p.n_components * p.n_features
@@ -186,7 +186,7 @@ cdef class SphericalMStep(MStep):
 
 
 cdef Py_ssize_t means(Statistics s, Parameters p) noexcept nogil:
-    """Weights (11) and means (7); return −1, or the index of the first component without weight, where nothing is defined."""
+    """Compute weights (11) and means (7); return −1, or the index of the first component without weight, which has no mean."""
     cdef Py_ssize_t K = s.n_components, D = s.n_features, k, i
     cdef double total = 0, m, d, mean, part
     for k in range(K):
@@ -198,7 +198,7 @@ cdef Py_ssize_t means(Statistics s, Parameters p) noexcept nogil:
         for i in range(D):
             m = s.m[k * D + i]
             d = s.s1[k * D + i] / s.s0[k]
-            mean = m + d  # and its rounding error, by Knuth's two-sum
+            mean = m + d  # the next lines find its rounding error by Knuth's two-sum
             part = mean - m
             p.densities.mu[k * D + i] = mean
             p.densities.mu_rest[k * D + i] = (m - (mean - part)) + (d - part)
@@ -244,7 +244,7 @@ cdef void mirror(double *sigma, Py_ssize_t D) noexcept nogil:
 cdef double displacement(Statistics s, Densities p) noexcept nogil:
     """How far the means moved in this M step, in new standard deviations: max_k |L_k⁻¹ d_k|².
 
-    The rounding error of the new covariances grows with it, as second_k holds d_k d_kᵀ besides the scatter.
+    The rounding error of the new covariances grows with this number, as second_k contains d_k d_kᵀ besides the scatter.
     """
     cdef Py_ssize_t D = s.n_features, size = matrix_size(p.kind, p.n_features), k, i, j
     cdef const double *factor
@@ -270,7 +270,7 @@ cdef double displacement(Statistics s, Densities p) noexcept nogil:
 cdef double shift(Statistics s) noexcept nogil:
     """How far the means moved in this M step, feature by feature: max d_kj² / variance_kj, or ∞ where no variance is left.
 
-    What is left when `displacement` has no Cholesky factor to measure with.
+    It serves where `displacement` has no Cholesky factor to measure with.
     """
     cdef Py_ssize_t D = s.n_features, step = D + 1 if s.kind != DIAG else 1, k, j, group
     cdef double farthest = 0, moved, square

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""Parameters: what an M step makes (weights, means, covariances), with the Densities that the next E step reads."""
+"""Parameters: the weights, means and covariances that an M step makes, with the Densities that the next E step reads."""
 from libc.math cimport INFINITY, log
 from libc.string cimport memcpy
 from gaussmix._core.densities cimport Densities
@@ -19,14 +19,14 @@ cdef class Parameters:
     n_components, n_features : int
         K and D, at least 1.
     shape : tuple of int
-        Of the covariances, as their structure keeps them. Only the structure knows how they are to be read.
+        The shape of the covariances, as their structure stores them. Only the structure knows what their numbers mean.
 
     Attributes
     ----------
     weights : ndarray, shape (K,)
     covariances : ndarray
     densities : Densities
-        With the means. All float64, and zero at first.
+        They hold the means. All arrays are float64, and zero at first.
     """
 
     def __cinit__(self, factors, n_components, n_features, shape):
@@ -53,13 +53,13 @@ cdef class Parameters:
         return np.array([self.log_weight(k) for k in range(self.n_components)])
 
     cdef void assign(self, Parameters other) noexcept nogil:
-        """Take on all numbers of `other`, of the same shape."""
+        """Copy all numbers of `other`, which has the same shape."""
         memcpy(self.pi, other.pi, self.n_components * sizeof(double))
         memcpy(self.sigma, other.sigma, self.n_numbers * sizeof(double))
         self.densities.assign(other.densities)
 
     def copy(self):
-        """The same numbers in memory of their own."""
+        """Return a copy."""
         other = Parameters(self.densities.kind, self.n_components, self.n_features, self.covariances.shape)
         other.assign(self)
         return other
@@ -74,7 +74,7 @@ cdef class Parameters:
 
 
 def restored(densities, weights, covariances):
-    """Parameters from what they pickle as."""
+    """Make Parameters from the content of a pickle."""
     parameters = Parameters(densities.kind, densities.n_components, densities.n_features, covariances.shape)
     for mine, given in zip(parameters.densities.numbers(), densities.numbers()):
         mine[...] = given

@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Passes: an E step over all rows of some observations, as often as a loop asks for it.
 
-Who carries it out is an engine's affair: it hands out a subclass. One over a single block is here, as it needs no engine and no
-Python, so that many small fits in as many threads seldom wait for each other.
+An engine decides how a pass is carried out, by the subclass that it returns. The subclass for a single block is here. It needs
+neither an engine nor Python, so that many small fits in as many threads seldom wait for each other.
 """
 from libc.math cimport INFINITY
 from gaussmix._core.densities cimport Densities
@@ -22,12 +22,12 @@ cdef class Passes:
     ----------
     estep : EStep
     at_once : int
-        How many passes a compiled loop may make before it has to listen to Ctrl-C.
+        How many passes a compiled loop may make before it has to check for Ctrl-C.
 
     Attributes
     ----------
     total : Statistics
-        What the last pass left.
+        The sums of the last pass.
     """
 
     def __init__(self, EStep estep not None, at_once=1):
@@ -46,13 +46,13 @@ cdef class Passes:
 
     def sum(self, Densities densities not None, Densities about=None):
         """
-        Make a pass.
+        Make one pass over all rows.
 
         Parameters
         ----------
         densities : Densities
         about : Densities, optional
-            Whose means the moments are taken about; by default `densities`.
+            The moments are taken about the means of these; by default about those of `densities`.
 
         Returns
         -------
@@ -69,32 +69,32 @@ cdef class Passes:
         return self.total
 
     cdef bint is_short(self) noexcept nogil:
-        """Whether a pass is so short that it had better keep the GIL: many of them are made at once."""
+        """Whether a pass is so short that it should keep the GIL, as many of them are made in one call."""
         return self.at_once > 100
 
     def sum_blocks(self, densities, about):
-        """Leave in `total` what a pass leaves, the blocks added in their order: for a subclass in Python."""
+        """Make a pass and put its sums in `total`, with the blocks added in their order. A subclass in Python overrides this."""
         raise NotImplementedError("%s must define sum_blocks(densities, about), which makes a pass" % type(self).__name__)
 
     def row(self, n):
-        """Row n of the observations, shape (D,): for a subclass in Python."""
+        """Return row n of the observations, shape (D,). A subclass in Python overrides this."""
         raise NotImplementedError("%s must define row(n), which reads a row" % type(self).__name__)
 
 
 cdef class OneBlock(Passes):
     """
-    Passes over observations that are a single block, by the calling thread and without the GIL.
+    Passes over observations that are a single block, made by the calling thread without the GIL.
 
     Parameters
     ----------
     block : Block
     estep : EStep
-        In whatever number type; the passes have one in that of the block.
+        In any number type; the passes convert it to that of the block.
     at_once : int
     limit : float
-        Densities with a number as large need a wider type than that of the block.
+        Densities with a number of this size need a wider type than that of the block.
     widened : callable
-        Then called with such Densities; returns the block in that type, which has no limit.
+        Called with such Densities. It returns the block in the wider type, which has no limit.
     """
 
     def __init__(self, Block block not None, EStep estep not None, at_once=1, double limit=INFINITY, widened=None):
@@ -103,7 +103,7 @@ cdef class OneBlock(Passes):
         self.face(block)
 
     cdef int face(self, Block block) except -1:
-        """Have the block at hand, and what passes over it, in its number type."""
+        """Set the block, and make the E step and the memory for it in its number type."""
         if block is None:
             raise TypeError("there is no block to pass over")
         if self.estep.size != block.rows.size:

@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Statistics: the sums that a pass leaves behind (docs/mathematics.md), as memory that the compiled loops write.
 
-What is done to them once a block is less than a thousandth of the block's work: too short to let go of the GIL for.
+The operations here that run once for each block are less than a thousandth of its work. That is too short to release the GIL for.
 """
 from libc.string cimport memset
 from gaussmix._core.densities cimport Kind, FULL, TIED, DIAG, matrices_shape, matrix_size, n_matrices
@@ -15,7 +15,7 @@ cdef class Statistics:
     Parameters
     ----------
     kind : Kind
-        Which second moments: FULL one matrix a component, TIED their sum, DIAG the diagonals.
+        Which second moments are kept: FULL one matrix per component, TIED their sum, DIAG their diagonals.
     n_components, n_features : int
         K and D, at least 1.
 
@@ -80,15 +80,15 @@ cdef class Statistics:
         self.total_weight += other.total_weight
 
     cdef Py_ssize_t kept(self, Py_ssize_t row) noexcept nogil:
-        """How many numbers of a row of second moments count: those up to the diagonal of its matrix."""
+        """How many numbers of a row of second moments are used: those up to the diagonal of its matrix."""
         return self.n_features if self.kind == DIAG else row % self.n_features + 1
 
     def clear(self):
-        """Set every sum to zero; the reference stays."""
+        """Set every sum to zero; the reference points stay."""
         self.clear_sums()
 
     def accumulate(self, Statistics other not None):
-        """Add the sums of `other`, of the same shape and taken about the same reference, in place."""
+        """Add the sums of `other` in place. It must have the same shape and the same reference points."""
         if (other.kind != self.kind or other.n_components != self.n_components
                 or other.n_features != self.n_features):
             raise ValueError("statistics add only where their second moments are of the same kind and their references of the same shape, "

@@ -1,4 +1,4 @@
-/* Which kernels: the widest instruction set that was compiled and that both the CPU and the operating system offer. */
+/* The choice of kernels: the widest instruction set that was compiled and that both the CPU and the operating system support. */
 #include "dispatch.h"
 
 #include <string.h>

@@ -2,21 +2,21 @@
  *
  * The polynomials interpolate at Chebyshev nodes; their coefficients were computed in 60 digits, and their own error is
  * 2.7e-17 and 4.5e-18 (double), 8.6e-9 and 2.8e-9 (float), relative. Even and odd powers, or pairs of them, are evaluated side by
- * side: Horner's chain of dependent operations would leave the arithmetic units waiting.
+ * side. Horner's scheme is one chain of dependent operations, for which the arithmetic units would have to wait.
  */
 #ifndef GAUSSMIX_FUNCTIONS_H
 #define GAUSSMIX_FUNCTIONS_H
 
 #include "vector.h"
 
-/* 2^x of `count` vectors in place, for x ≤ 0, down to zero by way of the subnormal numbers; NaN gives 0.
+/* 2^x of `count` vectors in place, for x ≤ 0. Results go down through the subnormal numbers to zero; NaN gives 0.
  *
  * x = n + r with |r| ≤ ½, exactly. Adding 1.5 · 2^(fraction bits) + B leaves n + B in the lowest bits, from where a shift puts it
- * into the exponent; 2^−B is multiplied to the result, so that 2^n need not be normal and the result rounds once. Where the result
- * is zero, as for most pairs of clustered data, no such product is made: underflow is slow on many machines.
+ * into the exponent. The result is multiplied by 2^−B, so that 2^n need not be normal and the result is rounded once. Where the
+ * result is zero, as for most pairs of clustered data, this product is not computed, as underflow is slow on many machines.
  *
- * The 1 is added last, where a result below it is not yet rounded as one above. Every step is done for all vectors before the next:
- * one chain of dependent operations after the other would fill the processor's queue with operations that wait.
+ * The 1 is added last, so that results below 1 are not rounded as coarsely as those above. Every step is done for all vectors before
+ * the next step. One chain of dependent operations after the other would fill the processor's queue with waiting operations.
  */
 INLINE void exp2_negative(const int count, vec *x)
 {

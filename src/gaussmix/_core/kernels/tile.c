@@ -4,31 +4,31 @@
  *   GM_REAL, GM_BITS   float and uint32_t, or double and uint64_t
  *   GM_VECTOR          bytes of a vector: 16 (SSE2, NEON), 32 (AVX2), 64 (AVX-512); undefined for plain C
  *   GM_ROWS            rows of the register tile
- *   GM_NAME            what the table is called
+ *   GM_NAME            the name of the table
  *
- * The register tile. Both steps are products whose inner loop is GM_ROWS × COLUMNS vectors of sums in registers, to which
- * each turn adds GM_ROWS scalars times COLUMNS vectors. Three vectors are loaded and GM_ROWS numbers broadcast for
- * 3 GM_ROWS multiply-adds, so that loads never hold the arithmetic back, and the sums, the vectors and a broadcast fit
- * the registers: 4 × 3 + 3 + 1 = 16 with AVX2, 8 × 3 + 3 + 1 = 28 of 32 with AVX-512.
+ * The register tile. Both steps are matrix products. Their inner loop keeps GM_ROWS × COLUMNS vectors of sums in registers, and
+ * each turn of it adds GM_ROWS scalars times COLUMNS vectors. It loads three vectors and broadcasts GM_ROWS numbers for 3 GM_ROWS
+ * multiply-adds, so that the arithmetic never waits for loads. The sums, the vectors and a broadcast fit the registers:
+ * 4 × 3 + 3 + 1 = 16 with AVX2, 8 × 3 + 3 + 1 = 28 of 32 with AVX-512.
  *
  * E step, one sample in each lane: the sums are GM_ROWS rows of L⁻¹ (x − μ) for PANEL samples; only the lower triangle of
  * L⁻¹ is visited. A panel's residuals stay in the first-level cache while L⁻¹ is read from the second, once for PANEL samples.
- * Where densities may be left out, the rows of L⁻¹ are taken in two runs: the first few for every component, then the others
- * where they matter.
+ * Where densities may be left out, the rows of L⁻¹ are taken in two runs: the first few rows for every component, then the other
+ * rows where they matter.
  *
- * M step, up to TINY features (moments_tiny): again one sample in each lane. Each sum belongs to a pair of features; all of them
- * are in registers at once, and their lanes are added up at the end of the tile. Below WIDE features (moments_bands): the same
- * for BAND rows of the triangle at a time, first the corner at the diagonal, then BAND × 4 rectangles left of it. From WIDE
- * features on (moments_dense): one feature in each lane. The sums are a GM_ROWS × PANEL piece of Σ √γ (x − m) √γ (x − m)ᵀ, and only
- * pieces that touch the lower triangle are visited. Where few of a component's responsibilities in a tile are not zero, whatever
- * the number of features above TINY (moments_sparse): those rows wait until they fill a tile, and are then added up like dense ones.
+ * M step, up to TINY features (moments_tiny): again one sample in each lane. Each sum belongs to a pair of features. All sums are
+ * in registers at once, and their lanes are added up at the end of the tile. Below WIDE features (moments_bands): the same for BAND
+ * rows of the triangle at a time, first the corner at the diagonal, then BAND × 4 rectangles left of it. From WIDE features on
+ * (moments_dense): one feature in each lane. The sums are a GM_ROWS × PANEL piece of Σ √γ (x − m) √γ (x − m)ᵀ, and only pieces that
+ * touch the lower triangle are visited. Above TINY features, a component may have few responsibilities in a tile that are not zero
+ * (moments_sparse). These rows wait until they fill a tile, and are then added up like dense ones.
  */
 #include "kernels.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { COLUMNS = 3 }; /* vectors beside each other */
+enum { COLUMNS = 3 }; /* vectors side by side */
 
 #include "functions.h"
 
@@ -37,22 +37,22 @@ enum {
     PANEL = COLUMNS * W,
     PANELS = GM_TILE / PANEL,
     TINY = 4, /* features: 10 second moments, 4 first ones and the weight fill the 16 registers of AVX2 */
-    CACHED = 1 << 18, /* bytes: so much of all factors stays in the second-level cache beside a tile */
-    AHEAD = 1 << 15, /* bytes: a factor up to this size is asked for while the one before is in use */
+    CACHED = 1 << 18, /* bytes: factors up to this size in all stay in the second-level cache beside a tile */
+    AHEAD = 1 << 15, /* bytes: a factor up to this size is prefetched while the one before is in use */
     BAND = 3, /* features: 6 second moments, 3 first ones and their operands still fit 16 registers */
-    /* Features from which lanes are theirs, by `python -m benchmarks kernels`: a register tile of eight rows makes more of each load,
-     * and more lanes are dearer to add up. */
+    /* From this number of features on, each lane holds a feature; `python -m benchmarks kernels` gave the numbers. A register tile of
+     * eight rows makes more use of each load, and more lanes cost more to add up. */
     WIDE = R > 4 ? 29 : 100,
 };
 
-/* What keeps every loop inside its memory. */
+/* These conditions keep every loop inside its memory. */
 _Static_assert(PANEL <= GM_WIDEST_PANEL && PANEL % R == 0 && GM_TILE % PANEL == 0 && GM_TILE % 4 == 0, "register tile");
 _Static_assert(PANELS <= 64 && R <= 8, "bounds: a bit for each panel, and no more rows than features where they are used");
 
-/* Responsibilities up to this, before they are divided by their sum, count as zero. What is lost is less than rounding: 1e8 rows of
- * 1e-24 add 1e-16 to a component's weight, and 1e6 rows of 1e-14 add 1e-8 where the sums of a float tile are rounded to 1e-7. */
+/* Responsibilities up to this, before they are divided by their sum, count as zero. The loss is less than rounding: 1e8 rows of
+ * 1e-24 add 1e-16 to a component's weight, and 1e6 rows of 1e-14 add 1e-8, while the sums of a float tile are rounded to 1e-7. */
 #define DEAD ((real)(DOUBLE ? 1e-24 : 1e-14))
-/* A log-density that is so many bits below the largest of its row certainly counts as zero. */
+/* A log-density that is this many bits below the largest of its row certainly counts as zero. */
 #define SURELY_DEAD (DOUBLE ? 81.0 : 48.0)
 #define FAR ((real)(DOUBLE ? GM_FAR_DOUBLE : GM_FAR_SINGLE))
 
@@ -60,7 +60,7 @@ _Static_assert(PANELS <= 64 && R <= 8, "bounds: a bit for each panel, and no mor
 
 #define REALS(p) ((real *)(p))
 
-/* How many samples there are with the copies of the last one that fill up its panel. */
+/* The number of samples, including the copies of the last one that fill up its panel. */
 INLINE int padded(int rows) { return (rows + PANEL - 1) / PANEL * PANEL; }
 
 INLINE void load_rows(const ptrdiff_t D, real *panels, const char *x, ptrdiff_t stride, int rows)
@@ -75,7 +75,7 @@ INLINE void load_rows(const ptrdiff_t D, real *panels, const char *x, ptrdiff_t 
     }
 }
 
-/* of(D, …): for up to eight features, by far the most used, with D a constant, which lets the compiler unroll loops over features. */
+/* Calls of(D, …). For up to eight features, the most common case by far, D is a constant, so that the compiler can unroll loops. */
 #define FOR_FEATURES(D, of, ...) \
     switch (D) { \
     case 1: of(1, __VA_ARGS__); break; \
@@ -100,7 +100,7 @@ static void load(gm_workspace *w, const char *x, ptrdiff_t stride, int rows)
     FOR_FEATURES(w->D, load_rows, w->panels, x, stride, rows)
 }
 
-/* Store constant − square, which is kept finite where the square is infinite or, as ∞ − ∞, NaN; and raise `top`. */
+/* Store constant − square, and raise `top`. The result is kept finite where the square is infinite or, after ∞ − ∞, NaN. */
 INLINE void put_log_densities(gm_workspace *w, ptrdiff_t k, int n, const vec *square, double constant)
 {
     real *gamma = REALS(w->gamma) + k * GM_TILE + n, *top = REALS(w->top) + n;
@@ -113,9 +113,9 @@ INLINE void put_log_densities(gm_workspace *w, ptrdiff_t k, int n, const vec *sq
         put(top + c * W, larger(value[c], at(top + c * W)));
 }
 
-/* Add the squares of rows i0 … i0 + rows − 1 of the whitened residual: first the i0 columns before them, whose residuals are in r
- * already, then the triangle at the diagonal. The residuals of the triangle's features are taken on the way, and left in r for
- * the rows that follow. */
+/* Add the squares of rows i0 … i0 + rows − 1 of the whitened residual. First come the i0 columns before these rows, whose residuals
+ * are in r already, then the triangle at the diagonal. The residuals of the triangle's features are computed on the way, and left
+ * in r for the rows that follow. */
 INLINE void add_whitened(const int rows, const real *factor, ptrdiff_t D, ptrdiff_t i0, const real *panel, const real *mean, real *r,
                          const real *offset, vec *square)
 {
@@ -146,8 +146,8 @@ INLINE void add_whitened(const int rows, const real *factor, ptrdiff_t D, ptrdif
             square[c] += q + 1 < rows ? y[q][c] * y[q][c] + y[(q + 1) % R][c] * y[(q + 1) % R][c] : y[q][c] * y[q][c];
 }
 
-/* The first D % R rows, so that R rows remain for every piece behind them; returns how many. Here a short piece costs least, as it
- * has no columns before it. */
+/* Add the first D % R rows, so that every following piece has R rows; return how many rows these were. A short piece costs least at
+ * the beginning, as it has no columns before it. */
 INLINE ptrdiff_t add_short(const real *factor, ptrdiff_t D, const real *panel, const real *mean, real *r, const real *offset,
                            vec *square)
 {
@@ -173,7 +173,7 @@ INLINE void density_full_of(const ptrdiff_t D, gm_workspace *w, ptrdiff_t k, con
         vec square[COLUMNS];
         UNROLL for (int c = 0; c < COLUMNS; c++)
             square[c] = splat(0);
-        for (ptrdiff_t i = 0; streams && i < part; i += 64) /* the next component's factor; behind the last there may be nothing */
+        for (ptrdiff_t i = 0; streams && i < part; i += 64) /* prefetch the next component's factor, if there is one */
             PREFETCH((const void *)((uintptr_t)factor + (uintptr_t)(size + g * part + i)));
         for (ptrdiff_t i = add_short(factor, D, x, mean, r, offset, square); i + R <= D; i += R)
             add_whitened(R, factor, D, i, x, mean, r, offset, square);
@@ -186,7 +186,7 @@ static void density_full(gm_workspace *w, ptrdiff_t k, const void *mean, const v
     FOR_FEATURES(w->D, density_full_of, w, k, mean, factor, offset, constant)
 }
 
-/* How many rows of the whitened residual make a bound: the first pieces that have eight rows or more together. */
+/* How many rows of the whitened residual make a bound: those of the first pieces that together have eight rows or more. */
 INLINE ptrdiff_t head(ptrdiff_t D) { return D % R + (7 - D % R) / R * R + R; }
 
 static void bound_full(gm_workspace *w, ptrdiff_t k, const void *mean, const void *factor, const void *offset, double constant)
@@ -224,7 +224,7 @@ static void find_likely(gm_workspace *w)
         w->likely[((const word *)w->likeliest)[n]] |= (uint64_t)1 << n / PANEL;
 }
 
-/* Whether the squares of all samples are so large that none of these densities counts beside `top`. */
+/* Whether the squares of all samples are so large that none of their densities counts beside `top`. */
 INLINE int all_dead(const vec *square, const vec *limit)
 {
     bits dead = above(square[0], limit[0]);
@@ -233,7 +233,7 @@ INLINE int all_dead(const vec *square, const vec *limit)
     return everywhere(dead);
 }
 
-/* The rest of the rows, for the panels whose bit in `panels` is set. */
+/* Add the remaining rows, for the panels whose bit in `panels` is set. */
 INLINE void finish(const int ends_early, gm_workspace *w, ptrdiff_t k, const real *mean, const real *factor, const real *offset,
                    double constant, uint64_t panels)
 {
@@ -259,7 +259,7 @@ INLINE void finish(const int ends_early, gm_workspace *w, ptrdiff_t k, const rea
             dead = ends_early && all_dead(square, limit);
         }
         w->spared += PANEL * (double)(D - i) * (double)(D + i);
-        put_log_densities(w, k, g * PANEL, square, constant); /* where dead, a bound that does not count either */
+        put_log_densities(w, k, g * PANEL, square, constant); /* where dead, it stores a bound, which does not count either */
     }
 }
 
@@ -301,7 +301,7 @@ static void density_diag(gm_workspace *w, ptrdiff_t k, const void *mean, const v
     FOR_FEATURES(w->D, density_diag_of, w, k, mean, factor, offset, constant)
 }
 
-/* Σ a b, in eight sums, as additions to one would wait for each other. */
+/* Σ a b, in eight sums, as additions to a single sum would wait for each other. */
 INLINE double dot(int count, const real *a, const real *b)
 {
     double part[8] = {0};
@@ -341,7 +341,7 @@ static double normalize(gm_workspace *w, int *far_rows)
         }
         UNROLL for (int c = 0; c < COLUMNS; c++)
             put(scale + n + c * W, at(weights + n + c * W) / total[c]);
-        if (w->sum_only) { /* the totals are from 1 to K, and so one logarithm does for a product of three */
+        if (w->sum_only) { /* the totals are from 1 to K, so that one logarithm of a product serves for three */
             sum += (most[0] + most[1] + most[2]) * (real)LN2 + log_positive(total[0] * total[1] * total[2]);
             continue;
         }
@@ -354,7 +354,7 @@ static double normalize(gm_workspace *w, int *far_rows)
     if (!*far_rows)
         return w->sum_only ? sum_lanes(sum) : dot(w->rows, weights, log_p);
     if (w->sum_only)
-        for (int n = 0; n < w->padded; n += W) /* where scale is one over the total */
+        for (int n = 0; n < w->padded; n += W) /* here scale is 1 / total */
             put(log_p + n, at(top + n) * (real)LN2 - log_positive(at(scale + n)));
     double total = 0;
     for (int n = 0; n < w->rows; n++)
@@ -362,7 +362,7 @@ static double normalize(gm_workspace *w, int *far_rows)
     return total;
 }
 
-/* Up to TINY features: samples along the lanes, all sums in registers. */
+/* Up to TINY features: one sample in each lane, all sums in registers. */
 INLINE void moments_tiny(const int D, gm_workspace *w, ptrdiff_t k, const gm_sums *s)
 {
     const real *gamma = REALS(w->gamma) + k * GM_TILE, *scale = REALS(w->scale), *m = s->reference;
@@ -395,7 +395,7 @@ INLINE void moments_tiny(const int D, gm_workspace *w, ptrdiff_t k, const gm_sum
     }
 }
 
-/* Add vectors to a row of second moments. What falls above the diagonal is never read, but must not run over the row's end. */
+/* Add vectors to a row of second moments. Numbers above the diagonal are never read, but must not run over the end of the row. */
 INLINE void add_line(const int vectors, const vec *line, double *row, ptrdiff_t end)
 {
     real numbers[PANEL];
@@ -409,9 +409,9 @@ INLINE void add_line(const int vectors, const vec *line, double *row, ptrdiff_t 
             row[j] += (double)numbers[j];
 }
 
-/* A piece of second moments: samples 0 … count − 1, features i0 … i0 + R − 1 against `vectors` vectors from j0 on.
+/* Add a piece of second moments: samples 0 … count − 1, features i0 … i0 + R − 1 against `vectors` vectors from j0 on.
  * `rows` holds √γ (x − m) in panels of PANEL features, one panel after the other, each GM_TILE samples long. With a single vector
- * there are so few sums that the arithmetic units would wait for each of them, so that even and odd samples are added apart. */
+ * there are so few sums that the arithmetic units would wait for each of them. Even and odd samples then have separate sums. */
 INLINE void add_piece(const int vectors, const real *rows, int count, ptrdiff_t i0, ptrdiff_t j0, ptrdiff_t D, double *second)
 {
     const int ways = vectors == 1 ? 2 : 1;
@@ -421,7 +421,7 @@ INLINE void add_piece(const int vectors, const real *rows, int count, ptrdiff_t 
         UNROLL for (int q = 0; q < R; q++)
             UNROLL for (int c = 0; c < vectors; c++)
                 sum[h][q][c] = splat(0);
-    UNROLL for (int q = 0; q < R; q++) /* ask for the second moments, seldom in a cache, before the samples are added */
+    UNROLL for (int q = 0; q < R; q++) /* prefetch the second moments, which are seldom in a cache */
         UNROLL for (int i = 0; i <= vectors * W * (int)sizeof(double) / 64; i++)
             PREFETCH((const void *)((uintptr_t)second + (uintptr_t)(((i0 + q) * D + j0) * (ptrdiff_t)sizeof(double) + i * 64)));
     int n = 0;
@@ -497,7 +497,7 @@ static void add_rows(gm_workspace *w, const char *const *row, const real *root, 
             }
 }
 
-/* w_n γ_nk of a tile's samples, zero where it does not count; adds them to the weight, and returns how many count. */
+/* Compute w_n γ_nk of a tile's samples, with zero for those that do not count; add them to the weight, and return how many count. */
 INLINE int live_shares(const gm_workspace *w, ptrdiff_t k, real *share, const gm_sums *s)
 {
     const real *gamma = REALS(w->gamma) + k * GM_TILE, *scale = REALS(w->scale);
@@ -531,14 +531,14 @@ static void flush(gm_workspace *w, ptrdiff_t k, const gm_sums *s)
     }
 }
 
-/* The live rows of a tile wait until they are many. */
+/* Let the live rows of a tile wait until there are many. */
 static void moments_sparse(gm_workspace *w, ptrdiff_t k, const real *share, const gm_sums *s)
 {
     int count = w->pending_count[k]; /* less than GM_TILE, so that there is a place for every row of the tile */
     const char **row = w->pending_row + k * 2 * GM_TILE;
     real *root = REALS(w->pending_root) + k * 2 * GM_TILE;
     int end = count;
-    for (int n = 0; n < w->rows; n++) { /* without a branch, which would be predicted wrongly half of the time */
+    for (int n = 0; n < w->rows; n++) { /* without a branch, which would be mispredicted half of the time */
         row[end] = w->x + n * w->stride;
         root[end] = share[n];
         end += share[n] > 0;
@@ -561,8 +561,8 @@ static void moments_dense(gm_workspace *w, const real *share, const gm_sums *s)
     add_rows(w, row, roots, w->rows, s);
 }
 
-/* Features i0 … i0 + rows − 1 with one sample in each lane: adds their first moments and the second ones among themselves. Their
- * residuals are left in `r`, for the bands behind (if there are any), and γ times these in `p`, for the features before. */
+/* Features i0 … i0 + rows − 1 with one sample in each lane: add their first moments, and their second moments with each other. Their
+ * residuals are left in `r`, for the bands that follow (if there are any), and γ times these in `p`, for the features before. */
 INLINE void add_corner(const int rows, const int before, const int behind, const gm_workspace *w, const real *share, const real *m,
                        ptrdiff_t i0, real *r, real *p, const gm_sums *s)
 {
@@ -715,7 +715,7 @@ static void responsibilities(const gm_workspace *w, double *out, ptrdiff_t strid
             out[n * stride + k] = (double)(gamma[k * GM_TILE + n] * scale[n]);
 }
 
-/* Where gamma is largest among the components, the first of several. */
+/* Find the component with the largest gamma, the first one where several are equal. */
 static void largest(const gm_workspace *w, int32_t *label, double *value)
 {
     const real *gamma = REALS(w->gamma);
@@ -741,7 +741,7 @@ static void largest(const gm_workspace *w, int32_t *label, double *value)
     }
 }
 
-/* −½ |x − c|² for `count` of the points, beside each other so that a sample is loaded once for all of them. */
+/* −½ |x − c|² for `count` of the points, side by side, so that a sample is loaded once for all of them. */
 INLINE void add_distances(const int count, gm_workspace *w, ptrdiff_t k, const real *points)
 {
     const ptrdiff_t D = w->D;
@@ -773,7 +773,7 @@ static void distances(gm_workspace *w, const void *points)
 {
     const ptrdiff_t K = w->K;
     ptrdiff_t k = 0;
-    for (; K - k >= 5 || K - k == 3; k += 3) /* so that no point is left alone, whose few sums the arithmetic units would wait for */
+    for (; K - k >= 5 || K - k == 3; k += 3) /* so that no point is left alone: the arithmetic units would wait for its few sums */
         add_distances(3, w, k, points);
     for (; K - k >= 2; k += 2)
         add_distances(2, w, k, points);

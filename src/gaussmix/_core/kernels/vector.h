@@ -1,7 +1,8 @@
-/* A small vocabulary of vectors for one number type `real` (GM_REAL) and one width (GM_VECTOR bytes).
+/* Types and functions for vectors of one number type `real` (GM_REAL) and one width (GM_VECTOR bytes).
  *
- * With GCC's and Clang's vector extensions arithmetic is written with the plain operators, a scalar beside a vector stands for a
- * vector of its copies, and a comparison gives all ones or all zeros. Without them (GM_VECTOR undefined) a vector is one number.
+ * They use the vector extensions of GCC and Clang. Arithmetic is then written with the plain operators. A scalar beside a vector
+ * stands for a vector of its copies. A comparison gives all ones or all zeros. Without the extensions (GM_VECTOR undefined) a vector
+ * is one number.
  */
 #ifndef GAUSSMIX_VECTOR_H
 #define GAUSSMIX_VECTOR_H
@@ -27,8 +28,8 @@ typedef GM_BITS word; /* an unsigned integer as wide as a real */
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
-/* Makes the compiler forget what it knows of the memory at p. What was stored there is then loaded again, as the operand of an
- * operation, and does not occupy registers that the sums need. */
+/* Makes the compiler forget what it knows of the memory at p. It then loads the numbers there again, as operands of operations,
+ * instead of keeping them in registers that the sums need. */
 #define FORGET(p) __asm__("" : "+r"(p))
 
 #define PREFETCH(p) __builtin_prefetch(p, 0, 2)
@@ -40,8 +41,8 @@ enum { W = GM_VECTOR / sizeof(real) };
 
 INLINE vec at(const real *p) { return *(const vec_anywhere *)p; }
 INLINE void put(real *p, vec v) { *(vec_anywhere *)p = v; }
-INLINE vec splat(real x) { return x - (vec){0}; } /* minus, as x + 0 is not x where x is −0 */
-/* The first `count` numbers at p, fewer than W, and no other: what stands behind them may not be ours to read. */
+INLINE vec splat(real x) { return x - (vec){0}; } /* not plus, as −0 + 0 is not −0 */
+/* The first `count` numbers at p, fewer than W, and no others: the memory behind them may not be readable. */
 INLINE vec first_few(const real *p, int count)
 {
 #if defined(__AVX512F__) && GM_VECTOR == 64
@@ -80,7 +81,7 @@ INLINE vec larger(vec a, vec b)
     return (vec)(((bits)a & m) | ((bits)b & ~m));
 #endif
 }
-/* All ones where a > b, elsewhere zero. */
+/* All ones where a > b, zero elsewhere. */
 INLINE bits above(vec a, vec b) { return (bits)(a > b); }
 /* Whether all lanes are all ones. */
 INLINE int everywhere(bits b)
@@ -173,11 +174,11 @@ typedef vec short_vec;
 INLINE short_vec folded(vec v) { return v; }
 #endif
 
-/* Add the lanes of each of `count` vectors to a double of its own. */
+/* Add the lanes of `count` vectors, each to its own double. */
 INLINE void add_lanes(const int count, const vec *v, double *sums)
 {
 #if (defined(__AVX512F__) && GM_VECTOR == 64) || (defined(__AVX2__) && GM_VECTOR == 32)
-    if (count == 4) { /* beside each other, in a third of the operations */
+    if (count == 4) { /* all four together, in a third of the operations */
         short_vec h[4];
         UNROLL for (int i = 0; i < 4; i++)
             h[i] = folded(v[i]);
