@@ -1,4 +1,4 @@
-"""scikit-learn's attributes of a fitted mixture, and the mixture that such attributes make where a user has set them."""
+"""scikit-learn's attributes of a fitted mixture, and the mixture that these attributes describe where a user has set them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["attributes_of", "mixture_of"]
 
 def attributes_of(mixture: Mixture, real: type[np.floating[Any]]) -> dict[str, NDArray[np.floating[Any]]]:
     """
-    A mixture as scikit-learn's attributes.
+    Convert a mixture to scikit-learn's attributes.
 
     Parameters
     ----------
     mixture : Mixture
     real : type
-        float32 or float64. An array that float32 cannot hold is of float64 all the same.
+        float32 or float64. An array that float32 cannot hold becomes float64 in either case.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def attributes_of(mixture: Mixture, real: type[np.floating[Any]]) -> dict[str, N
 
 
 def _fits(array: NDArray[np.float64], real: type[np.floating[Any]]) -> bool:
-    """Whether all numbers lie in a type's range, neither too large for it nor so small that it would round them coarsely."""
+    """Whether all numbers lie in the range of a type: none is too large for it, or so small that it would be rounded coarsely."""
     if real == np.float64:
         return True
     sizes = np.abs(array[array != 0])
@@ -47,7 +47,7 @@ def _fits(array: NDArray[np.float64], real: type[np.floating[Any]]) -> bool:
 def mixture_of(structure: Structure, weights: ArrayLike | None, means: ArrayLike | None,
                precisions_cholesky: ArrayLike | None = None, covariances: ArrayLike | None = None) -> Mixture:
     """
-    The mixture of attributes that were set by hand.
+    Make the mixture that attributes describe which a user has set.
 
     Parameters
     ----------
@@ -55,10 +55,10 @@ def mixture_of(structure: Structure, weights: ArrayLike | None, means: ArrayLike
     weights, means : array_like
         `weights_` and `means_`.
     precisions_cholesky : array_like, optional
-        `precisions_cholesky_`, in the shape of the structure: upper triangular as scikit-learn's, or lower triangular, R_k of which
-        R_k R_kᵀ is the precision.
+        `precisions_cholesky_`, in the shape of the structure. The factors R_k, whose R_k R_kᵀ are the precisions, may be upper
+        triangular as in scikit-learn, or lower triangular.
     covariances : array_like, optional
-        `covariances_`, in the shape of the structure, where there are no `precisions_cholesky`.
+        `covariances_`, in the shape of the structure. They are used where there are no `precisions_cholesky`.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def mixture_of(structure: Structure, weights: ArrayLike | None, means: ArrayLike
     Raises
     ------
     ValueError
-        Naming the attribute that is of another shape, not finite, or not what its name says.
+        Where an attribute has another shape, is not finite, or is not what its name says; the message names it.
     """
     means = _numbers("means_", means)
     if means.ndim != 2 or not means.size:
@@ -89,7 +89,7 @@ def mixture_of(structure: Structure, weights: ArrayLike | None, means: ArrayLike
 
 
 def _numbers(name: str, value: ArrayLike | None, shape: tuple[int, ...] | None = None) -> NDArray[np.float64]:
-    """A float64 array of finite real numbers."""
+    """Return a float64 array of finite real numbers, or raise ValueError."""
     wanted = f"{name} must be an array of real numbers{'' if shape is None else f', of shape {shape}'}"
     try:
         array = np.asarray(value)

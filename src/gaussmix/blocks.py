@@ -1,4 +1,4 @@
-"""Data as blocks of rows, cut so that a block is a few milliseconds' work."""
+"""Data as blocks of rows. A block is so large that the work on it takes a few milliseconds."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from gaussmix._core.densities import Densities
 from gaussmix._core.estep import TILE, Block, Rows
 
 # Where blocks begin and end depends on N, D and K alone. Their sums are added in block order, and so have the same bits for any
-# number of threads. The work of a block is counted in operations, of which a core does 2e10 to 4e10 a second; an exponential, with
-# what goes with it, counts as a hundred. There are enough blocks to share among threads, and each ends soon enough for Ctrl-C. A block
-# is so large that two costs do not matter beside its work: that of Python, which is tens of microseconds for each block, and that of
-# adding its Statistics, which are K D² numbers. Of many components each is responsible for few of a block's rows, and needs enough of
-# them for an update of its second moments.
+# number of threads. The work of a block is counted in operations, of which a core does 2e10 to 4e10 a second. An exponential, with
+# the operations around it, counts as a hundred. There are enough blocks to share among threads, and each ends soon enough for
+# Ctrl-C. A block is so large that two costs do not matter beside its work: that of Python, which is tens of microseconds for each
+# block, and that of adding its Statistics, which are K D² numbers. Where there are many components, each is responsible for few of
+# a block's rows. It needs enough of them to make an update of its second moments worthwhile.
 EXPONENTIAL = 100
 MANY_BLOCKS = 16
 FEWEST_OPERATIONS = 5e7
@@ -26,48 +26,48 @@ MOST_OPERATIONS = 3e8
 FEWEST_TILES = 4
 FEWEST_TILES_OF_MANY = 12
 MOST_ROWS = 341 * TILE
-MOST_RESPONSIBILITIES = 2**20  # of one block, where they are given or asked for
+MOST_RESPONSIBILITIES = 2**20  # in one block, where they are given or returned
 
-# A compiled loop over a single block makes as many passes before it returns to Python as have so many operations, which is some ten
-# milliseconds' work. A pass over a few rows costs more than its operations, so that there is a limit to their number too.
+# A compiled loop over a single block returns to Python after passes with this many operations in all, which take some ten
+# milliseconds. A pass over a few rows costs more than its operations, so that the number of passes is limited too.
 OPERATIONS_AT_ONCE = 2e8
 MOST_AT_ONCE = 1000
 
-# Squares of float64 residuals up to this size can be added over any number of rows. float32 is worked on in float32 while
+# Squares of float64 residuals up to this size can be added over any number of rows. float32 data are worked on in float32 as long as
 # all squares and their inverses stay well inside its range: those of the data's spread, of the means, and of the standard
-# deviations, whose inverses the factors are.
+# deviations, as the factors are inverses of the latter.
 LARGEST = 1e145
 SINGLE_RANGE = (2.0**-40, 2.0**40)
 LARGEST_SINGLE = 2.0**45
 
 
 def operations_of_row(n_features: int, n_components: int) -> float:
-    """The work of an E step over one row: each component's density and second moments."""
+    """Return the work of an E step over one row: the density and the second moments of each component."""
     return n_components * (2.0 * n_features * (n_features + 1) + EXPONENTIAL)
 
 
 def operations_of_distances(n_features: int, n_points: int) -> float:
-    """The work of measuring the distances of one row to some points, and of finding the least; that is half an exponential's."""
+    """Return the work of computing the distances of a row to some points and finding the least: half that of an exponential."""
     return n_points * (3.0 * n_features + EXPONENTIAL / 2)
 
 
 def block_bounds(n_rows: int, n_features: int, n_components: int,
                  operations: Callable[[int, int], float] = operations_of_row) -> list[tuple[int, int]]:
     """
-    Where blocks begin and end.
+    Return where blocks begin and end.
 
     Parameters
     ----------
     n_rows, n_features, n_components : int
-        N, D and K; nothing else decides.
+        N, D and K. The result depends on nothing else.
     operations : callable
-        From D and K to the work that a row is.
+        Returns the work of one row for D and K.
 
     Returns
     -------
     list of (int, int)
-        Half-open ranges of rows, in order; of equal length up to a tile, but those of the last quarter a quarter as long, so that
-        no thread has to wait long for another one's last block.
+        Half-open ranges of rows, in order. Their lengths are equal to within a tile. Those in the last quarter of the rows are a
+        quarter as long, so that no thread has to wait long for the last block of another.
 
     Examples
     --------
@@ -87,12 +87,13 @@ def block_bounds(n_rows: int, n_features: int, n_components: int,
     return list(zip(starts, [*starts[1:], n_rows]))
 
 
-_Piece = TypeVar("_Piece")  # whatever a source hands out of which it can make a block
+_Piece = TypeVar("_Piece")  # what a source returns and can make a block of
 
 
 class Observations(Protocol[_Piece]):
     """
-    What has been seen, as an engine reads it: pieces, in the same order in each pass, of each of which a block can be made.
+    The observations, in the form that an engine reads. They come in pieces, in the same order in each pass, and a block can be
+    made of each piece.
 
     Attributes
     ----------
@@ -117,19 +118,19 @@ class Observations(Protocol[_Piece]):
 
     def pieces(self) -> Iterable[_Piece]:
         """
-        The pieces of one pass, in order. They are drawn one after the other, and so had better cost little.
+        Return the pieces of one pass, in order. They are drawn one after the other, and so should cost little.
 
-        Where they have a length (a range, a list), it is the same in each pass.
+        Where the result has a length (a range, a list), it must be the same in each pass.
         """
 
     def block(self, piece: _Piece) -> Block:
-        """The block of one piece. Several threads ask for different ones at the same time."""
+        """Return the block of one piece. Several threads may ask for different blocks at the same time."""
 
     def row(self, n: int) -> NDArray[Any]:
-        """Row n, shape (D,), for those who look for single rows."""
+        """Return row n, shape (D,), for callers that need single rows."""
 
     def widen_for(self, densities: Densities) -> None:
-        """Work in float64 from now on where the present type cannot hold these densities."""
+        """Switch to float64 for good where the present type cannot hold these densities."""
 
 
 class Blocks:
@@ -139,10 +140,10 @@ class Blocks:
     Parameters
     ----------
     X : ndarray, shape (N, D)
-        Any real dtype and strides. It is read where it lies; only a block whose numbers are of another type or
-        not side by side is copied, when its turn comes.
+        Any real dtype and strides. The array is read in place. A block is copied only where its numbers have another type or are
+        not next to each other, and only when its turn comes.
     n_components : int
-        K, for the size of the blocks.
+        K, on which the size of the blocks depends.
     row_weights : ndarray, shape (N,), float64, optional
         Sample weights w_n, ones by default.
     labels : ndarray, shape (N,), int32, optional
@@ -151,15 +152,15 @@ class Blocks:
     Attributes
     ----------
     bounds : list of (int, int)
-        Where blocks begin and end; the pieces are their numbers.
+        Where blocks begin and end. The pieces are the numbers of the blocks.
     row_weights : ndarray, shape (N,), float64, or None
-        As the loops read them: rescaled where they are very large or small, as only their proportions count there.
+        The weights that the loops read. Very large or small ones are rescaled, as only their proportions matter to the loops.
     scale : float
-        What these have to be multiplied by to be the weights that were given.
+        The factor that turns `row_weights` back into the weights that were given.
     total_weight : float
-        What the weights sum to as they were given, or N.
+        The sum of the weights that were given, or N.
     n_positive : int
-        How many of them are positive.
+        How many weights are positive.
     size : int
         Bytes of the number type that the loops work in.
     limit : float
@@ -183,14 +184,14 @@ class Blocks:
         self._work_in(np.float32 if X.dtype == np.float32 and fits_single(X, self.bounds) else np.float64)
 
     def for_distances(self, n_points: int) -> Self:
-        """The same rows, cut for passes that measure their distances to so many points."""
+        """Return the same rows in blocks that suit passes over their distances to this many points."""
         other = copy.copy(self)
         other._cut(operations_of_distances, n_points)
         other._work_in(self.dtype)
         return other
 
     def with_labels(self, labels: NDArray[np.int32]) -> Self:
-        """The same rows, with other labels."""
+        """Return the same rows with other labels."""
         other = copy.copy(self)
         other.labels = labels
         other._work_in(self.dtype)
@@ -206,7 +207,7 @@ class Blocks:
         return len(self.bounds)
 
     def pieces(self) -> range:
-        """The numbers of the blocks."""
+        """Return the numbers of the blocks."""
         return range(len(self.bounds))
 
     def _work_in(self, dtype: DTypeLike) -> None:
@@ -216,17 +217,17 @@ class Blocks:
         self._blocks: list[Block | None] = [None] * len(self.bounds)
 
     def widen_for(self, densities: Densities) -> None:
-        """Work in float64 from now on where float32 cannot hold these densities."""
+        """Switch to float64 for good where float32 cannot hold these densities."""
         if self.size == 4 and not densities.largest() < self.limit:
             self._work_in(np.float64)
 
     def row(self, n: int) -> NDArray[Any]:
-        """Row n as it came."""
+        """Return row n in its original type."""
         row: NDArray[Any] = self.X[n]
         return row
 
     def block(self, index: int) -> Block:
-        """Block `index` as the compiled loops read it."""
+        """Return block `index` in the form that the compiled loops read."""
         kept = self._blocks[index]
         if kept is not None:
             return kept
@@ -241,7 +242,7 @@ class Blocks:
 
 
 def is_readable(rows: NDArray[Any], dtype: np.dtype[Any]) -> bool:
-    """Whether the compiled loops can read rows of that number type where they lie."""
+    """Whether the compiled loops can read rows in place as numbers of a type."""
     return rows.dtype == dtype and rows.flags.aligned and (rows.strides[1] == dtype.itemsize or rows.shape[1] == 1)
 
 
@@ -251,13 +252,13 @@ def _part(array: NDArray[Any] | None, start: int, stop: int) -> NDArray[Any] | N
 
 def balanced(weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     """
-    Weights times a power of two that keeps their sums, in float32 too, inside the range; only their proportions count.
+    Multiply weights by a power of two that keeps their sums in range, also in float32. Only their proportions matter.
 
     Returns
     -------
     weights : ndarray, shape (N,)
     scale : float
-        What they have to be multiplied by to be those that were given.
+        The factor that turns the result back into the weights that were given.
     """
     if 2.0**-20 < weights.max() < 2.0**20:
         return weights, 1.0
@@ -267,13 +268,13 @@ def balanced(weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
 
 
 def sum_of_weights(weights: NDArray[np.float64]) -> float:
-    """Σ_n w_n, or the largest number where they sum to more."""
+    """Return Σ_n w_n, or the largest float64 number where the sum exceeds it."""
     with np.errstate(over="ignore"):
         return float(min(weights.sum(), np.finfo(np.float64).max))
 
 
 def weighted_mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
-    """Σ_n w_n v_n / Σ_n w_n over the rows with weight, whatever the scale of the weights."""
+    """Return Σ_n w_n v_n / Σ_n w_n over the rows with weight, for weights of any scale."""
     weights, _ = balanced(weights)
     alive = weights > 0
     return float((values[alive] * weights[alive]).sum() / weights.sum())

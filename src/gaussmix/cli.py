@@ -37,11 +37,11 @@ __all__ = ["main"]
 ERROR, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 MOST_MATRIX_COLUMNS = 12  # wider covariances are shown by their diagonals only
 LONGEST_NAME = 20
-LONGEST_NUMBER = 10  # of a covariance
+LONGEST_NUMBER = 10  # characters of a number in a covariance
 MOST_CANDIDATES = 10_000
 PICTURES = ".png", ".svg", ".pdf"
 FOREIGN = {".pkl", ".pickle", ".joblib", ".npy", ".npz", ".csv", ".gz", ".parquet", ".h5", ".hdf5", ".mat", ".rds", ".onnx",
-           ".pt", ".yaml", ".yml", ".toml", ".xml"}  # what such a name promises is not JSON
+           ".pt", ".yaml", ".yml", ".toml", ".xml"}  # files with these suffixes are not expected to hold JSON
 THREADS = "how many threads; the result is the same (default: all CPUs)"
 
 
@@ -57,8 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0, 2 after bad input (told in one line on standard error), 130 after Ctrl-C, 141 where the reader of
-        standard output has gone.
+        Exit status: 0 after success, 2 after bad input (with a line on standard error), 130 after Ctrl-C, 141 where the reader of
+        standard output has closed it.
     """
     try:
         with warnings.catch_warnings():
@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _tell(message: object, program: str = "gaussmix") -> None:
-    """One line on standard error, where somebody may hear it."""
+    """Write one line to standard error, if there is one."""
     if sys.stderr is not None:
         try:
             print(f"{program}:", " ".join(str(message).splitlines()), file=sys.stderr)
@@ -96,7 +96,7 @@ def _tell(message: object, program: str = "gaussmix") -> None:
 
 
 def _standard_output() -> IO[str]:
-    """Standard output, for text that is read again: in UTF-8, as files are."""
+    """Return standard output for text that programs read: in UTF-8, as in files."""
     _check_standard_output()
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(encoding="utf-8")
@@ -114,7 +114,7 @@ def _flush_standard_output() -> None:
 
 
 def _leave(stream: IO[str] | None) -> None:
-    """What a stream is still to flush at exit goes nowhere, where it would end the process with a status of its own."""
+    """Discard what a stream still has to flush at exit, as an error there would change the exit status."""
     with contextlib.suppress(AttributeError, OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[union-attr]  # None has no fileno
 
@@ -232,7 +232,7 @@ def _parser() -> _Parser:
 
 
 def _add_data(command: argparse.ArgumentParser) -> None:
-    """The file that a command reads, and how it is to be read."""
+    """Add the options for the file that a command reads, and for how to read it."""
     command.add_argument("file", metavar="FILE",
                          help="CSV (with a header or without, compressed by gzip or not), Parquet or .npy; - is CSV on standard "
                               "input")
@@ -322,7 +322,7 @@ def _picture(text: str) -> str:
 
 
 def _check_not_input(output: str, *inputs: str) -> None:
-    """Raise where an output is one of the files that are read."""
+    """Raise where an output is also one of the input files."""
     for path in inputs:
         if os.path.exists(output) and _is_same_file(output, path):
             raise DataFileError(f"{output}: cannot be written, as it is also read: give the output another name")
@@ -331,7 +331,7 @@ def _check_not_input(output: str, *inputs: str) -> None:
 def _is_same_file(output: str, path: str) -> bool:
     if path != STANDARD_STREAM:
         return os.path.exists(path) and os.path.samefile(output, path)
-    with contextlib.suppress(AttributeError, OSError, ValueError):  # no standard input, or none of the operating system's
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # there is no standard input, or the operating system does not know it
         return os.path.samestat(os.stat(output), os.fstat(sys.stdin.fileno()))
     return False
 
@@ -375,7 +375,7 @@ def _fit(options: argparse.Namespace) -> None:
 
 
 def _drawing_to(path: str, model: str | None) -> Callable[..., None]:
-    """What draws a picture, asked for before the fit, so that nothing is fitted in vain."""
+    """Return the function that draws a picture. This is done before the fit, so that nothing is fitted in vain."""
     if model is not None and os.path.realpath(path) == os.path.realpath(model):
         raise DataFileError(f"{path}: cannot hold both the model and the picture")
     try:
@@ -409,7 +409,7 @@ def _sample(options: argparse.Namespace) -> None:
 
 
 def _read(options: argparse.Namespace, choose: Choice, needed: int = 1, largest: float = sys.float_info.max) -> Table:
-    """The table that a command is to read: the columns of --columns, or those of `choose`; `needed` are needed at least."""
+    """Read the table of a command: the columns of --columns, or those of `choose`. There must be at least `needed` columns."""
     dialect = Dialect(options.delimiter, options.decimal, None if options.header is None else options.header == "yes")
     if options.columns is not None:
         choose = by_name_or_number(options.columns)
@@ -421,7 +421,7 @@ def _read(options: argparse.Namespace, choose: Choice, needed: int = 1, largest:
 
 
 def _ranges(numbers: Iterable[int]) -> str:
-    """Numbers as --columns takes them, as in 1:3,5."""
+    """Write numbers in the form that --columns takes, as in 1:3,5."""
     ranges: list[list[int]] = []
     for number in numbers:
         if ranges and number == ranges[-1][1] + 1:
@@ -452,7 +452,7 @@ def _write(output: str | None, columns: list[str] | None, arrays: Sequence[NDArr
 
 @contextlib.contextmanager
 def _caught_warnings() -> Iterator[list[warnings.WarningMessage]]:
-    """Warnings, kept until the progress bar has gone."""
+    """Hold warnings back until the progress bar is gone."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         yield caught
@@ -460,7 +460,7 @@ def _caught_warnings() -> Iterator[list[warnings.WarningMessage]]:
 
 @contextlib.contextmanager
 def _progress_bar(total: int) -> Iterator[Callable[[Candidate], object] | None]:
-    """A bar on standard error where that is a terminal; yields what is to be called after each candidate, or None."""
+    """Show a bar on standard error if that is a terminal; yield the function to call after each candidate, or None."""
     tqdm: Any = None
     if sys.stderr is not None and sys.stderr.isatty():
         with contextlib.suppress(ImportError):
@@ -472,7 +472,7 @@ def _progress_bar(total: int) -> Iterator[Callable[[Candidate], object] | None]:
         yield lambda candidate: bar.update()
 
 
-# What a program reads
+# Output for programs
 
 def _as_json(path: str, table: Table, selection: Selection, options: argparse.Namespace) -> dict[str, Any]:
     """The candidates, and the chosen model."""
@@ -494,12 +494,12 @@ def _as_json(path: str, table: Table, selection: Selection, options: argparse.Na
 
 
 def _candidate_as_json(candidate: Candidate) -> dict[str, Any]:
-    """What is not a number is null."""
+    """Return a candidate for JSON, with null in place of NaN."""
     return {name: None if isinstance(value, float) and not math.isfinite(value) else value
             for name, value in dataclasses.asdict(candidate).items()}
 
 
-# What a person reads
+# Output for people
 
 def _report(path: str, table: Table, selection: Selection, model: Model) -> str:
     """The candidates, and the chosen model."""
@@ -517,7 +517,7 @@ def _report(path: str, table: Table, selection: Selection, model: Model) -> str:
 
 
 def _names(table: Table) -> list[str]:
-    """What the columns are called, by their numbers in the file where they have no names."""
+    """Return the names of the columns, or their numbers in the file where they have none."""
     return table.columns or [f"column {number}" for number in table.numbers]
 
 
@@ -526,7 +526,7 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _shown(name: str) -> str:
-    """A column's name, printable and short."""
+    """Return a column's name in a printable and short form."""
     name = "".join(letter if letter.isprintable() else "?" for letter in name)
     return name if len(name) <= LONGEST_NAME else name[:LONGEST_NAME - 3] + "..."
 
@@ -550,12 +550,12 @@ def _model_lines(model: Model, names: list[str]) -> list[str]:
 
 
 def _grid(corner: str, rows: list[str], headings: list[str], columns: Iterable[NDArray[Any]]) -> list[str]:
-    """Lines of a table of numbers."""
+    """Return the lines of a table of numbers."""
     return _cell_grid(corner, rows, headings, [_aligned(column) for column in columns])
 
 
 def _cell_grid(corner: str, rows: list[str], headings: list[str], cells: list[list[str]]) -> list[str]:
-    """Lines of a table, given by its columns, with as many of them beside each other as the terminal is wide."""
+    """Return the lines of a table of columns, with as many side by side as fit the width of the terminal."""
     left = max(map(len, [corner, *rows]))
     widths = [max(map(len, [heading, *column])) for heading, column in zip(headings, cells)]
     lines: list[str] = []
@@ -576,9 +576,9 @@ def _cell_grid(corner: str, rows: list[str], headings: list[str], cells: list[li
 
 def _matrix_cells(matrix: NDArray[Any]) -> list[list[str]]:
     """
-    The columns of a covariance: as many decimals in all numbers, or where that takes too many, four digits in each.
+    Return the columns of a covariance as text. All numbers have equally many decimals or, if those are too many, four digits each.
 
-    Either way both of two symmetric numbers are the same. What is rounding beside the variances counts as zero.
+    In both cases two symmetric entries look the same. Numbers that are rounding errors beside the variances are shown as zero.
     """
     with np.errstate(under="ignore"):
         scale = np.sqrt(np.diag(matrix))
@@ -590,12 +590,12 @@ def _matrix_cells(matrix: NDArray[Any]) -> list[list[str]]:
 
 
 def _aligned(numbers: NDArray[Any]) -> list[str]:
-    """One column's numbers with four digits in the largest and three at least in the smallest, or in powers of ten."""
+    """Format a column with four digits in the largest number and at least three in the smallest, or with powers of ten."""
     sizes = np.abs(np.asarray(numbers, dtype=np.float64))
     largest = sizes.max()
     if largest == 0:
         return ["0"] * len(sizes)
-    smallest = sizes[sizes > 1e-9 * largest].min()  # what is less is rounding
+    smallest = sizes[sizes > 1e-9 * largest].min()  # smaller numbers are rounding errors
     decimals = max(3 - math.floor(math.log10(largest)), 2 - math.floor(math.log10(smallest)), 0)
     if largest >= 1e7 or decimals > 7:
         return [f"{number:.3e}" for number in numbers]

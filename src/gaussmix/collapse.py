@@ -1,4 +1,4 @@
-"""Spurious optima: components that fit the accidents of a few rows. docs/collapse.md gives the reasons."""
+"""Spurious optima: components that fit an accident of a few rows. docs/collapse.md gives the reasons."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from gaussmix.structures import Structure
 
 __all__ = ["Spurious", "effective_rows", "spurious_components"]
 
-# A component is held up where at least half of its variance in its narrowest direction is what reg_covar and rounding added,
-# while the whole data are this many times wider there.
+# A component is called held where two things are true in its narrowest direction: reg_covar and rounding added at least half of its
+# variance, and the whole data are this many times wider.
 ADDED_SHARE = 0.5
 WIDER = 100.0
-# A component of few rows, fewer than twice as many as a covariance needs to be regular, is spurious where it is this much
-# narrower, in some direction, than the components are on average.
+# A component has few rows where it has fewer than twice as many as a covariance needs to be regular. It is then spurious where in
+# some direction it is this much narrower than the components are on average.
 FEW = 2
 NARROW = 0.01
-# Where the power iteration for the narrowest direction ends: its eigenvalue is compared with these factors only.
+# The power iteration for the narrowest direction ends at this precision, as its eigenvalue is only compared with these factors.
 CLOSE = 1e-6
 MOST_POWERS = 1000
 
@@ -31,7 +31,7 @@ MOST_POWERS = 1000
 @dataclass(frozen=True)
 class Spurious:
     """
-    A component that fits an accident.
+    A component that fits an accident of a few rows.
 
     Attributes
     ----------
@@ -39,9 +39,9 @@ class Spurious:
     rows : float
         How many rows it has, Σ_n w_n γ_nk.
     ratio : float
-        Its variance in its narrowest direction, by that of the data (held) or of the average component (not held).
+        Its variance in its narrowest direction, divided by that of the data (if held) or of the average component (if not).
     held : bool
-        Whether reg_covar, or rounding, alone keeps its covariance from being singular.
+        Whether only reg_covar or rounding keeps its covariance from being singular.
     """
 
     component: int
@@ -59,7 +59,8 @@ class Spurious:
 
 def effective_rows(blocks: Blocks) -> float:
     """
-    How many rows the data have: Σ_n w_n, or the number of rows with weight where that is more (weights that sum to one, say).
+    Return how many rows the data have: Σ_n w_n or, if it is larger, the number of rows with weight. The latter is larger for
+    example where weights sum to one.
 
     Parameters
     ----------
@@ -75,7 +76,7 @@ def effective_rows(blocks: Blocks) -> float:
 def spurious_components(parameters: Parameters, structure: Structure, n_rows: float, reg_covar: float | NDArray[np.float64],
                         epsilon: float) -> list[Spurious]:
     """
-    The components of a fit that sit on accidents of a few rows.
+    Find the components of a fit that fit an accident of a few rows.
 
     Parameters
     ----------
@@ -87,7 +88,7 @@ def spurious_components(parameters: Parameters, structure: Structure, n_rows: fl
     reg_covar : float or ndarray, shape (D,)
         What the fit added to every variance.
     epsilon : float
-        The machine epsilon of the type that the loops worked in, and so the part of a variance that rounding may have added.
+        The machine epsilon of the type that the loops worked in. Rounding may have added this part of a variance.
 
     Returns
     -------
@@ -119,11 +120,12 @@ def spurious_components(parameters: Parameters, structure: Structure, n_rows: fl
 
 def _narrowest(covariance: NDArray[np.float64], reference: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
     """
-    The direction v in which a covariance Σ is smallest by another, T, and the quotient of the variances there.
+    Return the quotient of the variances of two covariances Σ and T in the direction v where it is smallest, and v.
 
-    Σ v = λ T v with the smallest λ. With Σ = L Lᵀ and v = L⁻ᵀ y this is L⁻¹ T L⁻ᵀ y = y / λ, whose largest eigenvalue power
-    iteration finds, from a random vector, which has a share of every direction. That is fast where one direction is far narrower
-    than the others; where none is, it does not matter which is found. All products are einsum's, as BLAS would wake its threads.
+    v solves Σ v = λ T v with the smallest λ. With Σ = L Lᵀ and v = L⁻ᵀ y this becomes L⁻¹ T L⁻ᵀ y = y / λ. Power iteration finds
+    the largest eigenvalue of this. It starts from a random vector, which has a share of every direction. It is fast where one
+    direction is far narrower than the others; where none is, it does not matter which one is found. All products use einsum, as
+    BLAS would wake its threads.
     """
     scale = np.sqrt(np.diag(reference))
     units = np.outer(scale, scale)
@@ -131,11 +133,11 @@ def _narrowest(covariance: NDArray[np.float64], reference: NDArray[np.float64]) 
     try:
         inverse, _ = whiten(covariance / units)
         whiten(reference)
-    except ValueError:  # the reference is singular to rounding: the data lie in a subspace, in which nobody is narrow
+    except ValueError:  # the reference is singular to rounding: the data lie in a subspace, where no component counts as narrow
         return 1.0, np.zeros(len(scale))
     y, largest = np.random.default_rng(0).standard_normal(len(scale)), 0.0
     for _ in range(MOST_POWERS):
-        y /= math.hypot(*y)  # whose squares neither overflow nor underflow
+        y /= math.hypot(*y)  # hypot neither overflows nor underflows
         v = np.einsum("ji,j->i", inverse, y)
         y = np.einsum("ij,j->i", inverse, np.einsum("ij,j->i", reference, v))
         before, largest = largest, math.hypot(*y)

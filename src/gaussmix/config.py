@@ -1,4 +1,4 @@
-"""What this installation is and uses."""
+"""Information on this installation and what it uses."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def show_config() -> None:
     """
     Print the version, the instruction set in use, BLAS and the number of threads.
 
-    The instruction set is the widest that the machine offers; the environment variable `GAUSSMIX_ISA`, read when
-    gaussmix is imported, takes a lower one. `GAUSSMIX_NUM_THREADS` sets the number of threads.
+    The instruction set is the widest that the machine offers. The environment variable `GAUSSMIX_ISA`, read when
+    gaussmix is imported, selects a lower one. `GAUSSMIX_NUM_THREADS` sets the number of threads.
 
     Examples
     --------
@@ -32,7 +32,7 @@ def show_config() -> None:
 
 
 def _blas() -> str:
-    """SciPy's, through which every factorization goes."""
+    """Return the name of SciPy's BLAS and LAPACK, which make every factorization."""
     import scipy
 
     build = scipy.show_config(mode="dicts").get("Build Dependencies", {})

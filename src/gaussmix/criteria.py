@@ -1,4 +1,4 @@
-"""Information criteria: what a mixture is worth, its log-likelihood less a price for its parameters. Lower is better."""
+"""Information criteria: −2 times the log-likelihood plus a penalty for the number of parameters. Lower is better."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data in files: CSV, Parquet and .npy, read with errors that say where, and written whole or not at all."""
+"""Data in files: CSV, Parquet and .npy. Errors of reading say where; files are written as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ ROWS_AT_ONCE = 10_000
 
 def read_table(path: str, choose: Choice = every_column, largest: float = sys.float_info.max, dialect: Dialect = Dialect()) -> Table:
     """
-    Read a file of numbers, as its suffix says: `.npy`, `.parquet`, and CSV (compressed by gzip or not) for every other.
+    Read a file of numbers. Its suffix decides the format: `.npy`, `.parquet`, or CSV for any other, compressed by gzip or not.
 
     Parameters
     ----------
     path : str
         "-" is standard input, which holds CSV.
     choose : Choice, optional
-        Which columns, in which order; all by default.
+        Chooses the columns and their order. By default all columns are read.
     largest : float
-        Numbers beyond it are errors.
+        Larger numbers are errors.
     dialect : Dialect, optional
-        What is known of how CSV is written; what is not is found.
+        What is known of the layout of a CSV file. The rest is detected.
 
     Returns
     -------
     Table
-        A `.npy` file is mapped into memory, not read, where all of its columns are chosen.
+        Where all columns of a `.npy` file are chosen, it is mapped into memory instead of being read.
 
     Raises
     ------
     OSError
         Where the file cannot be read.
     DataFileError
-        Naming the file, and line (or row, counted from 1) and column where there is one.
+        Where the file cannot be used. The message names the file, and the line (or row, from 1) and the column if there are any.
     """
     read = {".npy": _read_npy, ".parquet": _read_parquet}.get(_suffix(path))
     if read is not None and dialect != Dialect():
@@ -82,7 +82,7 @@ def _pyarrow_parquet(path: str, to: str = "reading") -> Any:
 def _read_npy(path: str, choose: Choice, largest: float) -> Table:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Python, in which the header is written, and of huge shapes
+            warnings.simplefilter("ignore")  # about the Python literal of the header, and about huge shapes
             values: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
     except (OSError, MemoryError):
         raise
@@ -159,7 +159,7 @@ def _parquet_column(path: str, name: str, column: Any) -> NDArray[Any]:
 
 def check_table_output(path: str) -> None:
     """
-    Raise where `write_table` could not write there, before the work whose result it is to hold.
+    Raise where `write_table` could not write a file. This is called before the work whose result the file will hold.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def check_table_output(path: str) -> None:
     ------
     OSError
     DataFileError
-        Where the suffix is not one of those that can be written, or needs a package that is not installed.
+        Where files with this suffix cannot be written, or need a package that is not installed.
     """
     check_output(path)
     if _suffix(path) not in SUFFIXES:
@@ -180,15 +180,15 @@ def check_table_output(path: str) -> None:
 
 def write_table(path: str, columns: list[str] | None, arrays: Sequence[NDArray[Any]]) -> None:
     """
-    Write columns to a file, whole or not at all, as its suffix says.
+    Write columns to a file, as a whole or not at all. The suffix decides the format.
 
     Parameters
     ----------
     path : str
     columns : list of str or None
-        Names for CSV and Parquet; without names CSV has no header, and Parquet has x1, x2 …
+        Names for CSV and Parquet. Without names CSV has no header, and the columns of Parquet are called x1, x2 …
     arrays : list of ndarray, shape (N,) or (N, D)
-        Beside each other. A `.npy` file holds them side by side in one array.
+        The columns, side by side. A `.npy` file holds them in one array.
 
     Raises
     ------
@@ -226,7 +226,7 @@ def _write_parquet(file: IO[bytes], columns: list[str] | None, arrays: Sequence[
 
 def write_csv(file: IO[str], columns: list[str] | None, arrays: Sequence[NDArray[Any]]) -> None:
     """
-    Write columns as CSV; every number as the shortest decimal that reads back as the same bits.
+    Write columns as CSV. Every number is written as the shortest decimal that is read back as the same bits.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""CSV and its relatives: tables in text, whose delimiter and header are told or found, read with errors that say which line."""
+"""CSV and similar tables in text. Their delimiter and header are given or detected; errors of reading say which line."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ __all__ = ["Dialect", "read_delimited"]
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 MISSING = {"", "na", "n/a", "#n/a", "nan", "-nan", "null", "none"}
-FOUND = (";", "\t", ",")  # the delimiters that are looked for; where two fit equally well the earlier one
+FOUND = (";", "\t", ",")  # the delimiters that can be detected; where two fit equally well, the earlier one is taken
 SPELLED = {";": "';'", "\t": "tab", " ": "space", "|": "'|'", ",": "','"}  # as --delimiter takes them
-SAMPLED_ROWS, SAMPLED_CELLS = 100, 10_000  # by which the layout is found
+SAMPLED_ROWS, SAMPLED_CELLS = 100, 10_000  # the layout is detected from these
 COMMA_HINT = "; where its comma stands before decimals, say --decimal-comma"
-GZIP = b"\x1f\x8b"  # never the beginning of text in UTF-8
+GZIP = b"\x1f\x8b"  # text in UTF-8 never begins like this
 
 _Row: TypeAlias = tuple[int, int, list[str]]
 """First and last line, and fields."""
@@ -39,16 +39,16 @@ _Row: TypeAlias = tuple[int, int, list[str]]
 @dataclass(frozen=True)
 class Dialect:
     """
-    What a user says of how a text holds its table.
+    What a user says of the layout of a table in text.
 
     Attributes
     ----------
     delimiter : str or None
-        What stands between fields; None means that it is found.
+        The character between fields; None means that it is detected.
     decimal : {".", ","}
-        What stands before the decimals.
+        The decimal separator.
     header : bool or None
-        Whether the first line holds names; None means that it is found.
+        Whether the first line holds names; None means that this is detected.
     """
 
     delimiter: str | None = None
@@ -59,7 +59,7 @@ class Dialect:
 @dataclass(frozen=True)
 class _Layout:
     """
-    How a text holds its table.
+    The layout of a table in text.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class _Layout:
     first_line : int
         The first line that is not blank, from 1.
     skipped : int
-        How many lines lie before the first row of numbers.
+        How many lines precede the first row of numbers.
     """
 
     delimiter: str
@@ -90,9 +90,9 @@ def read_delimited(path: str, choose: Choice, largest: float, dialect: Dialect) 
     path : str
         "-" is standard input.
     choose : Choice
-        Which columns.
+        Chooses the columns.
     largest : float
-        Numbers beyond it are errors.
+        Larger numbers are errors.
     dialect : Dialect
 
     Returns
@@ -104,7 +104,7 @@ def read_delimited(path: str, choose: Choice, largest: float, dialect: Dialect) 
     OSError
         Where the file cannot be read.
     DataFileError
-        Naming the file, line and column.
+        Where the file cannot be used. The message names the file, line and column.
     """
     source = _standard_input() if path == STANDARD_STREAM else _Source(path, lambda: open(path, "rb"))
     try:
@@ -126,18 +126,18 @@ def _read(source: _Source, choose: Choice, largest: float, dialect: Dialect) -> 
     return Table(values, names, [position + 1 for position in chosen])
 
 
-# Where the text comes from
+# The source of the text
 
 @dataclass(frozen=True)
 class _Source:
-    """Text that can be read several times: what messages call it, and what opens its bytes as they lie."""
+    """Text that can be read several times: its name in messages, and a function that opens its stored bytes."""
 
     name: str
     raw: Callable[[], IO[bytes]]
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes] | gzip.GzipFile]:
-        """Its bytes, unpacked where they are compressed."""
+        """Open its bytes, decompressed if they are compressed."""
         with self.raw() as file:
             packed = file.read(len(GZIP)) == GZIP
             file.seek(0)
@@ -160,7 +160,7 @@ def _standard_input() -> _Source:
 
 
 def _rows(source: _Source, delimiter: str) -> Iterator[_Row]:
-    """First and last line, from 1, and fields of every row that is not blank."""
+    """Yield the first and last line, from 1, and the fields of every row that is not blank."""
     last = 0
     try:
         with source.open() as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
@@ -185,7 +185,7 @@ def _undecodable_line(source: _Source) -> int | None:
     return None
 
 
-# How it is laid out
+# Its layout
 
 def _found_layout(source: _Source, dialect: Dialect) -> _Layout:
     delimiter = dialect.delimiter or _found_delimiter(source, dialect.decimal)
@@ -198,7 +198,7 @@ def _found_layout(source: _Source, dialect: Dialect) -> _Layout:
 
 
 def _sample(source: _Source, delimiter: str) -> list[_Row]:
-    """The first rows: two, and more while they are not too many cells; up to one that cannot be read, which may not be needed."""
+    """Return the first rows: at least two, and more up to a number of cells. It stops at a row that cannot be read."""
     sample: list[_Row] = []
     cells = 0
     try:
@@ -214,7 +214,7 @@ def _sample(source: _Source, delimiter: str) -> list[_Row]:
 
 
 def _found_delimiter(source: _Source, decimal: str) -> str:
-    """The delimiter that makes numbers of the most cells, where it stands in the first line."""
+    """Return the delimiter, among those in the first line, with which the most cells are numbers."""
     def share(delimiter: str) -> float:
         try:
             rows = [fields for _, _, fields in _sample(source, delimiter)]
@@ -231,13 +231,13 @@ def _found_delimiter(source: _Source, decimal: str) -> str:
 
 
 def _found_header(source: _Source, sample: list[_Row]) -> bool:
-    """Whether the first row holds names, that is words of which one at least stands above a number, or nothing but words."""
+    """Whether the first row holds names: at least one word stands above a number, or all its cells are words."""
     (line, _, first), *rows = sample
     words = [column for column, field in enumerate(first) if not _like_a_number(field)]
     if any(_is_number(fields[column]) for column in words for _, _, fields in rows if column < len(fields)):
         return True
     if any(fields[column] == first[column] for column in words for _, _, fields in rows if column < len(fields)):
-        return False  # a word that comes again below, as the name of a kind does
+        return False  # a word that occurs again below is a category, not a name
     if rows and words and any(map(_is_number, first)):
         raise DataFileError(f"{source.name}: line {line} may hold names or data: say which with --header yes or --header no")
     return bool(words)
@@ -249,14 +249,14 @@ def _is_number(text: str) -> bool:
 
 
 def _like_a_number(text: str) -> bool:
-    """Whether a field is a number, or stands for one that is missing or infinite."""
+    """Whether a field is a number, or a sign for a missing or infinite one."""
     return _is_number(text) or text.lower() in MISSING or bool(INFINITE.fullmatch(text))
 
 
 # Reading
 
 def _read_fast(source: _Source, layout: _Layout, chosen: list[int]) -> NDArray[np.float64] | None:
-    """The chosen columns as pyarrow reads them, or None where it finds anything that is not a number."""
+    """Read the chosen columns by pyarrow; return None where it finds anything that is not a number."""
     try:
         from pyarrow import csv as arrow
     except ImportError:
@@ -282,7 +282,7 @@ def _read_fast(source: _Source, layout: _Layout, chosen: list[int]) -> NDArray[n
 
 
 def _refuse_words(source: _Source, layout: _Layout, chosen: list[int]) -> None:
-    """Raise where a chosen column begins with words, and not every chosen one does."""
+    """Raise where some of the chosen columns begin with words, but not all of them."""
     rows = [(line, fields) for line, last, fields in _sample(source, layout.delimiter)
             if last > layout.skipped and len(fields) == layout.width]
     words: dict[int, tuple[int, str]] = {}
@@ -298,7 +298,7 @@ def _refuse_words(source: _Source, layout: _Layout, chosen: list[int]) -> None:
 
 
 def _read_cells(source: _Source, layout: _Layout, chosen: list[int], largest: float) -> NDArray[np.float64]:
-    """The same cell by cell: it names the first that is not a number, and reads the odd file that pyarrow does not."""
+    """Read the chosen columns cell by cell. An error names the first cell that is not a number. Some files need this way."""
     numbers = array("d")
     for line, last, fields in _rows(source, layout.delimiter):
         if last <= layout.skipped:
@@ -317,7 +317,7 @@ def _read_cells(source: _Source, layout: _Layout, chosen: list[int], largest: fl
 
 
 def _parsed(text: str, layout: _Layout, largest: float) -> tuple[str | None, float | None]:
-    """What is wrong with a cell, or None, and its number."""
+    """Return what is wrong with a cell, or None, and its number."""
     if text.lower() in MISSING:
         return f"the value is missing{f' ({text})' if text else ''}", None
     if INFINITE.fullmatch(text):
@@ -329,7 +329,7 @@ def _parsed(text: str, layout: _Layout, largest: float) -> tuple[str | None, flo
 
 
 def _hint(text: str, layout: _Layout) -> str:
-    """What to say on the command line where a cell looks like a number, or several, of another layout."""
+    """Return the advice for a cell that looks like a number, or several numbers, in another layout."""
     if layout.decimal == "." and _like_a_number(text):
         return COMMA_HINT
     if layout.decimal == "," and _like_a_number(text):

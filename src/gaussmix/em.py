@@ -19,7 +19,7 @@ Report = Callable[[int, float, Parameters], bool]
 @dataclass(frozen=True)
 class Run:
     """
-    Where one run of EM ended.
+    The result of one run of EM.
 
     Attributes
     ----------
@@ -28,11 +28,11 @@ class Run:
     history : list of float
         The mean log-likelihood of a row that each iteration's E step found.
     converged : bool
-        Whether it changed by less than `tol` in the last iteration.
+        Whether the mean log-likelihood changed by less than `tol` in the last iteration.
     collapsed : int or None
-        The component whose covariance became singular, or that lost all its weight, and ended the run.
+        The component that ended the run, because its covariance became singular or it lost all its weight.
     stopped : bool
-        Whether whoever listened ended the run.
+        Whether `report` ended the run.
     """
 
     parameters: Parameters
@@ -45,7 +45,7 @@ class Run:
 def maximize_likelihood(passes: Passes, start: Parameters, m_step: MStep, *, tol: float, max_iter: int, previous: float = -math.inf,
                         report: Report | None = None, objective: Objective | None = None) -> Run:
     """
-    EM from one start: E step (5), M step (7) (8) (11), until the log-likelihood (6) stops rising.
+    Run EM from one start: E step (5), M step (7) (8) (11), until the log-likelihood (6) stops rising.
 
     Parameters
     ----------
@@ -54,14 +54,14 @@ def maximize_likelihood(passes: Passes, start: Parameters, m_step: MStep, *, tol
         Factorized; not changed.
     m_step : MStep
     tol : float
-        Stop when the mean log-likelihood of a row changes by less.
+        Stop when the mean log-likelihood of a row changes by less than this.
     max_iter : int
-        Stop after so many iterations.
+        Stop after this many iterations.
     previous : float
-        The mean log-likelihood that the first iteration's is compared with, where EM goes on from an earlier fit.
+        The mean log-likelihood to compare that of the first iteration with, where EM goes on from an earlier fit.
     report : callable, optional
-        Called after each iteration with its number (from 1), the mean log-likelihood that its E step found and the parameters
-        that it is of. EM stops where it returns True.
+        Called after each iteration with three arguments: its number (from 1), the mean log-likelihood that its E step found, and
+        the parameters with that log-likelihood. EM stops when it returns True.
     objective : Objective, optional
         By default the mean log-likelihood of a row.
 

@@ -1,4 +1,4 @@
-"""What goes wrong, under the builtin types that scikit-learn's errors have, and under scikit-learn's own where it is in use."""
+"""Errors and warnings, with the builtin base classes of scikit-learn's, and with scikit-learn's own where it is in use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ E = TypeVar("E", bound=Exception)
 
 
 class _Raised:
-    """Pickles by the name of its public class, as the class in use may not exist where it is unpickled."""
+    """Is pickled by the name of its public class, as the class in use may not exist where it is unpickled."""
 
     public: ClassVar[type[Exception]]
     args: tuple[Any, ...]
@@ -72,8 +72,8 @@ class CollapseWarning(ConvergenceWarning):
     """
     A component collapsed (docs/collapse.md).
 
-    Its covariance became singular, or it lost all its rows: EM ended there, with the last valid parameters. Or, as the
-    subclass `SpuriousOptimumWarning`, EM went on to an optimum that is worth nothing.
+    The covariance of the component became singular, or the component lost all its rows. EM then ended with the last valid
+    parameters. In the case of the subclass `SpuriousOptimumWarning`, EM went on to an optimum that means nothing.
 
     Examples
     --------
@@ -90,7 +90,7 @@ class CollapseWarning(ConvergenceWarning):
 
 class SpuriousOptimumWarning(CollapseWarning):
     """
-    EM ended with valid parameters, but in each start a component sits on rows whose likelihood says nothing (docs/collapse.md).
+    EM ended with valid parameters, but in each start a component fits an accident of a few rows (docs/collapse.md).
 
     Examples
     --------
@@ -111,12 +111,12 @@ for public_class in (NotFittedError, InvalidParameterError, ConvergenceWarning, 
 
 def in_use(kind: type[E]) -> type[E]:
     """
-    The class to raise: where scikit-learn is loaded, one that `except` and `filterwarnings` with its class catch too.
+    Return the class to raise. Where scikit-learn is loaded, it is also a subclass of scikit-learn's class of that name.
 
     Parameters
     ----------
     kind : type
-        One of this module's.
+        A class of this module.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""A fit: from observations and a request to a mixture, its history, and what became of it, as values. It knows no face."""
+"""A fit: it goes from observations and a request to a mixture, its history and its outcome, all of which are values."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Outcome(enum.Enum):
 @dataclass(frozen=True)
 class Request:
     """
-    What is to be fitted.
+    A description of what to fit.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Request:
     estep : EStep, optional
         By default that of complete rows.
     prior : Prior, optional
-        Then EM raises the posterior density.
+        Where there is a prior, EM raises the posterior density.
     """
 
     structure: Structure
@@ -78,7 +78,7 @@ class Request:
 @dataclass(frozen=True)
 class Fit(Run):
     """
-    Where one run of EM ended, and what that is worth.
+    The result of one run of EM, and whether it is a proper optimum.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class Fit(Run):
     spurious : list of Spurious
         The components that fit accidents of a few rows; empty for a proper optimum.
     regularization : Regularization
-        What its M steps added to variances.
+        What the M steps added to variances.
 
     Examples
     --------
@@ -118,7 +118,7 @@ class Fit(Run):
 
     @property
     def outcome(self) -> Outcome:
-        """How it ended; what is worst counts."""
+        """How the fit ended; where several outcomes apply, the worst of them."""
         if self.collapsed is not None:
             return Outcome.COLLAPSED
         if self.spurious:
@@ -128,7 +128,7 @@ class Fit(Run):
 
 class Fitting:
     """
-    A request for some observations, ready to be carried out from one start after the other.
+    A request with observations and an engine, which can be carried out for one start after another.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ class Fitting:
 
     def fit(self, rng: np.random.Generator, *, previous: float = -math.inf, report: Report | None = None) -> Fit:
         """
-        One fit from the request's start.
+        Make one fit from the start of the request.
 
         Parameters
         ----------

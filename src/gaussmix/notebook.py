@@ -1,4 +1,4 @@
-"""What a notebook shows of numbers: tables as HTML and small pictures as SVG. It needs no library that draws."""
+"""The output for notebooks: tables as HTML and small pictures as SVG. It needs no drawing library."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["component_cells", "criteria_picture", "mixture_html", "mixture_pictu
 COLOURS = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442"
 WIDTH, HEIGHT = 300, 220
 LEFT, RIGHT, TOP, BOTTOM = 52, 10, 10, 40
-RADII = math.sqrt(-2 * math.log(0.5)), math.sqrt(-2 * math.log(0.05))  # of ellipses that hold 50 % and 95 % of a normal
+RADII = math.sqrt(-2 * math.log(0.5)), math.sqrt(-2 * math.log(0.05))  # the radii of ellipses that hold 50 % and 95 % of a normal
 LONGEST_NAME = 28
 MOST_FEATURES, MOST_COMPONENTS = 8, 40  # in a table
 
 
 def page(title: str, *parts: str) -> str:
     """
-    Parts of HTML below each other, under a title.
+    Put parts of HTML below each other, under a title.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def page(title: str, *parts: str) -> str:
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], marked: int | None = None) -> str:
     """
-    A table; numbers stand to the right.
+    Make a table, with numbers aligned to the right.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], marked: int | No
 def component_cells(weights: NDArray[np.float64], means: NDArray[np.float64], covariances: NDArray[np.float64], names: Sequence[str],
                     rows: float | None) -> tuple[list[str], list[list[str]]]:
     """
-    A table of components.
+    Make the cells of a table of components.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def component_cells(weights: NDArray[np.float64], means: NDArray[np.float64], co
 def mixture_html(title: str, weights: NDArray[np.float64], means: NDArray[np.float64], covariances: NDArray[np.float64],
                  names: Sequence[str] | None = None, rows: float | None = None, below: str = "") -> str:
     """
-    A mixture's table of components and picture, the former without what is too much for a page.
+    Make the table of components and the picture of a mixture. The table is cut where it would be too large for a page.
 
     Parameters
     ----------
@@ -126,16 +126,16 @@ def mixture_html(title: str, weights: NDArray[np.float64], means: NDArray[np.flo
 def separating_features(weights: NDArray[np.float64], means: NDArray[np.float64], variances: NDArray[np.float64],
                         count: int) -> list[int]:
     """
-    The features that tell components apart best, in ascending order.
+    Return the features that separate the components best, in ascending order.
 
-    Those whose means vary most beside the variances within components: Σ_k π_k (μ_kj − μ̄_j)² / Σ_k π_k σ²_kj.
+    These are the features whose means vary most in relation to the variances within components: Σ_k π_k (μ_kj − μ̄_j)² / Σ_k π_k σ²_kj.
 
     Parameters
     ----------
     weights : ndarray, shape (K,)
     means, variances : ndarray, shape (K, D)
     count : int
-        How many, at most.
+        How many features to return at most.
 
     Returns
     -------
@@ -155,8 +155,8 @@ def separating_features(weights: NDArray[np.float64], means: NDArray[np.float64]
 def mixture_picture(weights: NDArray[np.float64], means: NDArray[np.float64], covariances: NDArray[np.float64],
                     names: Sequence[str]) -> str:
     """
-    A mixture as SVG: the density of one feature, or ellipses that hold 50 % and 95 % of each component in the two features that tell
-    the components apart best.
+    Draw a mixture as SVG: the density of one feature, or ellipses that hold 50 % and 95 % of each component in the two features
+    that separate the components best.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def mixture_picture(weights: NDArray[np.float64], means: NDArray[np.float64], co
 
 def criteria_picture(n_components: Sequence[int], structures: Sequence[str], values: Sequence[float], chosen: int, name: str) -> str:
     """
-    A criterion over the number of components as SVG, with a line for each structure and a ring around the chosen candidate.
+    Draw a criterion over the number of components as SVG, with a line per structure and a ring around the chosen candidate.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def criteria_picture(n_components: Sequence[int], structures: Sequence[str], val
     chosen : int
         The number of the chosen candidate.
     name : str
-        What the criterion is called.
+        The name of the criterion.
 
     Returns
     -------
@@ -265,14 +265,14 @@ def _ellipses(weights: NDArray[np.float64], means: NDArray[np.float64], covarian
 
 
 def _place(point: Sequence[float] | NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> tuple[float, float]:
-    """Where a point of the data lies in the picture."""
+    """Return the place of a data point in the picture."""
     u, v = (np.asarray(point) - low) / (high - low)
     return float(LEFT + u * (WIDTH - LEFT - RIGHT)), float(HEIGHT - BOTTOM - v * (HEIGHT - TOP - BOTTOM))
 
 
 def _picture(title: str, low: NDArray[np.float64], high: NDArray[np.float64], labels: Sequence[str], parts: Sequence[str],
              wider: int = 0, ticks: Sequence[float] = ()) -> str:
-    """Axes with their labels around what is drawn."""
+    """Return the picture: axes with their labels around the parts."""
     bottom, right, names = HEIGHT - BOTTOM, WIDTH - RIGHT, [html.escape(_shortened(label)) for label in labels]
     frame = f'<path d="M{LEFT} {TOP} V{bottom} H{right}" fill="none" stroke="currentColor"/>'
     texts = [f'<text x="{(LEFT + right) / 2}" y="{HEIGHT - 6}" text-anchor="middle">{names[0]}</text>',
@@ -289,7 +289,7 @@ def _picture(title: str, low: NDArray[np.float64], high: NDArray[np.float64], la
 
 
 def _round_numbers(low: float, high: float) -> list[float]:
-    """Two to six round numbers between two."""
+    """Return two to six round numbers between two numbers."""
     most = (high - low) / 2.2
     unit = 10.0**math.floor(math.log10(most))
     step = max(unit * factor for factor in (1, 2, 5) if unit * factor <= most)

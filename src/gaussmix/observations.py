@@ -1,4 +1,4 @@
-"""What a user brings: a table of numbers, the names of its columns, and sample weights, all checked."""
+"""Checks of what a user passes: a table of numbers, the names of its columns, and sample weights."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["as_reals", "as_table", "as_weights", "check_finite", "check_names", 
 
 def as_table(X: Any, *, name: str = "X") -> tuple[NDArray[Any], list[str] | None]:
     """
-    What a user calls data, as a two-dimensional real array and the names of its columns.
+    Convert data to a two-dimensional real array and the names of its columns.
 
     Parameters
     ----------
     X : array_like or DataFrame, shape (N, D)
         NumPy arrays and memory maps are taken as they are; tables of pandas, polars and pyarrow give their columns.
     name : str
-        What the errors call it.
+        What the errors call X.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def _plain_array(X: Any, name: str) -> NDArray[Any]:
 
 
 def _first_wrong(array: NDArray[Any], column: object = None) -> str:
-    """Where the first entry is that is no number; of a column of a table with its name."""
+    """Return the place of the first entry that is not a number, with the name of its column if there is one."""
     for place, value in np.ndenumerate(array):
         try:
             float(value)
@@ -99,7 +99,7 @@ def _first_wrong(array: NDArray[Any], column: object = None) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as an error shows it, on one line."""
+    """Return a value on one line, as an error shows it."""
     try:
         text = " ".join(repr(value).split())
     except ValueError:
@@ -236,7 +236,7 @@ def check_finite(X: NDArray[Any], *, name: str = "X", largest: float = np.inf) -
 
 def as_reals(values: ArrayLike, *, name: str) -> NDArray[np.float64]:
     """
-    Numbers of any type as the compiled loops read them.
+    Convert numbers of any type to the form that the compiled loops read.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a user must be told of a fit, in words."""
+"""The warnings that tell a user how a fit ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outputs: a file appears whole or not at all."""
+"""Output files, which are written as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["check_output", "whole_file"]
 
 def check_output(path: str | os.PathLike[str]) -> str:
     """
-    Raise OSError where a file could not be written, before the work that it is to hold.
+    Raise OSError where a file could not be written. This is called before the work whose result it will hold.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def check_output(path: str | os.PathLike[str]) -> str:
     Returns
     -------
     str
-        Where the file will really lie, symbolic links followed.
+        The real path of the file, with symbolic links followed.
 
     Raises
     ------
@@ -50,8 +50,8 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     A binary file to write to, which takes its name only when all has been written.
 
-    Until then it has another name in the same folder; after an exception nothing is left of it, and what `path` held before
-    is as it was.
+    Until then it has another name in the same folder. After an exception it is removed, and an earlier file at `path` is
+    unchanged.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""An estimator's parameters and data, checked, as what a fit takes: a structure, blocks and a start."""
+"""Checks of an estimator's parameters and data, which turn them into what a fit needs: a structure, blocks and a start."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NUMBERS = (("n_components", 1, True), ("n_init", 1, True), ("max_iter", 0, True)
 
 def as_parameter(read: Callable[[Any], _Read], value: Any) -> _Read:
     """
-    A parameter as `read` understands it.
+    Convert a parameter by `read`.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def as_parameter(read: Callable[[Any], _Read], value: Any) -> _Read:
 
 def checked_structure(model: GaussianMixture) -> Structure:
     """
-    The structure that `covariance_type` names, after a look at the other parameters that are numbers, choices or callables.
+    Return the structure that `covariance_type` names, after checking the other parameters that are numbers, choices or callables.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def _is_finite(number: float) -> bool:
 
 def checked_blocks(table: NDArray[Any], sample_weight: ArrayLike | None, n_components: int) -> Blocks:
     """
-    A table and its weights as blocks.
+    Make blocks of a table and its weights.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def checked_blocks(table: NDArray[Any], sample_weight: ArrayLike | None, n_compo
 
 def checked_start(model: GaussianMixture, structure: Structure, blocks: Blocks) -> Start:
     """
-    The start that `init_params`, `weights_init`, `means_init` and `precisions_init` say.
+    Return the start that `init_params`, `weights_init`, `means_init` and `precisions_init` describe.
 
     Raises
     ------
@@ -134,12 +134,12 @@ def checked_start(model: GaussianMixture, structure: Structure, blocks: Blocks) 
 
 def continued_start(model: GaussianMixture, last: Mixture, structure: Structure, n_features: int) -> Start:
     """
-    The start from what the last fit ended with.
+    Return the start that goes on from the result of the last fit.
 
     Raises
     ------
     ValueError
-        Where that was another problem.
+        Where the last fit had another structure or shape.
     """
     for name, before, now in (("n_components", last.n_components, model.n_components),
                               ("covariance_type", last.covariance_type, structure.name),

@@ -1,4 +1,4 @@
-"""A problem: what is to be fitted to what, as it stays from one start of EM to the next."""
+"""A problem: the observations and the kind of mixture to fit, which are the same for every start of EM."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Problem:
 
     @cached_property
     def objective(self) -> Objective:
-        """What EM raises."""
+        """The objective that EM raises."""
         prior, structure = self.prior, self.structure
         if prior is None:
             return Objective()

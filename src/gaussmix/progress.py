@@ -1,4 +1,4 @@
-"""What a long fit shows while it runs: scikit-learn's lines, a progress bar, and a callback that may stop it."""
+"""The output of a long fit while it runs: scikit-learn's lines, a progress bar, and calls of a function that may stop it."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Progress:
         Whether to show a progress bar.
     max_iter : int
     callback : callable, optional
-        Called with the iteration (from 1), its mean log-likelihood and the mixture that it is of; the whole fit ends where it
-        returns something true.
+        Called with three arguments: the number of the iteration (from 1), its mean log-likelihood, and the mixture with that
+        log-likelihood. The whole fit ends when it returns something true.
     structure : Structure, optional
         The structure of those mixtures.
 
@@ -64,7 +64,7 @@ class Progress:
 
     @property
     def report(self) -> Callable[[int, float, Parameters], bool] | None:
-        """What `maximize_likelihood` calls after each iteration, or None where nobody listens."""
+        """Return the function that `maximize_likelihood` calls after each iteration, or None where there is nothing to report."""
         return self._iteration if self.verbose or self._bar is not None or self.callback is not None else None
 
     def _iteration(self, iteration: int, log_likelihood: float, parameters: Parameters) -> bool:
@@ -102,7 +102,7 @@ class Progress:
 
 def bar_size(stream: IO[str]) -> dict[str, int]:
     """
-    What a progress bar of tqdm's has to be told of its size.
+    Return the arguments that tell tqdm the size of its progress bar.
 
     Parameters
     ----------
@@ -112,8 +112,8 @@ def bar_size(stream: IO[str]) -> dict[str, int]:
     Returns
     -------
     dict
-        `ncols` and `nrows` on a terminal that says that it has none, where tqdm would show nothing; else nothing, as tqdm
-        finds out by itself.
+        `ncols` and `nrows` on a terminal that reports a size of zero, where tqdm would show nothing. Otherwise it is empty, as
+        tqdm finds the size by itself.
     """
     size = _terminal_size(stream)
     if size is None or 0 not in size:
@@ -176,7 +176,7 @@ class _Lines:
             self._show("")
 
     def _show(self, end: str) -> None:
-        """Write over what stands there, and not beyond a terminal's last column, where a second line would begin."""
+        """Overwrite the line, but not beyond the last column of a terminal, where a second line would begin."""
         size = _terminal_size(sys.stderr)
         text = self._text if size is None else self._text[:(size.columns or 80) - 1]
         print(f"\r{text:<{self._width}}", end=end, file=sys.stderr, flush=True)

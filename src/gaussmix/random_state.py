@@ -1,4 +1,4 @@
-"""Where random numbers come from: what a user gives as random_state."""
+"""The source of random numbers, made from what a user passes as random_state."""
 
 from typing import TypeAlias
 

@@ -1,4 +1,4 @@
-"""What is added to variances, so that covariances stay regular: as a user asks for it, for the data at hand."""
+"""The amounts that are added to variances, so that covariances stay regular."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Regularization:
     added : float or ndarray, shape (D,)
         The same for all features, or an amount for each.
     blurred_feature : int or None
-        The feature of the least variance, where `added` is a large part of it.
+        The feature with the least variance, where `added` is a large part of that variance; else None.
     least_variance : float
         That variance.
     """
@@ -46,7 +46,8 @@ def regularization_for(reg_covar: float | str, blocks: Blocks, engine: Engine) -
     Parameters
     ----------
     reg_covar : float or "auto"
-        The amount, or a millionth of each feature's variance; of a constant feature, which has none, of the mean of the others'.
+        The amount. "auto" means a millionth of each feature's variance or, for a constant feature, of the mean variance of the
+        others.
     blocks : Blocks
     engine : Engine
 

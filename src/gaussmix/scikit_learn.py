@@ -1,6 +1,6 @@
-"""What scikit-learn asks of an estimator, answered without inheriting from it: nothing here loads it until it asks.
+"""The interface that scikit-learn expects of an estimator, without inheriting from its classes.
 
-Only methods that scikit-learn's own code, or a user of its features, calls import it.
+Only methods that scikit-learn's own code, or a user of its features, calls import scikit-learn.
 """
 
 from __future__ import annotations  # kept as written, so that help() does not print the unions behind ArrayLike
@@ -32,8 +32,8 @@ FITTED = ("weights_", "means_", "covariances_", "precisions_cholesky_", "precisi
           "lower_bounds_", "n_features_in_", "feature_names_in_")
 UNCHANGED = "$UNCHANGED$"  # scikit-learn's word for a request that stays as it is
 
-# Hooks: a subclass of scikit-learn's class changes the loop by overriding these. Here the loop is compiled and calls none of them;
-# what serves instead.
+# Hooks: a subclass of scikit-learn's class changes the loop by overriding these. Here the loop is compiled and calls none of them.
+# The texts say what to use instead.
 CHECK = "check in a fit of your own, before super().fit"
 START = "give labels or responsibilities as init_params, or weights_init, means_init and precisions_init"
 M_STEP = ("fit with max_iter=1 and warm_start=True, which makes one iteration, and change weights_, means_ and precisions_cholesky_ "
@@ -87,7 +87,7 @@ class Estimator:
         Parameters
         ----------
         deep : bool
-            Whether arguments that have parameters themselves (of a subclass: none here has) give these too, as `argument__name`.
+            Whether to include the parameters of arguments, as `argument__name`. Only a subclass may have such arguments.
 
         Returns
         -------
@@ -109,7 +109,7 @@ class Estimator:
 
     def set_params(self, **params: Any) -> Self:
         """
-        Set some of the constructor's arguments, or, as `argument__name`, parameters of an argument that has such.
+        Set some of the constructor's arguments or, as `argument__name`, the parameters of an argument.
 
         Returns
         -------
@@ -119,7 +119,7 @@ class Estimator:
         Raises
         ------
         ValueError
-            Where a name is not an argument of the constructor; nothing is set then.
+            Where a name is not an argument of the constructor. Nothing is set then.
 
         Examples
         --------
@@ -152,7 +152,7 @@ class Estimator:
         return f"{type(self).__name__}({', '.join(set_here)})"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: scikit-learn's diagram where it is in use, else the text."""
+        """Show a notebook scikit-learn's diagram where scikit-learn is in use, else the text."""
         if "sklearn" in sys.modules:
             from sklearn import get_config
             from sklearn.utils import estimator_html_repr
@@ -274,10 +274,10 @@ class Estimator:
 
     def to_sklearn(self) -> sklearn.mixture.GaussianMixture:
         """
-        The same model as a `sklearn.mixture.GaussianMixture`.
+        Convert the model to a `sklearn.mixture.GaussianMixture`.
 
-        Parameters and, where it is fitted, attributes are the same to the last bit; what scikit-learn has no name for
-        (`n_threads`, `progress`, `callback`) is left out. `covariance_type` is that of the fit, also where another has been set
+        Parameters and, after a fit, attributes are the same to the last bit. Parameters that scikit-learn does not have
+        (`n_threads`, `progress`, `callback`) are left out. `covariance_type` is that of the fit, even if another has been set
         since.
 
         Returns
@@ -287,7 +287,7 @@ class Estimator:
         Raises
         ------
         ValueError
-            Where `init_params` is an array or `reg_covar` is "auto", which scikit-learn has not.
+            Where `init_params` is an array or `reg_covar` is "auto", which scikit-learn does not support.
 
         Examples
         --------
@@ -314,7 +314,7 @@ class Estimator:
     @classmethod
     def from_sklearn(cls, model: sklearn.mixture.GaussianMixture) -> Self:
         """
-        The same model as a `sklearn.mixture.GaussianMixture`, under this class.
+        Convert a `sklearn.mixture.GaussianMixture` to this class.
 
         Parameters
         ----------
@@ -356,7 +356,7 @@ def _copy_fit(source: Any, target: _Model) -> _Model:
 
 def refuse_hooks(kind: type, base: type, attributes: Iterable[str] = ()) -> None:
     """
-    Refuse a class that overrides what scikit-learn would call and this package does not, or by chance what is private here.
+    Refuse a class that overrides a hook that only scikit-learn calls, or by chance a private name of this package.
 
     Parameters
     ----------
@@ -365,12 +365,12 @@ def refuse_hooks(kind: type, base: type, attributes: Iterable[str] = ()) -> None
     base : type
         The estimator of this package; classes that follow it in the method resolution order override nothing.
     attributes : iterable of str
-        Names that an instance has of its own.
+        The names of attributes that an instance has set itself.
 
     Raises
     ------
     TypeError
-        Naming the hook and what to use instead.
+        Where a class is refused. The message names the hook and what to use instead.
     """
     if kind is base and HOOKS.keys().isdisjoint(attributes):
         return

@@ -17,7 +17,7 @@ __all__ = ["Listener", "best_fit"]
 
 
 class Listener(Protocol):
-    """Who is told of a search while it goes on, and may end it."""
+    """Is informed of the progress of a search, and may end it."""
 
     @property
     def stopped(self) -> bool: ...
@@ -34,7 +34,7 @@ class Listener(Protocol):
 def best_fit(request: Request, observations: Blocks, engine: Engine, rng: np.random.Generator, listener: Listener, *,
              n_init: int = 1, previous: float = -math.inf) -> Fit:
     """
-    The best fit of several starts: proper optima first, then by log-likelihood.
+    Return the best fit of several starts. Proper optima come before others; among equals the log-likelihood decides.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def best_fit(request: Request, observations: Blocks, engine: Engine, rng: np.ran
     Raises
     ------
     SingularStart
-        Where EM could begin from none.
+        Where EM could not begin from any start.
     """
     fitting = Fitting(request, observations, engine)
     best: Fit | None = None

@@ -1,4 +1,4 @@
-"""A fitted mixture as a statistician's table."""
+"""A fitted mixture as a table of its components and criteria."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def summary_text(estimator: GaussianMixture, rows: float | None, log_likelihood:
         L (6) of those rows.
     icl : float or None
     of_the_fit : bool
-        Whether the log-likelihood is what the last E step of the fit found, before its M step.
+        Whether the log-likelihood is that of the last E step of the fit, before its M step.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def summary_text(estimator: GaussianMixture, rows: float | None, log_likelihood:
 
 def summary_html(estimator: GaussianMixture, rows: float | None, log_likelihood: float | None) -> str:
     """
-    The same for a notebook, with a picture; the log-likelihood is what the last E step of the fit found.
+    Make the same table for a notebook, with a picture. The log-likelihood is that of the last E step of the fit.
 
     Parameters
     ----------

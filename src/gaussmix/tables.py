@@ -1,4 +1,4 @@
-"""A table that a file holds: its numbers, which of its columns are wanted, and what may be wrong with either."""
+"""The table of a file: its numbers, the choice of its columns, and the errors that either may have."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Table:
     columns : list of str or None
         None where the file has no names.
     numbers : list of int
-        Which of the file's columns these are, counted from 1.
+        The numbers of these columns in the file, counted from 1.
     """
 
     values: NDArray[Any]
@@ -79,12 +79,12 @@ def by_name(wanted: list[str]) -> Choice:
 
 def by_name_or_number(wanted: list[str]) -> Choice:
     """
-    Columns as a person writes them.
+    Choose columns in the way that a person writes them.
 
     Parameters
     ----------
     wanted : list of str
-        Names, numbers counted from 1, or ranges of numbers as in 2:5. What is a name in the file is taken as a name.
+        Names, numbers counted from 1, or ranges of numbers as in 2:5. A text that is a name in the file is read as a name.
 
     Returns
     -------
@@ -132,13 +132,13 @@ def shown(text: str) -> str:
 
 
 def label(names: list[str] | None, position: int) -> int | str:
-    """How messages call a column: by its name, or by its number where it has none."""
+    """Return what messages call a column: its name, or its number where it has none."""
     return position + 1 if names is None or not names[position] else shown(names[position])
 
 
 def chosen_columns(path: str, names: list[str] | None, width: int, choose: Choice, line: str = "") -> list[int]:
     """
-    The positions that a choice gives, and no two of the same name.
+    Return the positions of the chosen columns, of which no two may have the same name.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def chosen_columns(path: str, names: list[str] | None, width: int, choose: Choic
 # What may be wrong with a number
 
 def fault(value: float, largest: float) -> str | None:
-    """What is wrong with a number, or None."""
+    """Return what is wrong with a number, or None."""
     if np.isnan(value):
         return "the value is missing (NaN)"
     if np.isinf(value):

@@ -1,4 +1,4 @@
-"""Engines: where E steps are carried out over the blocks of some observations, and that their sum comes back in block order."""
+"""Engines: they decide where E steps over the blocks of observations run, and add the results in block order."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ __all__ = ["Engine", "Threads", "available_cpus", "in_worker_process", "resolve_
 
 
 class Engine(Protocol):
-    """Carries E steps out. What it hands out makes a pass under Densities and leaves Statistics; both pickle, and so may travel."""
+    """Carries out E steps. Its `passes` turn Densities into Statistics; both can be pickled and sent to other processes."""
 
     def passes(self, observations: Observations[Any], estep: EStep) -> Passes:
         """
-        The passes of an E step over all rows.
+        Return the passes of an E step over all rows.
 
         Parameters
         ----------
         observations : Observations
         estep : EStep
-            In whatever number type.
+            In any number type.
 
         Returns
         -------
         Passes
-            Its sums do not depend on who carries them out.
+            Their sums do not depend on where they are carried out.
         """

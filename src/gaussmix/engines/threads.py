@@ -1,4 +1,4 @@
-"""The calling thread, or several threads of this process. The sums come out the same, bit for bit."""
+"""The engine that uses the calling thread, or several threads of this process. The sums are the same, bit for bit."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from gaussmix.blocks import Observations
 __all__ = ["Threads", "available_cpus", "in_worker_process", "resolve_threads"]
 
 _Piece = TypeVar("_Piece")
-_Result = TypeVar("_Result")  # of the work on one piece
+_Result = TypeVar("_Result")  # the result of the work on one piece
 
 
 def available_cpus() -> int:
-    """How many CPUs this process may run on."""
+    """Return how many CPUs this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_worker_process() -> bool:
-    """Whether multiprocessing, concurrent.futures or joblib started this process: its siblings have the other CPUs."""
+    """Whether multiprocessing, concurrent.futures or joblib started this process. Other processes then use the other CPUs."""
     process = sys.modules.get("multiprocessing.process")
     return process is not None and bool(process.current_process().name != "MainProcess")
 
 
 def resolve_threads(n_threads: int | str | None = None) -> int:
     """
-    How many threads to use.
+    Return how many threads to use.
 
     Parameters
     ----------
     n_threads : int, optional
-        None means `GAUSSMIX_NUM_THREADS` if set, else the CPUs that this process may run on; in a worker process of
-        multiprocessing, concurrent.futures or joblib, one.
+        None means the value of `GAUSSMIX_NUM_THREADS` if it is set, else the number of CPUs that this process may run on. In a
+        worker process of multiprocessing, concurrent.futures or joblib, None means one.
 
     Returns
     -------
@@ -74,10 +74,10 @@ def resolve_threads(n_threads: int | str | None = None) -> int:
 
 class _Budget:
     """
-    How many threads of this process are at work, so that fits in several Python threads share the CPUs.
+    Counts the working threads of this process, so that fits in several Python threads share the CPUs.
 
-    Whoever calls always works; helpers are lent for one pass, as many as there are idle CPUs. As the sums do not depend
-    on the number of threads, neither do the results depend on who else is at work.
+    The calling thread always works. Helpers are lent for one pass, as many as there are idle CPUs. The sums do not depend on the
+    number of threads, so the results do not depend on which other threads work.
     """
 
     def __init__(self) -> None:
@@ -88,12 +88,12 @@ class _Budget:
         self._working = 0
 
     def enter(self) -> None:
-        """Count the caller in."""
+        """Count the calling thread as working."""
         with self._lock:
             self._working += 1
 
     def borrow(self, wanted: int, limit: int) -> int:
-        """Helpers for one pass: up to `wanted`, while no more than `limit` threads are at work."""
+        """Lend helpers for one pass: up to `wanted`, while at most `limit` threads work."""
         with self._lock:
             lent = max(0, min(wanted, limit - self._working))
             self._working += lent
@@ -106,16 +106,16 @@ class _Budget:
 
 _budget = _Budget()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_budget.reset)  # the parent's other threads do not exist there
+    os.register_at_fork(after_in_child=_budget.reset)  # the other threads of the parent do not exist in the child
 
 
 class Threads:
     """
     Maps a function over blocks with up to `n_threads` threads, one of them the caller's.
 
-    A context manager: the other threads are started when first needed and have ended when the block is left. While
-    other fits are at work in this process, a pass takes only the CPUs that they leave idle; where the operating system
-    refuses another thread, it makes do with those that there are.
+    It is a context manager. The other threads are started when they are first needed, and have ended when the `with` block is
+    left. While other fits work in this process, a pass uses only the CPUs that they leave idle. Where the operating system
+    refuses another thread, the pass uses those that exist.
 
     Parameters
     ----------
@@ -141,15 +141,16 @@ class Threads:
         """
         Call `add(compute(worker, piece))` for every piece, `add` in the order of the pieces.
 
-        A worker may be a piece ahead of its turn to add, so that workers seldom wait for each other; no more results than two
-        for each worker are alive. The first exception, Ctrl-C among them, stops all workers at the end of their piece.
+        A worker may begin another piece before the turn of its last result has come, so that workers seldom wait for each other.
+        At most two results for each worker exist at a time. The first exception, which may be Ctrl-C, stops all workers at the end of
+        their pieces.
 
         Parameters
         ----------
         pieces : iterable
-            Drawn from by one worker at a time. Where it has a length, there are no more workers than pieces.
+            Only one worker at a time draws from it. Where it has a length, there are no more workers than pieces.
         compute : callable
-            Runs at the same time for different workers.
+            Different workers may run it at the same time.
         add : callable
             Runs for one result at a time, in order.
         """
@@ -166,11 +167,11 @@ class Threads:
             _budget.leave(lent)
 
     def n_workers(self, pieces: Iterable[object]) -> int:
-        """How many threads may work on these pieces at once."""
+        """Return how many threads may work on these pieces at once."""
         return min(self.n_threads, len(pieces)) if isinstance(pieces, Sized) else self.n_threads
 
     def passes(self, observations: Observations[Any], estep: EStep) -> Passes:
-        """As `Engine.passes`: of a single piece by the calling thread without the GIL, of others mapped over threads."""
+        """Implement `Engine.passes`. A single piece is for the calling thread, without the GIL; several are mapped over threads."""
         pieces = observations.pieces()
         if not isinstance(pieces, Sized) or len(pieces) != 1:
             return _ThreadedPasses(self, observations, estep, self.n_workers(pieces))
@@ -186,7 +187,7 @@ class Threads:
         return OneBlock(only_block(), estep, observations.at_once, observations.limit, widened)
 
     def _started(self, wanted: int) -> list[_Helper]:
-        """So many helpers, or as many as could be started."""
+        """Return this many helpers, or as many as could be started."""
         while len(self._helpers) < wanted:
             try:
                 self._helpers.append(_Helper(len(self._helpers) + 1))
@@ -196,7 +197,7 @@ class Threads:
 
 
 class _ThreadedPasses(Passes):
-    """Passes over pieces of observations, mapped over threads and added in order."""
+    """Passes over pieces of observations. The pieces are mapped over threads, and their results added in order."""
 
     def __init__(self, threads: Threads, observations: Observations[Any], estep: EStep, n_workers: int) -> None:
         super().__init__(estep, observations.at_once)
@@ -206,7 +207,7 @@ class _ThreadedPasses(Passes):
         self._work_in(observations.size)
 
     def _work_in(self, size: int) -> None:
-        """Have an E step and workspaces of the number type that the observations are worked on in."""
+        """Make the E step and the workspaces for the number type in which the observations are worked on."""
         if self.estep.size != size:
             self.estep = self.estep.with_size(size)
         shape = self.estep.n_components, self.estep.n_features
@@ -219,7 +220,7 @@ class _ThreadedPasses(Passes):
         self.estep.prepare(densities, about)
         self.total.clear()
         self.total.reference[...] = self.estep.reference_points
-        free, seen = list(self.parts), False  # the one that was added last is in the cache
+        free, seen = list(self.parts), False  # the Statistics that were added last are still in the cache
 
         def compute(worker: int, piece: Any) -> Statistics:
             part = free.pop()
@@ -242,7 +243,7 @@ class _ThreadedPasses(Passes):
 
 
 class _Helper:
-    """A thread that does what it is given, one thing after the other."""
+    """A thread that runs the tasks that it is given, one after the other."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -265,9 +266,9 @@ class _Helper:
 
 class _Turns:
     """
-    One pass. Pieces are taken in order, and their results added in order, by whichever worker brings the one that is missing.
+    One pass. Pieces are taken in order, and results are added in order. The worker that has the next result adds it.
 
-    The caller is worker 0. The first exception of any worker is raised when all have ended.
+    The calling thread is worker 0. The first exception of any worker is raised when all workers have ended.
     """
 
     def __init__(self, pieces: Iterator[Any], compute: Callable[[int, Any], Any], add: Callable[[Any], object]) -> None:
@@ -295,7 +296,7 @@ class _Turns:
             try:
                 raise self.error
             finally:
-                self.error = None  # whose traceback holds this object
+                self.error = None  # the traceback of the error refers to this object
 
     def help(self, worker: int) -> None:
         try:
@@ -312,7 +313,7 @@ class _Turns:
             self.bring(number, self.compute(worker, piece))
 
     def take(self) -> tuple[int, Any] | None:
-        """The next piece and its number, when its turn has come; None where there is no more."""
+        """Wait for the turn of the next piece; return it and its number, or None where there are no more."""
         with self.condition:
             self.condition.wait_for(lambda: self.error is not None or self.taken - self.added < self.most_alive)
             turn = next(self.pieces, None) if self.error is None else None
@@ -328,7 +329,7 @@ class _Turns:
                 self.condition.notify_all()
 
     def stop(self, error: BaseException) -> None:
-        """Let every worker end with the block that it is at."""
+        """Let every worker end after its present block."""
         with self.condition:
             self.error = self.error if self.error is not None else error
             self.condition.notify_all()

@@ -1,4 +1,4 @@
-"""Starts that a user gives: labels, responsibilities, parameters or a part of them; checked."""
+"""Starts that a user gives, after checks: labels, responsibilities, or some or all parameters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["FromLabels", "FromParameters", "FromResponsibilities", "PartlyGiven"
 
 class FromLabels:
     """
-    The component of every row.
+    Start from the component of every row.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class FromLabels:
 
 class FromResponsibilities:
     """
-    The responsibilities of every row.
+    Start from the responsibilities of every row.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class FromResponsibilities:
 
 class FromParameters:
     """
-    Parameters that an earlier fit ended with, say.
+    Start from parameters, such as those of an earlier fit.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class FromParameters:
 
 class PartlyGiven:
     """
-    Weights, means or covariances as given; what is not given comes from another start.
+    Start from given weights, means or covariances. Those that are not given come from another start.
 
     Parameters
     ----------

@@ -17,9 +17,9 @@ from gaussmix.statistics import Kind
 
 __all__ = ["FromKMeans", "FromKMeansPlusPlus", "clusters", "far_rows", "k_means", "k_means_plus_plus", "lower_to", "rows_of"]
 
-# Where Lloyd's algorithm ends as a start of EM: mixtures reach the same log-likelihoods as from scikit-learn's 1e-4 (over 32 fits of
-# four kinds of overlapping components, the means differ by less than half the standard deviation between seeds, and by no rule
-# which way), after a quarter of the iterations where components overlap much.
+# The tolerance at which Lloyd's algorithm ends as a start of EM. Mixtures reach the same log-likelihoods as with scikit-learn's 1e-4:
+# over 32 fits of four kinds of overlapping components, the means differ by less than half the standard deviation between seeds, in no
+# consistent direction. Where components overlap much, this takes a quarter of the iterations.
 START_TOLERANCE = 1e-3
 
 
@@ -58,7 +58,8 @@ def far_rows(blocks: Blocks, n_components: int, rng: np.random.Generator, engine
 
 def shared(labels: NDArray[np.int32], weights: NDArray[np.float64] | None, n_components: int) -> Assignment:
     """
-    Labels among which no component is empty: one without rows gets half of those of the largest one, so that both are the same.
+    Make an assignment without empty components. A component without rows gets half of each row of the largest one, so that both
+    are the same.
 
     Parameters
     ----------
@@ -85,7 +86,7 @@ def shared(labels: NDArray[np.int32], weights: NDArray[np.float64] | None, n_com
 
 def lower_to(blocks: Blocks, engine: Engine, points: NDArray[np.float64], closest: NDArray[np.float64]) -> float:
     """
-    Lower `closest`, the squared distance of each row to some points, to that to further points where it is less.
+    Lower `closest`, the squared distance of each row to some points, to the distance to further points where that is less.
 
     Parameters
     ----------
@@ -114,7 +115,7 @@ def k_means_plus_plus(blocks: Blocks, n_components: int, rng: np.random.Generato
     """
     Rows that lie far apart, by greedy k-means++.
 
-    The first is drawn by sample weight, each further one by weight times squared distance to the nearest chosen one; of
+    The first row is drawn by sample weight, and each further one by weight times squared distance to the nearest chosen row. Of
     2 + ln K candidates the one that leaves the least inertia is kept.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Starts of EM from chance alone."""
+"""Random starts of EM."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def drawn(masses: NDArray[Any], uniform: float) -> int:
 
 
 class FromRandomResponsibilities:
-    """Responsibilities from chance."""
+    """Start from random responsibilities."""
 
     has_covariances = True
 
@@ -60,9 +60,9 @@ class FromRandomResponsibilities:
 
 def random_responsibilities(blocks: Blocks, n_components: int, rng: np.random.Generator) -> Responsibilities:
     """
-    Uniform random numbers, divided by their sum. Each block has its own stream, so that none need be kept.
+    Draw uniform random numbers, and divide those of a row by their sum. Each block has its own stream, so that none need be kept.
 
-    A row of weight w > 1 has the average of w such rows, by mean and variance: one draw, √w times nearer to the mean.
+    A row of weight w > 1 has one draw, moved √w times nearer to the mean. Its mean and variance are those of an average of w rows.
     """
     seeds = rng.integers(0, 2**63, size=(len(blocks), 2))
 

@@ -1,4 +1,4 @@
-"""What a start of EM is, and the two ways from data to parameters: moments under an assignment, and rows as means."""
+"""The protocol of starts of EM, and two ways from data to parameters: moments under an assignment, and rows as means."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from gaussmix.statistics import Kind
 __all__ = ["Assignment", "Labels", "Responsibilities", "SingularStart", "Start", "at_points", "at_rows", "in_memory",
            "spread_around", "under_assignment"]
 
-# The variance of a component on one row, as a part of the `spread` of `at_rows`: so small that the first E step gives each row to the
-# nearest, so large that densities stay far inside the range.
+# The variance of a component on one row, as a part of the `spread` of `at_rows`. It is so small that the first E step gives each row
+# to the nearest mean, and so large that densities stay far inside the range.
 POINT = 1e-10
 
 
@@ -58,7 +58,7 @@ class Start(Protocol):
         ----------
         problem : Problem
         rng : numpy.random.Generator
-            All that differs from one start to the next comes from it.
+            Everything random in the start comes from it.
 
         Returns
         -------
@@ -72,7 +72,7 @@ class Start(Protocol):
 
 
 class Assignment(Protocol):
-    """To which components the rows belong, wholly or in parts."""
+    """The components that rows belong to, wholly or in parts."""
 
     means: NDArray[np.float64] | None
     """Those of each component's rows, shape (K, D), where they are known; each component then has rows."""
@@ -131,7 +131,7 @@ def under_assignment(problem: Problem, assignment: Assignment) -> Parameters:
     """
     An M step before the first E step: the parameters of rows that are assigned to components.
 
-    Two passes: means, unless they are known, then moments about them.
+    This takes two passes: one for the means, unless they are known, and one for the moments about them.
 
     Parameters
     ----------
@@ -210,8 +210,8 @@ def spread_around(means: NDArray[np.float64], inertia: float, blocks: Blocks) ->
     """
     The variance of the data around the nearest of some rows, averaged over features.
 
-    The squared distance between the two nearest different rows takes its place where it is less: a row far away from all others
-    raises the variance beyond measure.
+    Where the squared distance between the two nearest different rows is less, it is returned instead, as a single row far away
+    from all others can make the variance arbitrarily large.
     """
     weight = blocks.n_rows if blocks.row_weights is None else blocks.row_weights.sum()
     return min(float(inertia / weight / blocks.n_features), _least_square(means))
