@@ -1,4 +1,4 @@
-"""The functions of `gaussmix.cython_mixture` as ctypes calls them: by the signatures that `__pyx_capi__` gives, without the GIL."""
+"""Calls the functions of `gaussmix.cython_mixture` by ctypes, with the signatures from `__pyx_capi__`, without the GIL."""
 
 import ctypes
 from types import SimpleNamespace
@@ -35,7 +35,7 @@ gm = SimpleNamespace(**{name: _function(capsule) for name, capsule in cython_mix
 
 
 def at(array):
-    """Where an array begins; None for none."""
+    """Return the address of an array; None for None."""
     return None if array is None else array.ctypes.data
 
 

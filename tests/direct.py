@@ -1,4 +1,4 @@
-"""The equations evaluated directly, in NumPy and SciPy and without any of the package's arithmetic: what results are tested against."""
+"""The equations, evaluated directly by NumPy and SciPy, without the package's arithmetic. Results are compared with these."""
 
 import numpy as np
 from scipy.linalg import solve_triangular

@@ -3,8 +3,8 @@
     python tests/messages.py                    all of them
     python tests/messages.py WORD …             those in whose place or text each of these words is
 
-What is only known when it happens stands in braces, as the source has it. The list is for reading: is each a sentence that says what was
-wrong, where, and what would be right?
+Parts that are known only at run time are in braces, as in the source. The list is for reading: is each message a sentence that
+says what was wrong, where, and what would be right?
 """
 
 import ast
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "gaussmix"
-TOLD = re.compile(r"(?:Error|Warning|Exit|Help)$")  # classes of what is raised or warned of
+TOLD = re.compile(r"(?:Error|Warning|Exit|Help)$")  # classes that are raised or warned with
 CALLED = {"warn", "error", "cls"}  # functions and methods to which texts go
 FORMAT = re.compile(r"%(%|[-+0-9.]*[a-zA-Z])")
 

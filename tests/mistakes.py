@@ -4,7 +4,7 @@
     python tests/mistakes.py tile.c DEAD        those whose file or text holds one of these words
     python tests/mistakes.py --first            only the tests that are likely to notice; no more where these do not
 
-A mistake is caught where pytest fails, crashes or does not end in time. Of the others no test takes notice: write it. The exit
+A mistake is caught where pytest fails, crashes or does not end in time. No test notices the others: write one that does. The exit
 status is 0 where nine in ten are caught, 1 where fewer are, and 2 where the list no longer fits the code.
 """
 
@@ -27,7 +27,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[1]
 LIST = CHECKOUT / "tests" / "mistakes.toml"
 ENOUGH = 0.9
-WHOLE = ["tests", "--ignore=tests/test_benchmarks.py"]  # the benchmarks' own tests say nothing of the package
+WHOLE = ["tests", "--ignore=tests/test_benchmarks.py"]  # the tests of the benchmarks do not test the package
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Copy:
         builder = venv.EnvBuilder(symlinks=os.name != "nt")
         builder.create(room / "venv")
         self.python = builder.ensure_directories(room / "venv").env_exe
-        # What this Python can import the copy's can too, but for an installed gaussmix: a .pth file there is not read again.
+        # The copy's Python can import all that this one can, except an installed gaussmix: a .pth file there is not read again.
         site = sysconfig.get_path("purelib", "venv", {"base": str(room / "venv")})
         Path(site, "around.pth").write_text("\n".join(path for path in sys.path if path.endswith("-packages")))
         self.environment = os.environ | {"PATH": f"{Path(self.python).parent}{os.pathsep}{os.environ['PATH']}"}
@@ -124,7 +124,7 @@ class Copy:
 
 
 def noticed(copy, mistake, options):
-    """What notices a mistake; nothing where nothing does."""
+    """Return which test notices a mistake; nothing where none does."""
     with copy.planted(mistake):
         refused = copy.build()
         if refused:

@@ -86,7 +86,7 @@ def test_an_exact_shift_changes_no_bit_of_a_pass(kind, n_features, dtype):
 @pytest.mark.parametrize("condition", [1e2, 1e6, 1e10])
 @pytest.mark.parametrize("offset", [0.0, FAR])
 def test_densities_under_badly_conditioned_covariances(condition, offset):
-    """A Cholesky factor is exact for a matrix within ε of the given one, so the error is ε times the condition at most."""
+    """A Cholesky factor is exact for a matrix within ε of the given one, so the error is at most ε times the condition."""
     rng = np.random.default_rng(3)
     D = 4
     rotation = np.linalg.qr(rng.normal(size=(D, D)))[0]
@@ -203,7 +203,7 @@ def test_a_start_from_means_beyond_the_digits_of_the_data(structure, distance):
 @pytest.mark.parametrize("structure", STRUCTURES)
 @pytest.mark.parametrize("deviations", [150, 400, 2e3, 5e3, 1e5])
 def test_one_iteration_from_a_far_start_keeps_the_digits_of_the_covariance(structure, deviations):
-    """Past a hundred deviations second moments are taken again: left as they were, they would be off by ε times the square."""
+    """After a move of over a hundred deviations second moments are taken again: else they would be off by ε times its square."""
     X = np.random.default_rng(12).normal(size=(500, 2))
     precision = {"full": [np.eye(2)], "tied": np.eye(2), "diag": np.ones((1, 2)), "spherical": np.ones(1)}[structure]
     options = {"covariance_type": structure, "reg_covar": 0, "max_iter": 1, "weights_init": [1.0], "precisions_init": precision}
@@ -218,7 +218,7 @@ def test_one_iteration_from_a_far_start_keeps_the_digits_of_the_covariance(struc
 @pytest.mark.parametrize("structure", STRUCTURES)
 @pytest.mark.parametrize("distance", [1e40, 1e100, 1e250])
 def test_one_iteration_from_far_beyond_the_digits_of_far_rows_keeps_those_of_the_covariance(structure, distance):
-    """Each time that moments are taken, ε of the distance is left: of that to the rows first, then of theirs to the origin."""
+    """Each time that moments are taken, ε of a distance is left: first of that to the rows, then of the rows' to the origin."""
     rng = np.random.default_rng(12)
     N, D, offset = 300, 20, 1e15
     X = offset + rng.normal(size=(N, D))
@@ -235,7 +235,7 @@ def test_one_iteration_from_far_beyond_the_digits_of_far_rows_keeps_those_of_the
 @pytest.mark.parametrize("structure", ["full", "diag", "spherical"])
 @pytest.mark.parametrize("order", [[0, 1], [1, 0]])
 def test_a_narrow_component_that_moves_far_keeps_its_digits_beside_a_wide_one(structure, order):
-    """How far a mean has moved is told in the deviations of its own component, wherever that stands."""
+    """The move of a mean is measured in the deviations of its own component, wherever that is in the order of components."""
     rng = np.random.default_rng(13)
     narrow = rng.normal(size=(500, 2))
     X = np.concatenate([narrow, 1e9 + 1e6 * rng.normal(size=(500, 2))])
@@ -379,7 +379,7 @@ def test_float32_far_from_the_origin():
 
 @pytest.mark.parametrize("deviation", [1e-18, 1e-22])
 def test_a_narrow_cluster_beside_a_wide_one_in_float32(deviation):
-    """Squares of the narrow one's residuals lie below the range of float32, its deviations do not."""
+    """Squares of the residuals of the narrow component lie below the range of float32, but its deviations do not."""
     rng = np.random.default_rng(11)
     narrow, wide = deviation * rng.normal(size=(100, 1)), 1 + 0.01 * rng.normal(size=(100, 1))
     X = np.r_[narrow, wide].astype(np.float32)

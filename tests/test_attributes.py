@@ -1,4 +1,4 @@
-"""Attributes that a user sets in place of a fit's: what they mean, and one sentence that names the one that means nothing."""
+"""Attributes that a user sets in place of those of a fit: what they mean, and an error that names the one without a meaning."""
 
 import pickle
 import re
@@ -131,7 +131,7 @@ def test_either_triangular_root_of_the_precisions_serves(covariance_type, which)
 
 @pytest.mark.parametrize("covariance_type", TYPES)
 def test_covariances_changed_after_a_fit_count(covariance_type):
-    """Alone they decide; beside `precisions_cholesky_` that were changed too these do, as in scikit-learn."""
+    """`covariances_` decide where only they were changed; where `precisions_cholesky_` were too, those do, as in scikit-learn."""
     fitted = GaussianMixture(2, covariance_type=covariance_type, random_state=0).fit(X)
     expected = fitted.mixture_
     for change in (lambda model: setattr(model, "covariances_", 4 * model.covariances_),

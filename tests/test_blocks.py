@@ -1,4 +1,4 @@
-"""Data as blocks of rows: whatever a user brings, and what is said of what cannot be used."""
+"""Data as blocks of rows: all kinds of data that can be used, and the errors for those that cannot."""
 
 import tracemalloc
 

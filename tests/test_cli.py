@@ -1,4 +1,4 @@
-"""The command line: what it prints, what it writes, and what it says of bad input."""
+"""The command line: its output, the files that it writes, and its errors for bad input."""
 
 import gzip
 import io
@@ -982,7 +982,7 @@ def test_a_progress_bar_on_a_terminal_only(rows, columns, wide):
 
 @pytest.mark.parametrize("structure", ["full", "tied"])
 def test_symmetric_covariances_show_the_same_digits(structure, tmp_path, capsys):
-    """Also where variances differ by ten powers of ten, and where a covariance is zero but for rounding."""
+    """Also where variances differ by ten powers of ten, and where a covariance is zero up to rounding."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(400, 4)) * [1e-3, 1.0, 30.0, 1e4]
     X[:, 1] += X[:, 2] / 7

@@ -1,4 +1,4 @@
-"""Collapse: never fooled silently, never a warning for a healthy fit (docs/collapse.md)."""
+"""Collapse: every spurious fit gives a warning, and no healthy fit does (docs/collapse.md)."""
 
 import pathlib
 import re
@@ -66,7 +66,7 @@ def test_healthy_fits_of_real_data_never_warn(name, covariance_type):
 @pytest.mark.parametrize("reg_covar", [0, 1e-6, "auto"])
 @pytest.mark.parametrize("ratio", [1.0, 1e-1, 1e-2])
 def test_clusters_of_very_different_width_are_healthy(covariance_type, reg_covar, ratio):
-    """Forty rows a cluster tell a width, however small."""
+    """Forty rows per cluster determine its width, however small it is."""
     rng = np.random.default_rng(0)
     X = np.concatenate([rng.normal(size=(300, 3)), 10 + ratio * rng.normal(size=(40, 3))])
     with warnings.catch_warnings():
@@ -182,7 +182,7 @@ def test_nothing_else_left_warns_and_names_the_component():
 
 
 def test_a_plane_that_only_the_rounding_of_float32_makes_thick_is_named():
-    """In float64 such a covariance is singular; in float32 its second moments' rounding, if of the right sign, keeps it from being."""
+    """In float64 such a covariance is singular. In float32 the rounding of second moments may prevent that, by its sign."""
     named = 0
     for seed in range(8):
         B = 3 * np.random.default_rng(seed).normal(size=(1000, 3))
@@ -290,7 +290,7 @@ def found(parameters, n_rows, reg_covar, epsilon=0.0):
 
 
 def test_held_up_means_half_of_the_narrowest_variance():
-    """A component of 500 rows in a plane, of whose thickness `reg_covar` made a part."""
+    """A component of 500 rows in a plane; `reg_covar` makes up a part of its thickness."""
     for part, expected in ((0.55, [(1, True)]), (0.45, [])):
         flat = np.diag([1.0, 1.0, 1e-6 / part])
         assert found(mixture_parameters([0.5, 0.5], np.zeros((2, 3)), [np.eye(3), flat]), 1000, 1e-6) == expected
@@ -302,7 +302,7 @@ def test_held_up_means_half_of_the_narrowest_variance():
 
 
 def test_the_narrow_direction_of_many_features_is_seen():
-    """The bound by which most components are passed over is one of the precision's norm, not of its largest entry."""
+    """The bound that rules out most components is a bound of the norm of the precision, not of its largest entry."""
     ones = np.ones(20) / np.sqrt(20)
     flat = np.eye(20) - (1 - 1.8e-6) * np.outer(ones, ones)
     assert found(mixture_parameters([0.5, 0.5], np.zeros((2, 20)), [np.eye(20), flat]), 10_000, 1e-6) == [(1, True)]
@@ -319,7 +319,7 @@ def test_held_up_is_no_fault_where_the_data_are_not_a_hundred_times_wider():
 
 
 def test_the_direction_counts_in_which_it_is_narrow_and_that_in_each_feature_s_unit():
-    """What was added to a wide feature holds up no other; a plane between two units is one."""
+    """The amount added to a wide feature does not hold up the others. A plane across features of two units is held up."""
     healthy = mixture_parameters([0.5, 0.5], np.zeros((2, 2)), [[1e8, 1.0], [1e4, 1e-3]], Kind.DIAG)
     assert found(healthy, 1000, np.array([100.0, 1e-6])) == []
     plane = np.array([[1.0, 1 - 1.5e-6], [1 - 1.5e-6, 1.0]]) * np.outer([1e4, 1.0], [1e4, 1.0])

@@ -1,4 +1,4 @@
-"""The compiled interface: what it computes, against the equations and the Python functions to the bit; and what it refuses."""
+"""The compiled interface: its results, against the equations and bit for bit against the Python functions, and its errors."""
 
 import ctypes
 import multiprocessing.pool
@@ -383,7 +383,7 @@ def test_no_rows():
 # What is refused.
 
 def calls():
-    """Each function with arguments that it takes, and what these point to."""
+    """Return each function with valid arguments, and the objects that these point to."""
     d, statistics, work = handles()
     X, out, labels = data(50), np.empty((50, K)), np.zeros(50, np.int32)
     other, gamma, centres, a = c.statistics("full", K, D), np.full((50, K), 0.2), np.arange(2.0 * D), np.eye(3)
@@ -626,7 +626,7 @@ def test_handles_are_freed():
 
 
 def test_structures_written_in_python(monkeypatch):
-    """A registered one serves, also from a thread that Python did not start; what it raises becomes a code, and nothing changes."""
+    """A registered structure works, also in threads not started by Python. Its errors become codes, and nothing changes then."""
     monkeypatch.setattr(structures, "_known", list(structures.registered()))
     structure = OneVariance()
     structures.register(structure)

@@ -1,4 +1,4 @@
-"""Data files: how text is laid out, which columns are read, and what is written."""
+"""Data files: the layout of text, the choice of columns, and the files that are written."""
 
 import csv
 import decimal

@@ -1,4 +1,4 @@
-"""The loop: it rises, it stops, it equals scikit-learn's, and a collapse has a defined outcome."""
+"""The EM loop: the likelihood rises, it stops, its results equal scikit-learn's, and a collapse has a defined outcome."""
 
 import warnings
 from pathlib import Path
@@ -269,7 +269,7 @@ def test_a_component_whose_rows_have_no_weight_shares_those_of_the_heaviest():
 
 @pytest.mark.parametrize("reg_covar", [0.0, 1e-3, np.array([1e-4, 5.0])])
 def test_a_start_on_rows_has_the_variance_that_it_says(structure, reg_covar):
-    """A ten thousand millionth of the spread and `reg_covar`; what goes by the features' units alone, where it does."""
+    """The variance is a ten thousand millionth of the spread plus `reg_covar`, or only `reg_covar` where it differs by feature."""
     X = np.random.default_rng(0).normal(scale=10, size=(50, 2))
     with Threads(1) as threads:
         problem = Problem(Blocks(X, 3), threads, structure_named(structure), 3, reg_covar)
@@ -344,7 +344,7 @@ def test_weights_of_float32_serve_as_a_start():
 
 
 def test_a_given_mean_is_that_number_and_no_more():
-    """Means have a second part, the rounding of the first; where one is given, what the start's mean had is gone."""
+    """Means have a second part, which rounding left out. Where a mean is given, the second part of the start's mean is dropped."""
     X = 1e8 + np.random.default_rng(0).normal(size=(40, 1)) * 1e-2
     labels, means = np.arange(40) % 2, np.array([[1e8], [1e8 + 2.0**-6]])
     model = quiet(GaussianMixture(2, init_params=labels, means_init=means, max_iter=1, reg_covar=0), X)

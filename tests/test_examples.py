@@ -1,4 +1,4 @@
-"""The examples of the documentation: the code of each page runs as it stands there, and is compared with something independent."""
+"""The examples of the documentation: the code of each page runs unchanged, and its results are compared with others'."""
 
 import itertools
 import re

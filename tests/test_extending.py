@@ -1,4 +1,4 @@
-"""What others may add, each in one class that is in this file only: a structure, an E step, an engine, a source of rows, a start."""
+"""Extensions by others: a structure, an E step, an engine, a source of rows and a start, each one class in this file."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""Structures: what was fitted decides what a model is, never what has been set since."""
+"""Structures: the structure that was fitted decides what a model is, not one that has been set since."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""Whatever is given to it, a fit either refuses in a sentence or is a proper mixture that the equations confirm.
+"""Whatever the input is, a fit either raises an error in a sentence or gives a proper mixture that fulfils the equations.
 
 The suite draws the same examples each time. `pytest tests/test_fuzz.py --hypothesis-profile=long` draws many new ones.
 """
@@ -214,7 +214,7 @@ def full_covariances(mixture):
 
 
 def condition(covariance):
-    """That of the correlation matrix: what the unit of a feature is makes no difference to rounding."""
+    """The condition of the correlation matrix, as the units of features do not affect rounding."""
     deviations = np.sqrt(np.diag(covariance))
     return np.linalg.cond(covariance / deviations / deviations[:, None])
 
@@ -301,7 +301,7 @@ def has_the_moments_of_the_data(model, X, sample_weight, epsilon):
 
 
 def same_bits(one, other, X, other_X):
-    """Two fits that are one, and that answer the same."""
+    """Check that two fits are equal, and that they predict the same."""
     for name in ("weights_", "means_", "covariances_", "history_"):
         assert_array_equal(getattr(one, name), getattr(other, name))
     for name in ("score_samples", "predict_proba", "predict"):

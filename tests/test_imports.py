@@ -74,7 +74,7 @@ def test_imports_run_downward(module, path):
 
 
 def test_nothing_compiled_imports_the_package():
-    """But for what is compiled itself, in imports and in declarations."""
+    """Except compiled modules, in imports and in declarations."""
     folders = PACKAGE / "_core", CONTRIBUTING.parent / "src" / "gaussmix" / "_core"
     for path in (path for folder in folders for ending in ("py", "pyi", "pyx", "pxd") for path in folder.glob(f"*.{ending}")):
         for name in re.findall(r"^\s*(?:from|c?import) (gaussmix[\w.]*)", path.read_text(encoding="utf-8"), re.MULTILINE):
@@ -82,7 +82,7 @@ def test_nothing_compiled_imports_the_package():
 
 
 def test_only_structures_and_what_is_compiled_ask_for_a_kind():
-    """But for Statistics, whose second moments are of a kind."""
+    """Except Statistics, whose second moments are of a kind."""
     for module, path in modules():
         if room_of(module) not in ("structures", "statistics"):
             text = path.read_text(encoding="utf-8")

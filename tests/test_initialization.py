@@ -154,7 +154,7 @@ def test_weights_are_repeats_for_lloyd():
 
 @pytest.mark.parametrize("offset", [0.0, 2.0**18])
 def test_float32_centres_are_the_means_of_their_rows(offset):
-    """Distances are float32's, sums are not: a centre is not off by the rounding of where it was before."""
+    """Distances are float32, sums are not: a centre does not inherit the rounding of its previous position."""
     rng = np.random.default_rng(3)
     X = (offset + np.round(16 * draw(rng, 2000, *random_mixture(rng, 3, 2, spread=10))) / 16).astype(np.float32)
     labels, centres, _, _ = lloyd(X, X[:3], tol=0)
@@ -297,7 +297,7 @@ def test_a_row_far_away_does_not_blur_a_start_on_rows(reg_covar):
 
 @pytest.mark.parametrize("start", ON_ROWS)
 def test_a_start_on_rows_goes_by_the_features_units_where_reg_covar_does(start):
-    """The rows are drawn by plain distance, but given to the nearest by distance in each feature's deviations."""
+    """Rows are drawn by plain distance, but assigned to the nearest mean by distance in units of each feature's deviation."""
     X = np.random.default_rng(1).normal(size=(60, 2)) * [1.0, 100.0]
     model = GaussianMixture(3, init_params=start, random_state=0, reg_covar="auto", max_iter=0).fit(X)
     scaled = (X[:, None] - model.means_) / X.std(axis=0)
@@ -368,7 +368,7 @@ def test_fewer_different_rows_of_weight_than_components():
     ([1.0, 2.0, 1.0], 0.25, 1), ([1.0, 2.0, 1.0], 0.75, 2),
 ])
 def test_a_row_is_drawn_where_the_mass_first_exceeds_the_number(masses, uniform, expected):
-    """And so never one without mass."""
+    """So a row without mass is never drawn."""
     assert drawn(np.array(masses), uniform) == expected
 
 

@@ -46,7 +46,7 @@ def test_the_widest_instruction_set_is_in_use_unless_another_is_asked_for():
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_the_kernels_in_use_are_those_of_the_instruction_set(dtype):
-    """How many rows of a factor they take at a time tells: a density is given up at the first piece that ends behind the seventh row."""
+    """Kernels differ in how many rows they take at a time: they drop a density after the first piece beyond the seventh row."""
     D, rows = 23, {"baseline": 3, "avx2": 4, "avx512": 8}[ISA]
     means = np.zeros((2, D))
     means[1] = 1e4
@@ -180,9 +180,9 @@ print(woken(fits), woken(lambda: X @ X.T), woken(lambda: blas.dgemm(1, matrices[
 @pytest.mark.skipif(not os.path.exists("/proc/self/schedstat"), reason="reads /proc")
 @pytest.mark.skipif(available_cpus() == 1, reason="BLAS has no threads on one processor")
 def test_no_fit_and_no_factorization_wakes_a_thread_of_blas():
-    """cython_blas has no thread control; the calls are so small that OpenBLAS keeps them on the thread that makes them. A thread
-    that it wakes goes on spinning for up to a tenth of a second, on a processor that a fit's own threads want: by its clock for tens
-    of milliseconds, or for several where the processors have more to do. One that is not woken does not run at all."""
+    """cython_blas has no thread control. The calls are so small that OpenBLAS keeps them on the thread that makes them. A thread
+    that OpenBLAS wakes spins for up to a tenth of a second, on a processor that the fit's own threads need. Its clock then shows
+    tens of milliseconds, or several where the processors have more to do. A thread that is not woken does not run at all."""
     run = subprocess.run([sys.executable, "-W", "ignore", "-c", BLAS_THREADS], capture_output=True, text=True, timeout=600,
                          env={**os.environ, "OPENBLAS_NUM_THREADS": "4"})
     assert run.returncode == 0, run.stderr

@@ -1,4 +1,4 @@
-"""What must not change a result: weights as repeats, order of rows, origin and units."""
+"""Changes that must not affect a result: weights in place of repeated rows, the order of rows, the origin and the units."""
 
 import warnings
 

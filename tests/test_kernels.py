@@ -167,7 +167,7 @@ def test_few_live_rows_give_the_sums_over_all_rows(n_features):
 @pytest.mark.parametrize("kind", [Kind.FULL, Kind.TIED])
 @pytest.mark.parametrize("n_features", [15, 16, 17, 23, 39, 128])
 def test_bounds_change_no_bit(n_features, kind, dtype):
-    """Where a bound shows that a density counts for nothing, it is not computed; nothing that is wanted tells the difference."""
+    """Where a bound shows that a density is negligible, it is not computed. The results do not change."""
     rng = np.random.default_rng(n_features)
     K = 12
     weights, means, covariances = random_mixture(rng, K, n_features, NAMES[kind], spread=60 / np.sqrt(2 * n_features))
@@ -310,7 +310,7 @@ def test_a_far_row_of_weight_zero_leaves_nothing(kind, dtype, far):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("n_features", [2, 7, 20])
 def test_a_workspace_keeps_nothing_of_the_block_before(n_features, dtype):
-    """Neither weights nor waiting rows: a block after others leaves the bits that it leaves alone."""
+    """No weights or waiting rows are left over: a block gives the same bits after other blocks as alone."""
     X, weights, mixture = case(n_features, 3, Kind.FULL, dtype)
     parameters = core_parameters(Kind.FULL, *mixture)
     estep, work = e_step(parameters, X.dtype), Workspace(3, n_features, X.itemsize)

@@ -1,4 +1,4 @@
-"""The list of all messages has those that are there, and they are in one style."""
+"""The list of messages is complete, and all messages have the same style."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The model file: it gives back the same bits, and nothing in it is trusted."""
+"""Model files: a mixture is read back bit for bit, and the content of a file is not trusted."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What a notebook shows: well-formed HTML that says what the fit is, and pictures whose numbers are those of the mixture."""
+"""The output for notebooks: well-formed HTML that describes the fit, and pictures with the numbers of the mixture."""
 
 import re
 import warnings

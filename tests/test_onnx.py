@@ -34,7 +34,7 @@ def session_of(proto):
 
 
 def evaluated(proto, X):
-    """What onnxruntime computes, by the names of the outputs."""
+    """Return what onnxruntime computes, by the names of the outputs."""
     session = session_of(proto)
     source, = session.get_inputs()
     return dict(zip((output.name for output in session.get_outputs()), session.run(None, {source.name: X})))
@@ -66,7 +66,7 @@ def test_double_precision_agrees_with_the_estimator(structure, opset):
 
 @pytest.mark.parametrize("structure", STRUCTURES)
 def test_single_precision_is_that_of_the_numbers_that_go_in_and_out(structure):
-    """The graph works in double: it is as near to the truth as float32 can say, and has the same labels."""
+    """The graph works in double: its results are right to the precision of float32, and its labels are the same."""
     model, X = fitted(structure, dtype=np.float32)
     found = evaluated(to_onnx(model.mixture_, np.float32, log_density=True), X)
     assert found["probabilities"].dtype == found["log_density"].dtype == np.float32

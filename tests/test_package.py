@@ -1,4 +1,4 @@
-"""The package as a user meets it: what importing brings, what is documented, and whether the documentation runs."""
+"""The package as a user sees it: what it imports, what is documented, and whether the documentation runs."""
 
 import importlib
 import importlib.metadata
@@ -61,7 +61,7 @@ def test_every_compiled_module_has_its_stub(name):
 
 
 def test_the_compiled_interface_has_declarations():
-    """And needs no others: what is private has none that others could compile against, once installed."""
+    """Nor are other declarations needed: private modules have none after installation that others could compile against."""
     package = importlib.resources.files("gaussmix")
     declared = (package / "cython_mixture.pxd").read_text()
     assert re.findall(r"^from (\S+) cimport", declared, re.MULTILINE) == ["libc.stdint"]

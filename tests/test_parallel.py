@@ -101,7 +101,7 @@ def test_worker_processes_take_one_thread_each():
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_fork_while_another_thread_fits():
-    """The child has neither the other thread nor what was lent to it; it fits, and to the same bits."""
+    """A forked child has neither the other thread nor the helpers lent to it. It can fit, with the same bits."""
     expected, stop, busy = means(0), threading.Event(), threading.Event()
 
     def keep_fitting():

@@ -1,4 +1,4 @@
-"""Pictures: what they show is what the mixture says, and everything in them has room."""
+"""Pictures: they show the numbers of the mixture, and nothing in them overlaps."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Memory: what pointers point into stays where it is, and no array of a wrong place, size or range reaches the kernels."""
+"""Memory: what pointers refer to stays in place, and no array with a wrong alignment, size or range reaches the kernels."""
 
 import os
 import subprocess
@@ -170,7 +170,7 @@ def test_densities_of_another_shape_or_kind_are_refused():
 
 @pytest.mark.parametrize("n_rows", [5, 300_000])
 def test_every_pass_refuses_densities_of_another_kind(n_rows):
-    """Also one after others: it would read a matrix where there are variances."""
+    """Also where the wrong one follows right ones: it would read a matrix where there are variances."""
     with Threads(1) as threads:
         passes = threads.passes(Blocks(np.ones((n_rows, 2)), 3), CompleteRows(Kind.DIAG, 3, 2, 8, Kind.DIAG))
         passes.sum(Densities(Kind.DIAG, 3, 2))

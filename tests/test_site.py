@@ -1,4 +1,4 @@
-"""What the site promises, without building it: a page and an example for every public name, one for each script, links that lead somewhere."""
+"""Checks of the site without building it: every public name has a page and an example, every script has a page, links work."""
 
 import doctest
 import importlib

@@ -1,4 +1,4 @@
-"""Statistics: they add, they move by the parallel-axis rule, they travel."""
+"""Statistics: they can be added, translated by the parallel-axis rule, and pickled."""
 
 import copy
 import pickle

@@ -96,8 +96,8 @@ def test_two_selections_at_once_are_two_in_turn(X):
 
 
 def turns_within(work, wanted, calls):
-    """How often this thread got its turn inside calls of `work` by another, until it had as many turns as wanted, or there
-    were so many calls. The other one never gives way between two statements; so a turn inside is one that `work` gave."""
+    """Count how often this thread ran during calls of `work` by another thread, up to a number of turns or of calls. The other
+    thread never releases the GIL between two statements, so that `work` itself must have released it."""
     inside, enough, turns = False, False, 0
 
     def run():

@@ -80,7 +80,7 @@ def live_half(rng, tile, k, n_rows, part=0.9):
 
 
 def check_sums(tile, X, share, diagonal=False):
-    """The sums are 3 and what numbers that are not rounded add up to."""
+    """The sums are 3 plus the exact sums of the numbers, which are not rounded."""
     away = X.astype(float) - tile["reference"].astype(float)
     assert tile["weight"][0] == 3 + share.sum()
     np.testing.assert_array_equal(tile["first"], 3 + share @ away)
@@ -134,7 +134,7 @@ def test_moments_are_the_direct_sums(new_tile, n_features):
 
 @pytest.mark.parametrize("n_features", [4, 5, 17])
 def test_responsibilities_up_to_the_least_count_as_zero(new_tile, n_features):
-    """In every kernel but the one for few features, which adds them all."""
+    """In every kernel except the one for few features, which adds all rows."""
     rng = np.random.default_rng(n_features)
     tile = new_tile(1, n_features)
     X = rows_with_gaps(rng, tile, TILE, 3)

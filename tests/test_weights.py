@@ -51,7 +51,7 @@ def test_zero_weights_equal_absent_rows_whatever_they_hold(covariance_type):
 
 @pytest.mark.parametrize("reg_covar", [1e-6, "auto"])
 def test_a_feature_that_only_rows_without_weight_vary_is_constant(reg_covar):
-    """Nor does anything else tell that there were such rows: reg_covar, its warning, the errors."""
+    """Rows of weight zero do not affect reg_covar, its warning or the errors either."""
     X, times = planted()
     X[:, 1] = np.where(times > 0, 3.0, X[:, 1])
     gm = {"reg_covar": reg_covar, "random_state": 0}
@@ -72,7 +72,7 @@ def test_the_starts_on_rows_are_the_same_too(init_params, seed, covariance_type,
 
 
 def test_random_responsibilities_are_the_same_in_distribution():
-    """Though each row has one draw and not as many as its weight."""
+    """This holds although each row has a single draw, not as many as its weight."""
     X, times = planted(n_rows=60)
 
     def starts(rows, seeds, sample_weight=None):

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""EM over blocks in threads of its own: what a library does that keeps its rows where gaussmix cannot see them."""
+"""EM over blocks in threads of its own, as in a library that keeps its rows where gaussmix cannot read them."""
 import threading
 
 import numpy as np
