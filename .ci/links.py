@@ -1,4 +1,4 @@
-"""Every link, picture and script of a built site that leads to the site itself leads to a file, and to a place in it that is there."""
+"""Checks a built site: every link, picture and script inside the site leads to an existing file and to an existing place."""
 
 import sys
 from functools import cache
@@ -31,12 +31,12 @@ def page(path):
 
 
 def pages_of(site):
-    """All pages, without what the theme brings."""
+    """Return all pages, without the files of the theme."""
     return sorted(path for path in site.rglob("*.html") if "_static" not in path.parts)
 
 
 def broken(site):
-    """The links that lead nowhere, with the page that each is on."""
+    """Return the links that lead nowhere, each with its page."""
     for path in pages_of(site):
         for link in page(path).links:
             target = urlsplit(link)

@@ -1,4 +1,4 @@
-"""A race in what is compiled, which the thread sanitizer must find: two threads pass over rows with one workspace."""
+"""A data race in compiled code that the thread sanitizer must find: two threads pass over rows with the same workspace."""
 
 import threading
 

@@ -1,1 +1,1 @@
-"""gaussmix beside its peers, in one run: `python -m benchmarks --help`."""
+"""Benchmarks of gaussmix and its peers: `python -m benchmarks --help`."""

@@ -1,4 +1,4 @@
-"""What each kernel costs on one tile: the constants in tile.c that say where one gives way to another are chosen from this."""
+"""The cost of each kernel on one tile. The constants in tile.c that decide between kernels are chosen from these numbers."""
 
 from dataclasses import dataclass
 from time import perf_counter
@@ -9,7 +9,7 @@ from benchmarks.one_tile import TILE, Tile, library
 from gaussmix._core.estep import instruction_sets
 
 COMPONENTS = 8
-BATCH = 5e-4  # seconds that calls of a kernel take at a time
+BATCH = 5e-4  # seconds that a batch of calls of one kernel takes
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Cost:
     isa, dtype, kernel : str
     n_features : int
     seconds, ticks : float
-        Of one call; ticks of the time stamp counter, 0 where there is none.
+        The time of one call. Ticks are those of the time stamp counter, 0 where there is none.
     units : int
-        How many pairs of a row and a component one call is for.
+        How many pairs of a row and a component one call works on.
     operations : int
-        Multiplications and additions for each, 0 where they are not counted.
+        Multiplications and additions for each pair; 0 where they are not counted.
     """
 
     isa: str
@@ -46,7 +46,7 @@ class _Call:
     kernel: str
     units: int = TILE
     operations: int = 0
-    alive: int = 1  # one row in so many
+    alive: int = 1  # one row in this many is alive
 
 
 def _calls(D):
@@ -78,12 +78,13 @@ def measured(features, rounds):
     ----------
     features : list of int
     rounds : int
-        Kernels take turns for so many rounds, of which the best is kept.
+        Kernels take turns for this many rounds, and the best time is kept.
 
     Yields
     ------
     Cost
-        For each number type, instruction set and number of features those of all kernels; none where kernels cannot be compiled.
+        The costs of all kernels, for each number type, instruction set and number of features. There are none where kernels cannot
+        be compiled.
     """
     for dtype in ("float64", "float32"):
         for isa in instruction_sets():

@@ -1,4 +1,4 @@
-"""What was measured on: the machine, the versions, the threads; and the machine's own peak."""
+"""The conditions of a measurement: the machine, its peak, the versions and the threads."""
 
 import ctypes
 import importlib.metadata
@@ -25,7 +25,7 @@ def describe(n_threads):
     Parameters
     ----------
     n_threads : int
-        What every library was given.
+        The number of threads that every library was given.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def compiled(source, *flags):
     ----------
     source : str
     *flags : str
-        Of the compiler, which is the one that the environment variable CC names, or cc, gcc or clang; CFLAGS follow them.
+        Flags for the compiler; CFLAGS follow them. The compiler is the one in the environment variable CC, or cc, gcc or clang.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def compiled(source, *flags):
     Raises
     ------
     RuntimeError
-        Where the compiler refuses, with its words.
+        Where the compiler fails; the message holds its output.
     """
     named = shlex.split(os.environ.get("CC", ""))
     compilers = [command for command in (named, ["cc"], ["gcc"], ["clang"]) if command and shutil.which(command[0])]
@@ -125,7 +125,7 @@ def peak(n_threads, real="double", rounds=30):
         How many threads run the loop at once.
     real : {"double", "float"}
     rounds : int
-        The best of so many tries.
+        The best of this many tries is kept.
 
     Returns
     -------

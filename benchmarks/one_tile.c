@@ -26,7 +26,7 @@ one_tile *new_tile(void) { return calloc(1, sizeof(one_tile)); }
 
 void free_tile(one_tile *t) { free(t); }
 
-/* Where a member of the tile lies; NULL where none has this name. */
+/* The address of a member of the tile; NULL where no member has this name. */
 void *member(one_tile *t, const char *name)
 {
 #define WORKSPACE(of) {#of, offsetof(one_tile, w.of)}
@@ -83,7 +83,7 @@ static void sparse(gm_workspace *w, ptrdiff_t k, const gm_sums *s)
     moments_sparse(w, k, share, s);
 }
 
-/* What normalize has overwritten. */
+/* Restores what normalize has overwritten. */
 static void restore(one_tile *t) { memcpy(t->w.gamma, t->kept, (size_t)t->w.K * GM_TILE * sizeof(real)); }
 
 /* Every kernel with the tile's arguments, for component k. */
@@ -141,7 +141,7 @@ static uint64_t time_stamp(void)
 #endif
 }
 
-/* Call the kernel of this name `times` times; return how far the time stamp went meanwhile, or −1 where no kernel has this name. */
+/* Call the kernel of this name `times` times; return by how much the time stamp grew, or −1 where no kernel has this name. */
 int64_t call(one_tile *t, const char *name, ptrdiff_t k, int64_t times)
 {
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)

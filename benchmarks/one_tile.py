@@ -1,8 +1,8 @@
 """
-The kernels on one tile, each called by its name: what `python -m benchmarks kernels` times and the tests compare with direct sums.
+Calls single kernels on one tile by name. `python -m benchmarks kernels` times them, and tests compare them with direct sums.
 
-They are compiled here from the package's source, with the flags of its build, for whichever instruction set one asks, whatever the
-installed package uses; "plain" is the fallback for compilers without vector extensions. A C compiler is needed, and the package's
+They are compiled here from the package's source, with the flags of its build, for any instruction set, whatever the installed
+package uses. "plain" is the fallback for compilers without vector extensions. A C compiler is needed, and the package's
 source beside this folder.
 """
 
@@ -109,7 +109,7 @@ class Tile:
         return memory[start:start + size].view(dtype).reshape(shape)
 
     def overrun(self):
-        """Whether a kernel has written before or behind an array."""
+        """Whether a kernel has written before the beginning or after the end of an array."""
         return any((guard != UNTOUCHED).any() for guards in self._memory for guard in guards)
 
     def __getitem__(self, name):
@@ -129,7 +129,7 @@ class Tile:
         return address
 
     def load(self, X):
-        """Make the rows of X, at most TILE of the tile's number type, the tile."""
+        """Load the rows of X into the tile: at most TILE rows, of the tile's number type."""
         self["x"], self["stride"], self["rows"] = X, X.strides[0], len(X)
         self.call("load")
 
@@ -140,7 +140,7 @@ class Tile:
         Parameters
         ----------
         kernel : str
-            Of those that one_tile.c lists.
+            One of the kernels that one_tile.c lists.
         k : int
             The component.
         times : int
@@ -148,7 +148,7 @@ class Tile:
         Returns
         -------
         int
-            How far the processor's time stamp went; 0 where there is none.
+            By how much the processor's time stamp grew; 0 where there is none.
         """
         ticks = self._library.call(self._tile, kernel.encode(), k, times)
         if ticks < 0:

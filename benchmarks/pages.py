@@ -1,4 +1,4 @@
-"""The code on the pages of the examples (docs/examples), which tests and benchmarks run as it stands there."""
+"""The code on the pages of the examples (docs/examples). Tests and benchmarks run it unchanged."""
 
 import contextlib
 import io
@@ -10,7 +10,7 @@ EXAMPLES = Path(__file__).resolve().parents[1] / "docs" / "examples"
 
 def code_of(page):
     """
-    The fenced blocks of Python of a page.
+    Return the fenced blocks of Python of a page.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ def code_of(page):
     Returns
     -------
     str
-        Each line on the line where the page has it, so that a traceback points there.
+        Each line has the same line number as on the page, so that a traceback points there.
     """
     inside, lines = False, []
     for line in (EXAMPLES / page).read_text(encoding="utf-8").splitlines():
@@ -33,7 +33,7 @@ def code_of(page):
 @lru_cache
 def run(page):
     """
-    What the code of a page defines. What it prints is not shown.
+    Run the code of a page, and return the names that it defines. Its output is not shown.
 
     Parameters
     ----------

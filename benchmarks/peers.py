@@ -1,8 +1,8 @@
 """
 The libraries, each behind the same few methods.
 
-`em` runs EM from the problem's start for `n_iter` iterations, one E and one M step each, without regularisation, and tells
-the log-likelihood (6) that the last iteration's E step found, and how many iterations were run.
+`em` runs EM from the problem's start for `n_iter` iterations, each with one E and one M step, without regularisation. It returns
+the log-likelihood (6) that the E step of the last iteration found, and how many iterations were run.
 
 What is particular about oneDAL's `em_gmm`: it has no `reg_covar` (a covariance is regularised only after its Cholesky
 factorisation failed); it reports the log-likelihood before the last M step, as the others do; its accuracyThreshold cannot be negative, and
@@ -24,14 +24,14 @@ from benchmarks import pages
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where a run of EM came to."""
+    """The result of a run of EM."""
 
     log_likelihood: float
     n_iter: int
 
 
 class _ScikitLearnInterface:
-    """EM through the class GaussianMixture, as scikit-learn and gaussmix have it."""
+    """EM through the class GaussianMixture, which scikit-learn and gaussmix both have."""
 
     structures = "full", "tied", "diag", "spherical"
 

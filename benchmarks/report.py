@@ -1,4 +1,4 @@
-"""What was measured, as Markdown, as JSON and as plots."""
+"""Write measurements as Markdown, as JSON and as plots."""
 
 import json
 import math
@@ -87,7 +87,7 @@ def as_json(machine, sections):
 
 def plot(sections, folder):
     """
-    Draw what there is to draw: the curve's panels, and the ratios of the sections that have any.
+    Draw the panels of the curve, and the ratios of the sections that have any.
 
     Parameters
     ----------

@@ -9,7 +9,8 @@ clusters overlap moderately; with 15 or 30 most responsibilities are zero to rou
 
 EM starts from uniform weights, the true means moved by N(0, 0.01) in every feature, and unit covariances.
 
-Where a shape has `staying`, a row is from the component of the row before with that probability, and else from any: a Markov chain.
+Where a shape has `staying`, the rows are a Markov chain: with that probability a row comes from the component of the row before
+it, and otherwise from any component.
 """
 
 from dataclasses import dataclass, replace
@@ -38,7 +39,7 @@ class Shape:
 
     @property
     def iterations(self):
-        """How many iterations are timed: enough to be seen beside what surrounds them, few where one is long."""
+        """How many iterations are timed: enough to stand out from the rest of a fit, but few where one takes long."""
         cost = self.operations + 40 * self.N * self.K  # an exponential and what goes with it counts as 40
         return int(min(max(4e9 / cost, 2 if cost < 5e10 else 1), 1000))
 
@@ -60,10 +61,10 @@ PARALLEL = [Shape(5_000, 4, 3), Shape(20_000, 8, 8)]
 HMM = [Shape(N, D, K, staying=0.9) for N, D, K in ((10_000, 2, 3), (20_000, 8, 8), (20_000, 32, 16))]
 CLUSTERED = [Shape(100_000, 39, 256, separation) for separation in (30.0, 15.0, 3.0)]
 
-# The features for which kernels are timed: on both sides of wherever one might give way to another.
+# The numbers of features for which kernels are timed. They lie on both sides of each limit between two kernels.
 KERNELS_D = [1, 2, 3, 4, 5, 8, 12, 16, 20, 24, 25, 29, 32, 33, 48, 64, 65, 100, 128]
 
-# What the curve varies, and what it holds: about CURVE_OPERATIONS in an iteration, by the number of rows.
+# What the curve varies. The number of rows keeps an iteration at about CURVE_OPERATIONS.
 CURVE_OPERATIONS = 2e9
 CURVE_D = [1, 2, 3, 5, 8, 13, 16, 17, 32, 33, 64, 100, 128, 200, 256, 300, 512]
 CURVE_K = [1, 3, 7, 16, 40, 100]
@@ -90,7 +91,7 @@ def curve():
 
 
 def affordable(members, operations):
-    """The shapes shrunk to about so many operations an iteration; those that cannot be (wide, many components) are left out."""
+    """Shrink shapes to about this many operations per iteration. Those with too many features or components are left out."""
     shrunk = (shape.shrunk(operations) for shape in members)
     return [shape for shape in shrunk if shape.operations <= 50 * operations]
 
