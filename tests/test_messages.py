@@ -40,7 +40,7 @@ def test_every_text_that_is_raised_is_found():
 
 
 def test_a_single_sentence_has_no_full_stop():
-    """It follows the name of a class, a file or a program; several sentences, or scikit-learn's, have theirs."""
+    """A message follows the name of a class, a file or a program. Several sentences have full stops, as do scikit-learn's."""
     for message in MESSAGES:
         if message.text.endswith(".") and not THEIRS.match(message.text):
             assert re.search(r"[.:}] [A-Z]", message.text) or message.kind == "UserWarning", message

@@ -61,7 +61,7 @@ def test_every_compiled_module_has_its_stub(name):
 
 
 def test_the_compiled_interface_has_declarations():
-    """Nor are other declarations needed: private modules have none after installation that others could compile against."""
+    """It has declarations and needs no private ones: private modules have none after installation."""
     package = importlib.resources.files("gaussmix")
     declared = (package / "cython_mixture.pxd").read_text()
     assert re.findall(r"^from (\S+) cimport", declared, re.MULTILINE) == ["libc.stdint"]

@@ -128,7 +128,8 @@ def separating_features(weights: NDArray[np.float64], means: NDArray[np.float64]
     """
     Return the features that separate the components best, in ascending order.
 
-    These are the features whose means vary most in relation to the variances within components: Σ_k π_k (μ_kj − μ̄_j)² / Σ_k π_k σ²_kj.
+    These are the features whose means vary most in relation to the variances within components:
+    Σ_k π_k (μ_kj − μ̄_j)² / Σ_k π_k σ²_kj.
 
     Parameters
     ----------

@@ -305,7 +305,7 @@ cdef class Seeding:
         return np.asarray(chosen).tolist()
 
     cdef Py_ssize_t drawn(self, double u) noexcept nogil:
-        """Draw a row by the inverse of the cumulative mass. Where rounding leaves it below the target, take the last row with mass."""
+        """Draw a row by the inverse of the cumulative mass; the last row with mass where rounding leaves that below the target."""
         cdef Py_ssize_t start = 0, stop = self.closest.shape[0], row = 0, n, block
         cdef double target = 0, before = 0, after = 0
         for block in range(self.masses.shape[0]):

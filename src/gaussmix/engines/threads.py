@@ -142,8 +142,8 @@ class Threads:
         Call `add(compute(worker, piece))` for every piece, `add` in the order of the pieces.
 
         A worker may begin another piece before the turn of its last result has come, so that workers seldom wait for each other.
-        At most two results for each worker exist at a time. The first exception, which may be Ctrl-C, stops all workers at the end of
-        their pieces.
+        At most two results for each worker exist at a time. The first exception, which may be Ctrl-C, stops all workers at the
+        end of their pieces.
 
         Parameters
         ----------
@@ -171,7 +171,7 @@ class Threads:
         return min(self.n_threads, len(pieces)) if isinstance(pieces, Sized) else self.n_threads
 
     def passes(self, observations: Observations[Any], estep: EStep) -> Passes:
-        """Implement `Engine.passes`. A single piece is for the calling thread, without the GIL; several are mapped over threads."""
+        """See `Engine.passes`. A single piece is for the calling thread, without the GIL; others are mapped over threads."""
         pieces = observations.pieces()
         if not isinstance(pieces, Sized) or len(pieces) != 1:
             return _ThreadedPasses(self, observations, estep, self.n_workers(pieces))
