@@ -476,7 +476,7 @@ def test_rows_that_are_refused(name):
 
 @pytest.mark.parametrize("name, place", [("e_step", 5), ("moments", 6), ("moments_of_labels", 5), ("kmeans_plus_plus", 5), ("lloyd", 5)])
 def test_weights_that_are_refused(name, place):
-    arguments = next(arguments for known, arguments, _ in calls() if known == name)
+    arguments, _keep = next((arguments, keep) for known, arguments, keep in calls() if known == name)
     weights = np.ones(51)
     beginning = at(weights)
 

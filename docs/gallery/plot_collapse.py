@@ -3,8 +3,8 @@ A component that collapses
 ==========================
 
 The likelihood of a Gaussian mixture has no maximum: a component that shrinks onto a few rows with a common value raises it without
-bound. With eight components on the iris data, most starts end in this way. gaussmix recognizes these optima, and keeps them only where no start is
-better (:doc:`../collapse`).
+bound. With eight components on the iris data, most starts end in this way. gaussmix recognizes these optima, and keeps them only where
+no start is better (:doc:`../collapse`).
 """
 
 import warnings
