@@ -3,7 +3,6 @@
 import ctypes
 import multiprocessing.pool
 import re
-import sys
 import threading
 import tracemalloc
 import warnings
@@ -243,24 +242,6 @@ def test_float32_rows_about_points_that_float32_cannot_hold():
         assert (found.reference == reference).all()
         np.testing.assert_allclose(found.first, wanted.first, rtol=1e-9, atol=1e-6)
         np.testing.assert_allclose(np.tril(found.second), np.tril(wanted.second), rtol=1e-9, atol=1e-6)
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_rows_that_were_widened_are_forgotten():
-    d, statistics, work = handles()
-    far = data(dtype=np.float32) * np.float32(2.0**50)
-
-    def memory():
-        return int(re.search(r"VmRSS:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
-
-    def use(times):
-        for _ in range(times):
-            checked(gm.e_step(d, *rows(far), None, statistics, work))
-
-    use(100)
-    before = memory()
-    use(3000)  # 22 kB each
-    assert memory() - before < 20
 
 
 def test_an_m_step_that_fails_changes_nothing():
