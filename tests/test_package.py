@@ -19,8 +19,15 @@ import pytest
 import gaussmix
 from gaussmix.modelfile import Model
 from gaussmix.selection import Candidate, Selection
-from gaussmix import functional, onnx_export, plotting
+from gaussmix import functional, onnx_export
 from gaussmix.statistics import Statistics
+
+try:
+    from gaussmix import plotting
+except ImportError:  # without matplotlib
+    PLOTS = []
+else:
+    PLOTS = [getattr(plotting, name) for name in plotting.__all__]
 
 ROOT = Path(__file__).resolve().parent.parent
 TYPED_PROGRAM = Path(__file__).with_name("typed_program.py")
@@ -106,7 +113,7 @@ PUBLIC = pytest.mark.parametrize("public", [
     gaussmix.GaussianMixture, gaussmix.Mixture, Statistics, Candidate, Selection, Model, gaussmix.select, gaussmix.save, gaussmix.load,
     gaussmix.show_config, functional.e_step, functional.moments, functional.m_step, functional.em, onnx_export.to_onnx,
     onnx_export.register,
-    *(getattr(plotting, name) for name in plotting.__all__)], ids=lambda public: public.__name__)
+    *PLOTS], ids=lambda public: public.__name__)
 
 
 @PUBLIC
