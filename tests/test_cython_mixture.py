@@ -3,6 +3,7 @@
 import ctypes
 import multiprocessing.pool
 import re
+import sys
 import threading
 import tracemalloc
 import warnings
@@ -582,6 +583,19 @@ def test_what_python_hands_over_is_checked():
         gm.python_statistics(c.workspace(1, 1))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="starts a thread of POSIX")
+def test_a_thread_that_python_did_not_start_may_call():
+    """It has no state of the interpreter, and gets one for as long as a function needs the GIL."""
+    posix, thread = ctypes.CDLL(None), ctypes.c_size_t()
+    statistics = c.statistics("full", K, D)
+    free, statistics.free = statistics.free, lambda handle: c.OK
+    start, handle = ctypes.cast(free, ctypes.c_void_p), ctypes.c_void_p(statistics._as_parameter_)
+    assert posix.pthread_create(ctypes.byref(thread), None, start, handle) == 0
+    returned = ctypes.c_void_p(-1)
+    assert posix.pthread_join(thread, ctypes.byref(returned)) == 0
+    assert (returned.value or 0) % 2**32 == c.OK
+
+
 def test_handles_are_freed():
     m, X, far = mixture_of("full"), data(), data(dtype=np.float32) * np.float32(2.0**50)
     checked(gm.densities_free(None))
@@ -607,7 +621,7 @@ def test_handles_are_freed():
 
 
 def test_structures_written_in_python(monkeypatch):
-    """A registered structure works, also in threads not started by Python. Its errors become codes, and nothing changes then."""
+    """A registered structure works, also in another thread. Its errors become codes, and nothing changes then."""
     monkeypatch.setattr(structures, "_known", list(structures.registered()))
     structure = OneVariance()
     structures.register(structure)

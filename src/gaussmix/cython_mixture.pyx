@@ -6,7 +6,6 @@ Every function checks its arguments, returns a code (0 for success) and does not
 A handle is a reference to an object of one of the classes below. Their layout is private.
 """
 from cpython.buffer cimport PyBUF_READ, PyBUF_WRITE
-from cpython.exc cimport PyErr_Clear, PyErr_ExceptionMatches
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.object cimport PyObject
 from cpython.pyport cimport PY_SSIZE_T_MAX
@@ -159,35 +158,31 @@ cdef class _Densities:
         work.give_back()
         return code
 
-    cdef int maximize(self, Sums sums, double reg_covar, Py_ssize_t *component) noexcept nogil:
-        """Make an M step, and take its parameters over if it succeeds."""
+    cdef int maximize(self, Sums sums, double reg_covar, Py_ssize_t *component) noexcept with gil:
+        """
+        Make an M step, and take its parameters over if it succeeds.
+
+        A thread that Python did not start loses an exception when it releases the GIL for good, so the GIL is acquired here.
+        """
         cdef Py_ssize_t failed
-        if reg_covar != self.reg_covar:
-            with gil:
-                try:
-                    self.set_reg_covar(reg_covar)
-                except Exception as error:
-                    return code_of(error)
-        self.spare.assign(self.parameters)
-        # After an exception the result is -2. Without the GIL there is no other way to find out.
-        failed = (<Maximize> maximized)(self.step, sums, self.spare)
-        if failed == -2:
-            return python_error()
+        try:
+            if reg_covar != self.reg_covar:
+                self.set_reg_covar(reg_covar)
+            with nogil:
+                self.spare.assign(self.parameters)
+                failed = self.step.maximize_all(sums, self.spare)
+        except Exception as error:
+            return code_of(error)
         if failed >= 0:
             if component != NULL:
                 component[0] = failed
             return SINGULAR if sums.s0[failed] > 0 else NO_WEIGHT
-        self.parameters.assign(self.spare)
-        # As in a Mixture, the means are those that densities_get gives, without the part that rounding left out.
-        memset(self.parameters.densities.mu_rest, 0, sums.n_components * sums.n_features * sizeof(double))
-        self.take_on_parameters()
+        with nogil:
+            self.parameters.assign(self.spare)
+            # As in a Mixture, the means are those that densities_get gives, without the part that rounding left out.
+            memset(self.parameters.densities.mu_rest, 0, sums.n_components * sums.n_features * sizeof(double))
+            self.take_on_parameters()
         return OK
-
-
-ctypedef Py_ssize_t (*Maximize)(MStep, Sums, Parameters) noexcept nogil
-
-cdef Py_ssize_t maximized(MStep step, Sums sums, Parameters parameters) except -2 nogil:
-    return step.maximize_all(sums, parameters)
 
 
 cdef class _Statistics:
@@ -926,13 +921,6 @@ cdef int m_step(const Statistics *statistics, double reg_covar, Densities *densi
     return (<_Densities> <void *> densities).maximize((<_Statistics> <void *> statistics).sums, reg_covar, component)
 
 
-cdef int python_error() noexcept with gil:
-    """Return the code of the exception that is set, and clear it."""
-    cdef int code = NO_MEMORY if PyErr_ExceptionMatches(MemoryError) else PYTHON_ERROR
-    PyErr_Clear()
-    return code
-
-
 # k-means.
 
 cdef int kmeans_plus_plus(int type, const void *rows, Py_ssize_t n_rows, Py_ssize_t stride, Py_ssize_t n_features,
@@ -1044,20 +1032,14 @@ cdef int cholesky(const double *matrix, Py_ssize_t n, double *factor) noexcept n
     return OK if linalg.cholesky(factor, n) == 0 else SINGULAR
 
 
-ctypedef int (*InvertLower)(double *, Py_ssize_t) noexcept nogil
-
-cdef int inverted_lower(double *factor, Py_ssize_t n) except -1 nogil:
-    return linalg.invert_lower(factor, n)
-
-
 cdef int invert_lower(const double *factor, Py_ssize_t n, double *inverse) noexcept nogil:
     """L⁻¹, zero above its diagonal, of a lower triangle."""
     cdef int code = check_matrix(factor, n, inverse)
     if code != OK:
         return code
     copy_lower(factor, n, inverse)
-    code = (<InvertLower> inverted_lower)(inverse, n)
-    return OK if code == 0 else python_error() if code == -1 else SINGULAR
+    code = linalg.invert_lower(inverse, n)
+    return OK if code == 0 else NO_MEMORY if code == linalg.NO_ROOM else SINGULAR
 
 
 cdef int log_determinant(const double *factor, Py_ssize_t n, double *result) noexcept nogil:

@@ -11,7 +11,7 @@ same as a fit to X, however large c is.
 from libc.float cimport DBL_EPSILON, DBL_MIN
 from libc.math cimport fabs, log, sqrt, M_PI, INFINITY
 from libc.string cimport memcpy
-from gaussmix._core.linalg cimport cholesky, invert_lower, half_log_determinant
+from gaussmix._core.linalg cimport NO_ROOM, cholesky, invert_lower, half_log_determinant
 from gaussmix._core.memory cimport first_number, is_short, read_only, zeros
 
 cdef double EPSILON = DBL_EPSILON
@@ -52,7 +52,11 @@ cdef int invert_cholesky(const double *sigma, double *factor, Py_ssize_t D, doub
         if not pivot * pivot > 4 * D * EPSILON * sigma[i * D + i]:
             return 0
     half_log_det[0] = half_log_determinant(factor, D)
-    return invert_lower(factor, D) == 0
+    cdef int failed = invert_lower(factor, D)
+    if failed == NO_ROOM:
+        with gil:
+            raise MemoryError("no memory to invert a matrix of order %d" % D)
+    return failed == 0
 
 
 cdef int invert_deviations(const double *variance, double *factor, Py_ssize_t D, double *half_log_det) noexcept nogil:

@@ -1,3 +1,6 @@
 cdef int cholesky(double *a, Py_ssize_t n) noexcept nogil
-cdef int invert_lower(double *l, Py_ssize_t n) except -1 nogil
+cdef enum:
+    NO_ROOM = -1
+
+cdef int invert_lower(double *l, Py_ssize_t n) noexcept nogil
 cdef double half_log_determinant(const double *l, Py_ssize_t n) noexcept nogil

@@ -61,8 +61,8 @@ cdef int cholesky(double *a, Py_ssize_t n) noexcept nogil:
     return 0
 
 
-cdef int invert_lower(double *l, Py_ssize_t n) except -1 nogil:
-    """Overwrite `l`, zero above its diagonal, by W = L⁻¹; return 0, or not 0 where a pivot is zero.
+cdef int invert_lower(double *l, Py_ssize_t n) noexcept nogil:
+    """Overwrite `l`, zero above its diagonal, by W = L⁻¹; return 0, NO_ROOM without memory for it, or more than 0 where a pivot is zero.
 
     It goes by rows of blocks: L_ii W_ij = −Σ_t L_it W_tj, where the W_tj of earlier rows are computed already.
     """
@@ -77,8 +77,7 @@ cdef int invert_lower(double *l, Py_ssize_t n) except -1 nogil:
         return info
     sums = <double *> malloc(n * BLOCK * sizeof(double))
     if sums == NULL:
-        with gil:
-            raise MemoryError("no memory to invert a matrix of order %d" % n)
+        return NO_ROOM
     for i_block in range(steps(0, n, BLOCK)):
         i = i_block * BLOCK
         rows = min(n - i, <Py_ssize_t> BLOCK)
@@ -179,7 +178,10 @@ def whiten(covariance):
     if cholesky(&view[0, 0], n) != 0:
         raise ValueError("covariance is not positive definite")
     cdef double half = half_log_determinant(&view[0, 0], n)
-    if invert_lower(&view[0, 0], n) != 0:
+    failed = invert_lower(&view[0, 0], n)
+    if failed == NO_ROOM:
+        raise MemoryError("no memory to invert a matrix of order %d" % n)
+    if failed:
         raise ValueError("covariance is not positive definite")
     return result, half
 
