@@ -765,7 +765,7 @@ def test_a_picture_of_the_chosen_model_and_the_model(tmp_path, command):
     (["--plot", "x.jpg"], "argument --plot: must end in .png, .svg or .pdf, not 'x.jpg'"),
     (["--plot", "-"], "argument --plot: must end in .png, .svg or .pdf, not '-'"),
     (["--plot", "nowhere/x.png"], "nowhere/x.png: cannot be written: its folder does not exist"),
-    (["--plot", "x.png", "--output", "./x.png"], "x.png: cannot hold both the model and the picture")])
+    (["--plot", "x.png", "--output", "./x.png"], "x.png: cannot hold both the model and the picture: give each a file of its own")])
 def test_a_bad_picture_is_told_before_the_fit(tmp_path, command, monkeypatch, options, said):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cli, "select", None)  # to call it would be another error

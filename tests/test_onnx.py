@@ -152,9 +152,10 @@ def test_the_names_of_features_go_along():
 
 
 @pytest.mark.parametrize("make, message", [
-    (lambda: to_onnx(GaussianMixture(2)), "only a Mixture, a Model or a fitted GaussianMixture can become an ONNX model"),
+    (lambda: to_onnx(GaussianMixture(2)), "instance is not fitted yet"),
+    (lambda: to_onnx(3), "only a Mixture, a Model or a fitted GaussianMixture can become an ONNX model, not 3"),
     (lambda: to_onnx(fitted("full")[0], np.int64), "dtype must be numpy.float32 or numpy.float64"),
-    (lambda: to_onnx(fitted("full")[0], opset=12), "opset must be at least 13, not 12")], ids=["not fitted", "dtype", "opset"])
+    (lambda: to_onnx(fitted("full")[0], opset=12), "opset must be at least 13, not 12")], ids=["not fitted", "a number", "dtype", "opset"])
 def test_what_cannot_be_written_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
@@ -233,3 +234,9 @@ def test_nothing_is_loaded_before_it_is_needed():
 
     code = "import sys, gaussmix.onnx_export; print(*[name for name in ('onnx', 'skl2onnx', 'sklearn') if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == []
+
+
+def test_only_the_class_and_its_subclasses_are_registered():
+    pytest.importorskip("skl2onnx")
+    with pytest.raises(TypeError, match="kind must be GaussianMixture or a subclass of it, not <class 'int'>"):
+        register(int)

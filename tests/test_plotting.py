@@ -589,3 +589,11 @@ def test_files_are_written_in_several_threads(tmp_path, given):
     for thread in threads:
         thread.join()
     assert len({path.read_bytes() for path in paths}) == 1 and plt.get_fignums() == []
+
+
+def test_what_is_no_selection_and_what_are_no_axes():
+    with pytest.raises(TypeError, match="selection must be a Selection, as `select` returns it, not GaussianMixture"):
+        plotting.selection(GaussianMixture(2))
+    for draw in (plotting.ellipses, plotting.density):
+        with pytest.raises(TypeError, match="ax must be Axes of matplotlib or None, not 'ax'"):
+            draw(Mixture([1.0], [[0.0, 0.0]], [np.eye(2)]), ax="ax")

@@ -377,7 +377,7 @@ def _fit(options: argparse.Namespace) -> None:
 def _drawing_to(path: str, model: str | None) -> Callable[..., None]:
     """Return the function that draws a picture. This is done before the fit, so that nothing is fitted in vain."""
     if model is not None and os.path.realpath(path) == os.path.realpath(model):
-        raise DataFileError(f"{path}: cannot hold both the model and the picture")
+        raise DataFileError(f"{path}: cannot hold both the model and the picture: give each a file of its own")
     try:
         from gaussmix.plotting import write
     except ImportError:

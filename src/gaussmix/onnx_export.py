@@ -113,6 +113,8 @@ def register(kind: type[GaussianMixture] | None = None) -> None:
     ------
     ImportError
         Where skl2onnx is not installed.
+    TypeError
+        Where `kind` is no subclass of GaussianMixture.
 
     Examples
     --------
@@ -128,7 +130,9 @@ def register(kind: type[GaussianMixture] | None = None) -> None:
     """
     import skl2onnx
 
-    kind = kind or GaussianMixture
+    kind = GaussianMixture if kind is None else kind
+    if not (isinstance(kind, type) and issubclass(kind, GaussianMixture)):
+        raise TypeError(f"kind must be GaussianMixture or a subclass of it, not {kind!r}")
     skl2onnx.update_registered_converter(kind, f"Gaussmix{kind.__name__}", _set_shapes, _convert, parser=_declare_outputs,
                                          options={"score_samples": [True, False]})
 
@@ -137,6 +141,8 @@ def _mixture_of(model: object) -> tuple[Mixture, list[str] | None]:
     """Return the mixture of a model, and the names of its features, or None where they have none."""
     mixture = model if isinstance(model, Mixture) else getattr(model, "mixture", None) or getattr(model, "mixture_", None)
     if not isinstance(mixture, Mixture):
+        if isinstance(model, GaussianMixture):
+            model._require_fit()
         raise ValueError(f"only a Mixture, a Model or a fitted GaussianMixture can become an ONNX model, not {model!r}")
     columns = getattr(model, "columns", None)
     names = getattr(model, "feature_names_in_", None) if columns is None else columns

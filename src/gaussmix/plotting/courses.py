@@ -11,10 +11,10 @@ from matplotlib.lines import Line2D
 
 from gaussmix.observations import shown
 from gaussmix.plotting.style import BLUE, GREY, INK, axes_or_new, colours_of, key, markers_of, plain_numbers, whole_numbers
+from gaussmix.selection import Candidate, Selection
 
 if TYPE_CHECKING:
     from gaussmix.estimator import GaussianMixture
-    from gaussmix.selection import Candidate, Selection
 
 __all__ = ["history", "selection"]
 
@@ -82,6 +82,11 @@ def selection(selection: Selection, *, ax: Axes | None = None) -> Axes:
     -------
     Axes
 
+    Raises
+    ------
+    TypeError
+        Where `selection` is no Selection.
+
     Examples
     --------
     >>> import numpy as np
@@ -91,6 +96,8 @@ def selection(selection: Selection, *, ax: Axes | None = None) -> Axes:
     >>> ax.get_ylabel(), [text.get_text() for text in ax.get_legend().get_texts()]
     ('BIC', ['full', 'diag', 'chosen'])
     """
+    if not isinstance(selection, Selection):
+        raise TypeError(f"selection must be a Selection, as `select` returns it, not {shown(selection)}")
     ax = axes_or_new(ax)
     structures = list(dict.fromkeys(candidate.covariance_type for candidate in selection.candidates))
     handles: list[Artist] = []

@@ -15,6 +15,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
+from gaussmix.observations import shown
+
 __all__ = ["BLUE", "GREY", "INK", "MOST_POINTS", "MOST_VECTORS", "PART", "RED", "axes_or_new", "colours_of", "figure_key", "figure_or_new",
            "key", "markers_of", "name_axes", "number_fontsize", "panel_fontsize", "plain_numbers", "rows_key", "size_for",
            "size_of", "size_of_points", "small_panel", "thickness", "whole_numbers", "wrapped"]
@@ -49,8 +51,10 @@ def markers_of(n_components: int) -> list[str]:
 
 def axes_or_new(ax: Axes | None) -> Axes:
     """Return the given axes, or those of a new pyplot figure, which notebooks show."""
-    if ax is not None:
+    if isinstance(ax, Axes):
         return ax
+    if ax is not None:
+        raise TypeError(f"ax must be Axes of matplotlib or None, not {shown(ax)}")
     from matplotlib import pyplot
 
     return pyplot.figure(layout="constrained").add_subplot()
