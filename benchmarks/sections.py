@@ -4,7 +4,12 @@ The sections of the benchmark. Each takes the libraries and the effort, and retu
 A time is in seconds, a ratio is a peer's time over ours (above one, gaussmix is faster), and a log-likelihood is that of all rows.
 """
 
+import itertools
+import os
+import warnings
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
 
 import numpy as np
 
@@ -148,8 +153,6 @@ def predict(libraries, effort):
 
 def _fitted(peer, problem):
     """The peer's own estimator, holding the start: fitted with no more than one iteration from it."""
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return peer.estimator(problem.shape.K, max_iter=1, reg_covar=0, weights_init=problem.weights, means_init=problem.means,
@@ -217,8 +220,6 @@ def threads(libraries, effort):
 
 def _two_halves(ours, problem, iterations):
     """Each half of the rows fitted on a thread of its own: what the machine gives two threads that need not wait for each other."""
-    from concurrent.futures import ThreadPoolExecutor
-
     def fit(X):
         return ours(1).from_start(shapes.Problem(problem.shape, X, problem.weights, problem.means), iterations)
 
@@ -234,35 +235,48 @@ def _same_bits(ours, problem):
 
 
 def parallel(libraries, effort):
-    """Many small fits from Python threads."""
-    from concurrent.futures import ThreadPoolExecutor
+    """Many small fits from Python threads, beside two processes, which never wait for each other."""
+    table = Table("Forty whole fits at once, from a ThreadPoolExecutor",
+                  note="One thread is one worker with n_threads=1; the other threads are fits with n_threads=None, which share the CPUs. "
+                       "Pinned workers stay on one CPU each. Two processes show what the machine gives two fits that share nothing.")
+    for shape in shapes.PARALLEL:
+        runs = {"1 thread": lambda shape=shape: _in_threads(shape, 1, n_threads=1),
+                "2 workers": lambda shape=shape: _in_threads(shape, 2)}
+        if hasattr(os, "sched_setaffinity"):
+            runs["2 pinned workers"] = lambda shape=shape: _in_threads(shape, 2, pinned=True)
+        with ProcessPoolExecutor(2, get_context("spawn"), _in_silence) as pool:
+            runs["2 processes"] = lambda shape=shape, pool=pool: list(pool.map(_fit_of_seed, [(shape, seed, 1) for seed in range(40)],
+                                                                              chunksize=20))
+            times, results = best_times({name: [run] for name, run in runs.items()}, effort)
+        one = times["1 thread"][0]
+        others = [name for name in runs if name != "1 thread"]
+        table.rows.append({"N · D · K": str(shape)} | {f"{name} ms": times[name][0] * 1e3 for name in runs}
+                          | {f"1 thread / {name}": one / times[name][0] for name in others}
+                          | {"same results": "yes" if all(results[name] == results["1 thread"] for name in others) else "NO"})
+    return [table]
 
+
+def _in_threads(shape, workers, n_threads=None, pinned=False):
+    """Forty fits from so many threads; pinned ones have one CPU each."""
+    cpus = itertools.cycle(sorted(os.sched_getaffinity(0))) if pinned else None
+    begin = (lambda: os.sched_setaffinity(0, {next(cpus)})) if pinned else None
+    with ThreadPoolExecutor(workers, initializer=begin) as pool:
+        return quietly(lambda: list(pool.map(_fit_of_seed, [(shape, seed, n_threads) for seed in range(40)])))
+
+
+def _in_silence():
+    warnings.simplefilter("ignore")
+
+
+def _fit_of_seed(task):
     from gaussmix import GaussianMixture
 
-    table = Table("Forty whole fits at once, from a ThreadPoolExecutor",
-                  note="One thread is one worker with n_threads=1; else n_threads=None: fits share the CPUs.")
-    for shape in shapes.PARALLEL:
-        X = shapes.problem(shape).X
-
-        def fits(workers, n_threads, shape=shape, X=X):
-            def one(seed):
-                return GaussianMixture(shape.K, random_state=seed, tol=0, max_iter=20, n_threads=n_threads).fit(X).lower_bound_
-
-            with ThreadPoolExecutor(workers) as pool:
-                return list(pool.map(one, range(40)))
-
-        times, results = best_times({name: [lambda how=how: quietly(fits, *how)] for name, how in
-                                     {"1 thread": (1, 1), "1 worker": (1, None), "2 workers": (2, None)}.items()}, effort)
-        table.rows.append({"N · D · K": str(shape)} | {f"{name} ms": t[0] * 1e3 for name, t in times.items()}
-                          | {"1 thread / 2 workers": times["1 thread"][0] / times["2 workers"][0],
-                             "same results": "yes" if results["1 thread"] == results["1 worker"] == results["2 workers"] else "NO"})
-    return [table]
+    shape, seed, n_threads = task
+    return GaussianMixture(shape.K, random_state=seed, tol=0, max_iter=20, n_threads=n_threads).fit(shapes.problem(shape).X).lower_bound_
 
 
 def quietly(function, *arguments):
     """Without the warnings of fits that are not meant to converge."""
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return function(*arguments)

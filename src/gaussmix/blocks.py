@@ -39,6 +39,8 @@ MOST_AT_ONCE = 1000
 LARGEST = 1e145
 SINGLE_RANGE = (2.0**-40, 2.0**40)
 LARGEST_SINGLE = 2.0**45
+# Sums of weights whose largest lies between these stay inside float32's range.
+WEIGHT_RANGE = (2.0**-20, 2.0**20)
 
 
 def operations_of_row(n_features: int, n_components: int) -> float:
@@ -260,7 +262,7 @@ def balanced(weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     scale : float
         The factor that turns the result back into the weights that were given.
     """
-    if 2.0**-20 < weights.max() < 2.0**20:
+    if WEIGHT_RANGE[0] < weights.max() < WEIGHT_RANGE[1]:
         return weights, 1.0
     exponent = min(int(np.frexp(weights.max())[1]), np.finfo(np.float64).maxexp - 1)
     scaled: NDArray[np.float64] = np.ldexp(weights, -exponent)

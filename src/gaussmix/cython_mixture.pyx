@@ -19,7 +19,7 @@ from libc.string cimport memcpy, memmove, memset
 
 from gaussmix._core cimport linalg
 from gaussmix._core.densities cimport DIAG
-from gaussmix._core.estep cimport Block, CompleteRows, EStep, Rows, doubles_within, fetch, rows_within
+from gaussmix._core.estep cimport Block, CompleteRows, EStep, Rows, fetch, rows_within
 from gaussmix._core.estep cimport Workspace as Room
 from gaussmix._core.memory cimport checked_size
 from gaussmix._core.mstep cimport MStep
@@ -28,7 +28,7 @@ from gaussmix._core.statistics cimport Statistics as Sums
 
 import numpy as np
 
-from gaussmix.blocks import Blocks, LARGEST as LARGEST_NUMBER, LARGEST_SINGLE as LARGEST_OF_SINGLE, SINGLE_RANGE
+from gaussmix.blocks import Blocks, LARGEST as LARGEST_NUMBER, LARGEST_SINGLE as LARGEST_OF_SINGLE, SINGLE_RANGE, WEIGHT_RANGE
 from gaussmix.engines import Threads
 from gaussmix.mixture import Mixture
 from gaussmix.starts.kmeans import k_means, k_means_plus_plus
@@ -39,8 +39,8 @@ cdef double LARGEST = LARGEST_NUMBER
 cdef double LARGEST_SINGLE = LARGEST_OF_SINGLE
 cdef double SMALLEST_SPREAD = SINGLE_RANGE[0]
 cdef double LARGEST_ROW = SINGLE_RANGE[1]
-cdef double SMALLEST_WEIGHT = 2.0**-20  # outside of this range blocks.balanced scales the weights
-cdef double LARGEST_WEIGHT = 2.0**20
+cdef double SMALLEST_WEIGHT = WEIGHT_RANGE[0]
+cdef double LARGEST_WEIGHT = WEIGHT_RANGE[1]
 
 cdef int INSTALLED_VERSION = API_VERSION
 
@@ -228,7 +228,7 @@ cdef class _Statistics:
         cdef Py_ssize_t points = self.sums.n_components * self.sums.n_features
         if <size_t> reference % sizeof(double):
             return UNALIGNED
-        if reference != NULL and not doubles_within(reference, points, LARGEST):
+        if reference != NULL and not all_within(reference, points, LARGEST):
             return NOT_FINITE
         self.sums.clear_sums()
         self.empty = reference == NULL
@@ -450,6 +450,10 @@ cdef int check_rows(int type, const void *rows, Py_ssize_t n_rows, Py_ssize_t st
     return OK if rows_within(<const char *> rows, n_rows, n_features, stride, type, largest) else NOT_FINITE
 
 
+cdef bint all_within(const double *numbers, Py_ssize_t count, double largest) noexcept nogil:
+    return rows_within(<const char *> numbers, 1, count, count * sizeof(double), sizeof(double), largest)
+
+
 cdef bint fits(Py_ssize_t count, Py_ssize_t stride) noexcept nogil:
     """Whether this many steps of a stride, forward or backward, stay within the address space."""
     return stride == 0 or -PY_SSIZE_T_MAX <= stride and count <= PY_SSIZE_T_MAX // (stride if stride > 0 else -stride)
@@ -501,7 +505,7 @@ cdef int check_numbers(const double *numbers, Py_ssize_t count) noexcept nogil:
         return OK
     if <size_t> numbers % sizeof(double):
         return UNALIGNED
-    return OK if doubles_within(numbers, count, DBL_MAX) else NOT_FINITE
+    return OK if all_within(numbers, count, DBL_MAX) else NOT_FINITE
 
 
 cdef void widen(const char *rows, Py_ssize_t n_rows, Py_ssize_t stride, Py_ssize_t n_features, double *wide) noexcept nogil:
@@ -957,7 +961,7 @@ cdef int lloyd(int type, const void *rows, Py_ssize_t n_rows, Py_ssize_t stride,
         code = NOT_FINITE
     if code == OK and tol < 0:
         code = NEGATIVE
-    if code == OK and not doubles_within(centres, n_centres * n_features, LARGEST):
+    if code == OK and not all_within(centres, n_centres * n_features, LARGEST):
         code = NOT_FINITE
     if code != OK:
         return code

@@ -73,7 +73,6 @@ cdef class Rows:
 cdef Py_ssize_t tiles(Rows x) noexcept nogil
 cdef bint rows_within(const char *rows, Py_ssize_t n_rows, Py_ssize_t n_features, ptrdiff_t stride, size_t size,
                       double largest) noexcept nogil
-cdef bint doubles_within(const double *numbers, Py_ssize_t count, double largest) noexcept nogil
 
 cdef class Workspace:
     cdef readonly Py_ssize_t n_components

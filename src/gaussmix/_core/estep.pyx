@@ -5,7 +5,7 @@ Rows are worked on one tile at a time. The work inside a tile is done in C (kern
 here. An `EStep` computes Statistics from a block and Densities. Each other kind of observation has a subclass of its own.
 """
 from libc.float cimport FLT_MAX
-from libc.math cimport exp, fabs, fabsf, log, sqrt, INFINITY
+from libc.math cimport exp, fabs, log, sqrt, INFINITY
 from libc.stdint cimport int32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
@@ -26,6 +26,27 @@ cdef extern from *:
     #endif
     """
     void ASAN_POISON_MEMORY_REGION(const void *start, size_t size)  # no one may read or write there
+
+cdef extern from *:
+    """
+    /* Whether |x| <= largest, a finite number, for all of the numbers. Without their sign, the bits of numbers are ordered as the
+     * numbers are, and those of infinity and NaN come last. Compilers make vectors of integer differences, but not of such tests. */
+    #define WITHIN(name, real, word, absolute)                                 \\
+        static int name(const real *numbers, ptrdiff_t count, real largest)    \\
+        {                                                                      \\
+            word most, bits, outside = 0;                                      \\
+            memcpy(&most, &largest, sizeof most);                              \\
+            for (ptrdiff_t i = 0; i < count; i++) {                            \\
+                memcpy(&bits, numbers + i, sizeof bits);                       \\
+                outside |= most - (bits & absolute);                           \\
+            }                                                                  \\
+            return outside >= 0;                                               \\
+        }
+    WITHIN(gm_floats_within, float, int32_t, INT32_MAX)
+    WITHIN(gm_doubles_within, double, int64_t, INT64_MAX)
+    """
+    bint floats_within "gm_floats_within"(const float *numbers, ptrdiff_t count, float largest) noexcept nogil
+    bint doubles_within "gm_doubles_within"(const double *numbers, ptrdiff_t count, double largest) noexcept nogil
 
 cdef extern from "kernels/dispatch.h" nogil:
     const char *gm_isa(int)
@@ -173,22 +194,6 @@ cdef bint rows_within(const char *rows, Py_ssize_t n_rows, Py_ssize_t n_features
         else:
             fine &= doubles_within(<const double *> (rows + n * stride), n_features, largest)
     return fine
-
-
-cdef bint doubles_within(const double *numbers, Py_ssize_t count, double largest) noexcept nogil:
-    cdef Py_ssize_t i
-    cdef int outside = 0
-    for i in range(count):
-        outside |= not fabs(numbers[i]) <= largest
-    return not outside
-
-
-cdef bint floats_within(const float *numbers, Py_ssize_t count, float largest) noexcept nogil:
-    cdef Py_ssize_t i
-    cdef int outside = 0
-    for i in range(count):
-        outside |= not fabsf(numbers[i]) <= largest
-    return not outside
 
 
 cdef Py_ssize_t tiles(Rows x) noexcept nogil:
