@@ -795,11 +795,14 @@ cdef void scale(Sums sums, double factor) noexcept nogil:
 
 # A block of rows.
 
+cdef int check_both(const Densities *densities, const Workspace *workspace) noexcept nogil:
+    cdef int code = check_densities(densities)
+    return check_handle(workspace, <const void *> _Workspace) if code == OK else code
+
+
 cdef int evaluated(const Densities *densities, int type, const void *rows, Py_ssize_t n_rows, Py_ssize_t stride, double *log_p,
                    double *shares, int32_t *most_likely, Workspace *workspace) noexcept nogil:
-    cdef int code = check_densities(densities)
-    if code == OK:
-        code = check_handle(workspace, <const void *> _Workspace)
+    cdef int code = check_both(densities, workspace)
     if code != OK:
         return code
     return (<_Densities> <void *> densities).evaluate(type, rows, n_rows, stride, log_p, shares, most_likely,
@@ -826,9 +829,7 @@ cdef int labels(const Densities *densities, int type, const void *rows, Py_ssize
 
 cdef int each_evaluated(const Densities *densities, int type, const void *rows, Py_ssize_t n_rows, Py_ssize_t stride, double *result,
                         bint joint, Workspace *workspace) noexcept nogil:
-    cdef int code = check_densities(densities)
-    if code == OK:
-        code = check_handle(workspace, <const void *> _Workspace)
+    cdef int code = check_both(densities, workspace)
     if code != OK:
         return code
     return (<_Densities> <void *> densities).evaluate_each(type, rows, n_rows, stride, result, joint, <_Workspace> <void *> workspace)
@@ -856,14 +857,11 @@ cdef int e_step(const Densities *densities, int type, const void *rows, Py_ssize
     """
     cdef int code = check_statistics(statistics)
     if code == OK:
-        code = check_densities(densities)
+        code = check_both(densities, workspace)
     if code != OK:
         return code
     if not (<_Densities> <void *> densities).is_for((<_Statistics> <void *> statistics).sums):
         return OTHER_SHAPE
-    code = check_handle(workspace, <const void *> _Workspace)
-    if code != OK:
-        return code
     return (<_Statistics> <void *> statistics).add_e_step(<_Densities> <void *> densities, type, rows, n_rows, stride, sample_weight,
                                                           <_Workspace> <void *> workspace)
 
@@ -877,30 +875,25 @@ cdef int moments(int type, const void *rows, Py_ssize_t n_rows, Py_ssize_t strid
     Empty Statistics take each component's mean of these rows as its reference point; others keep theirs. log_likelihood becomes
     NaN.
     """
-    cdef int code = check_statistics(statistics)
-    if code == OK and n_rows > 0 and responsibilities == NULL:
-        code = NULL_POINTER
-    if code != OK:
-        return code
-    code = check_handle(workspace, <const void *> _Workspace)
-    if code != OK:
-        return code
-    return (<_Statistics> <void *> statistics).add_given(type, rows, n_rows, stride, responsibilities, responsibilities_stride, NULL,
-                                                         sample_weight, <_Workspace> <void *> workspace)
+    return added(type, rows, n_rows, stride, responsibilities, responsibilities_stride, NULL, sample_weight, statistics, workspace)
 
 
 cdef int moments_of_labels(int type, const void *rows, Py_ssize_t n_rows, Py_ssize_t stride, const int32_t *labels,
                            const double *sample_weight, Statistics *statistics, Workspace *workspace) noexcept nogil:
     """`moments` for rows each of which belongs to the component of its label."""
+    return added(type, rows, n_rows, stride, NULL, 0, labels, sample_weight, statistics, workspace)
+
+
+cdef int added(int type, const void *rows, Py_ssize_t n_rows, Py_ssize_t stride, const double *shares, Py_ssize_t shares_stride,
+               const int32_t *labels, const double *weights, Statistics *statistics, Workspace *workspace) noexcept nogil:
     cdef int code = check_statistics(statistics)
-    if code == OK and n_rows > 0 and labels == NULL:
+    if code == OK:
+        code = check_handle(workspace, <const void *> _Workspace)
+    if code == OK and n_rows > 0 and shares == NULL and labels == NULL:
         code = NULL_POINTER
     if code != OK:
         return code
-    code = check_handle(workspace, <const void *> _Workspace)
-    if code != OK:
-        return code
-    return (<_Statistics> <void *> statistics).add_given(type, rows, n_rows, stride, NULL, 0, labels, sample_weight,
+    return (<_Statistics> <void *> statistics).add_given(type, rows, n_rows, stride, shares, shares_stride, labels, weights,
                                                          <_Workspace> <void *> workspace)
 
 
