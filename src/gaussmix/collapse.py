@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gaussmix._core.linalg import whiten
+from gaussmix._core.linalg import narrowest
 from gaussmix._core.parameters import Parameters
 from gaussmix.blocks import Blocks
 from gaussmix.structures import Structure
@@ -19,13 +18,13 @@ __all__ = ["Spurious", "effective_rows", "spurious_components"]
 # variance, and the whole data are this many times wider.
 ADDED_SHARE = 0.5
 WIDER = 100.0
-# A component has few rows where it has fewer than twice as many as a covariance needs to be regular. It is then spurious where in
-# some direction it is this much narrower than the components are on average.
-FEW = 2
+# Let t be the rows of a component, divided by the number that a covariance needs to be regular. The component is spurious where
+# t < 1; where t < FEW and in some direction its variance is less than NARROW of that of the data; and where its variance is less
+# than NARROW^(t − 1) of that of the average component. From t = MANY on this says nothing.
+FEW = 3
+PART_OF_A_ROW = 0.01  # may be missing, as other components share in the rows of a cluster
+MANY = 6
 NARROW = 0.01
-# The power iteration for the narrowest direction ends at this precision, as its eigenvalue is only compared with these factors.
-CLOSE = 1e-6
-MOST_POWERS = 1000
 
 
 @dataclass(frozen=True)
@@ -39,22 +38,26 @@ class Spurious:
     rows : float
         How many rows it has, Σ_n w_n γ_nk.
     ratio : float
-        Its variance in its narrowest direction, divided by that of the data (if held) or of the average component (if not).
-    held : bool
-        Whether only reg_covar or rounding keeps its covariance from being singular.
+        Its variance in its narrowest direction, divided by that of what it is compared with.
+    compared : {"held", "too few", "data", "average component"}
+        What makes it spurious. "held": only reg_covar or rounding keeps its covariance from being singular, and the data are much
+        wider. "too few": its rows are too few for a covariance. Otherwise it is too narrow for its number of rows, in comparison
+        with the data or with the average component.
     """
 
     component: int
     rows: float
     ratio: float
-    held: bool
+    compared: str
 
     def __str__(self) -> str:
         count = f"{self.rows:.3g}"
         rows = f"component {self.component} sits on {count} row{'' if count == '1' else 's'}"
-        if self.held:
+        if self.compared == "held":
             return f"{rows} and is kept from being singular by reg_covar alone, or by rounding"
-        return f"{rows} and is {1 / self.ratio:.2g} times narrower (in variance) than the average component in one direction"
+        if self.compared == "too few":
+            return f"{rows}, which are too few to tell a covariance"
+        return f"{rows} and is {1 / self.ratio:.2g} times narrower (in variance) than the {self.compared} in one direction"
 
 
 def effective_rows(blocks: Blocks) -> float:
@@ -99,9 +102,11 @@ def spurious_components(parameters: Parameters, structure: Structure, n_rows: fl
         return []
     rows = parameters.weights * n_rows
     shape = parameters.n_components, parameters.n_features
-    few = rows < FEW * structure.least_rows(parameters.n_features)
+    least = structure.least_rows(parameters.n_features)
+    few = rows < MANY * least
     added = reg_covar + epsilon * structure.variances(parameters.covariances, *shape)
-    held = added.max(axis=1) * structure.precision_bounds(parameters) > ADDED_SHARE
+    with np.errstate(over="ignore"):
+        held = added.max(axis=1) * structure.precision_bounds(parameters) > ADDED_SHARE
     if not (few.any() or held.any()):
         return []
     covariances = structure.matrices(parameters.covariances, *shape)
@@ -110,37 +115,22 @@ def spurious_components(parameters: Parameters, structure: Structure, n_rows: fl
     total = within + np.einsum("k,ki,kj->ij", parameters.weights, away, away)
     found = []
     for k in np.flatnonzero(few | held):
-        ratio, direction = _narrowest(covariances[k], total)
+        ratio, direction = narrowest(covariances[k], total)
         if held[k] and ratio * WIDER < 1 and direction @ (added[k] * direction) > ADDED_SHARE * (direction @ covariances[k] @ direction):
-            found.append(Spurious(int(k), float(rows[k]), ratio, True))
-        elif few[k] and (ratio := _narrowest(covariances[k], within)[0]) < NARROW:
-            found.append(Spurious(int(k), float(rows[k]), ratio, False))
+            found.append(Spurious(int(k), float(rows[k]), ratio, "held"))
+        elif few[k]:
+            times = (rows[k] + PART_OF_A_ROW) / least
+            # No component is narrower in comparison with the average component than in comparison with the data.
+            beyond = FEW <= times and ratio < _excused(times)
+            if times < 1:
+                found.append(Spurious(int(k), float(rows[k]), ratio, "too few"))
+            elif times < FEW and ratio < NARROW:
+                found.append(Spurious(int(k), float(rows[k]), ratio, "data"))
+            elif beyond and (ratio := narrowest(covariances[k], within)[0]) < _excused(times):
+                found.append(Spurious(int(k), float(rows[k]), ratio, "average component"))
     return found
 
 
-def _narrowest(covariance: NDArray[np.float64], reference: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-    """
-    Return the quotient of the variances of two covariances Σ and T in the direction v where it is smallest, and v.
-
-    v solves Σ v = λ T v with the smallest λ. With Σ = L Lᵀ and v = L⁻ᵀ y this becomes L⁻¹ T L⁻ᵀ y = y / λ. Power iteration finds
-    the largest eigenvalue of this. It starts from a random vector, which has a share of every direction. It is fast where one
-    direction is far narrower than the others; where none is, it does not matter which one is found. All products use einsum, as
-    BLAS would wake its threads.
-    """
-    scale = np.sqrt(np.diag(reference))
-    units = np.outer(scale, scale)
-    reference = reference / units
-    try:
-        inverse, _ = whiten(covariance / units)
-        whiten(reference)
-    except ValueError:  # the reference is singular to rounding: the data lie in a subspace, where no component counts as narrow
-        return 1.0, np.zeros(len(scale))
-    y, largest = np.random.default_rng(0).standard_normal(len(scale)), 0.0
-    for _ in range(MOST_POWERS):
-        y /= math.hypot(*y)  # hypot neither overflows nor underflows
-        v = np.einsum("ji,j->i", inverse, y)
-        y = np.einsum("ij,j->i", inverse, np.einsum("ij,j->i", reference, v))
-        before, largest = largest, math.hypot(*y)
-        if abs(largest - before) <= CLOSE * largest:
-            break
-    return 1 / largest, v / scale
+def _excused(times: float) -> float:
+    """How narrow a component with so many times the fewest rows may be, in comparison with the average component."""
+    return float(NARROW ** (times - 1))

@@ -123,7 +123,7 @@ def register(kind: type[GaussianMixture] | None = None) -> None:
     >>> from gaussmix import GaussianMixture
     >>> from gaussmix.onnx_export import register
     >>> register()
-    >>> X = np.array([[1.0, 2.0], [1.0, 4.0], [1.5, 0.0], [10.0, 2.0], [10.0, 4.0], [10.5, 0.0]])
+    >>> X = np.random.default_rng(0).normal(size=(60, 2)) + np.repeat([[0.0], [9.0]], 30, axis=0)
     >>> model = skl2onnx.to_onnx(GaussianMixture(2, random_state=0).fit(X), X)
     >>> [output.name for output in model.graph.output]
     ['label', 'probabilities']
