@@ -1,4 +1,4 @@
-"""EM from one start to its end. The loop itself is `_core/em.pyx`."""
+"""EM from one start to its end. The loops themselves are in `_core/em.pyx`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gaussmix._core.em import EM, Objective
+from gaussmix._core.em import EM, AcceleratedEM, Objective, SmallChange, Stopping
 from gaussmix._core.mstep import MStep
 from gaussmix._core.parameters import Parameters
 from gaussmix._core.passes import Passes
 
-__all__ = ["Report", "Run", "maximize_likelihood"]
+__all__ = ["ALGORITHMS", "STOPPING", "Report", "Run", "maximize_likelihood"]
 
 Report = Callable[[int, float, Parameters], bool]
+
+ALGORITHMS: dict[str, type[EM]] = {"em": EM, "accelerated": AcceleratedEM}
+STOPPING = ("change", "distance")  # what `tol` bounds: the last change, or the estimated distance to the limit
 
 
 @dataclass(frozen=True)
@@ -26,9 +29,11 @@ class Run:
     parameters : Parameters
         The last valid ones.
     history : list of float
-        The mean log-likelihood of a row that each iteration's E step found.
+        The mean log-likelihood of a row that the E step of each iteration found.
+    n_iter : int
+        How many E steps were made. The accelerated algorithm makes some that do not count, and are not in `history`.
     converged : bool
-        Whether the mean log-likelihood changed by less than `tol` in the last iteration.
+        Whether the rule to stop was met.
     collapsed : int or None
         The component that ended the run, because its covariance became singular or it lost all its weight.
     stopped : bool
@@ -37,13 +42,15 @@ class Run:
 
     parameters: Parameters
     history: list[float]
+    n_iter: int
     converged: bool
     collapsed: int | None = None
     stopped: bool = False
 
 
 def maximize_likelihood(passes: Passes, start: Parameters, m_step: MStep, *, tol: float, max_iter: int, previous: float = -math.inf,
-                        report: Report | None = None, objective: Objective | None = None) -> Run:
+                        report: Report | None = None, objective: Objective | None = None, algorithm: str = "em",
+                        stopping: Stopping | None = None) -> Run:
     """
     Run EM from one start: E step (5), M step (7) (8) (11), until the log-likelihood (6) stops rising.
 
@@ -56,25 +63,28 @@ def maximize_likelihood(passes: Passes, start: Parameters, m_step: MStep, *, tol
     tol : float
         Stop when the mean log-likelihood of a row changes by less than this.
     max_iter : int
-        Stop after this many iterations.
+        Stop after this many E steps.
     previous : float
         The mean log-likelihood to compare that of the first iteration with, where EM goes on from an earlier fit.
     report : callable, optional
-        Called after each iteration with three arguments: its number (from 1), the mean log-likelihood that its E step found, and
-        the parameters with that log-likelihood. EM stops when it returns True.
+        Called after each iteration with three arguments: the number of E steps so far, the mean log-likelihood that the last one
+        found, and the parameters with that log-likelihood. EM stops when it returns True.
     objective : Objective, optional
         By default the mean log-likelihood of a row.
+    algorithm : {"em", "accelerated"}
+    stopping : Stopping, optional
+        A new rule to stop by, instead of `tol`.
 
     Returns
     -------
     Run
     """
-    loop = EM(passes, start, m_step, tol, previous, objective)
+    loop = ALGORITHMS[algorithm](passes, start, m_step, SmallChange(tol) if stopping is None else stopping, previous, objective)
     history: list[float] = []
     stopped, at_once = False, passes.at_once if report is None else 1
-    while len(history) < max_iter and not (loop.converged or loop.collapsed >= 0 or stopped):
-        history += loop.run(min(at_once, max_iter - len(history)))
-        stopped = report is not None and report(len(history), history[-1], loop.current)
-    if loop.collapsed >= 0:
-        return Run(loop.current, history, False, loop.collapsed, stopped)
-    return Run(loop.following, history, loop.converged, None, stopped)
+    while loop.n_passes < max_iter and not (loop.converged or loop.collapsed >= 0 or stopped):
+        found = loop.run(min(at_once, max_iter - loop.n_passes))
+        history += found
+        stopped = bool(found) and report is not None and report(loop.n_passes, history[-1], loop.current)
+    collapsed = loop.collapsed if loop.collapsed >= 0 else None
+    return Run(loop.following if collapsed is None else loop.current, history, loop.n_passes, loop.converged, collapsed, stopped)

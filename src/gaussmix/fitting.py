@@ -9,7 +9,9 @@ from functools import cached_property
 
 import numpy as np
 
+from gaussmix._core.em import NearLimit, SmallChange
 from gaussmix._core.estep import EStep
+from gaussmix._core.parameters import Parameters
 from gaussmix.blocks import Blocks
 from gaussmix.collapse import Spurious, effective_rows, spurious_components
 from gaussmix.em import Report, Run, maximize_likelihood
@@ -63,6 +65,10 @@ class Request:
         By default that of complete rows.
     prior : Prior, optional
         Where there is a prior, EM raises the posterior density.
+    stopping : {"change", "distance"}
+        What `tol` bounds: the last change of the mean log-likelihood of a row, or the estimated distance of the log-likelihood of all
+        rows to its limit.
+    algorithm : {"em", "accelerated"}
     """
 
     structure: Structure
@@ -73,6 +79,8 @@ class Request:
     max_iter: int = 100
     estep: EStep | None = None
     prior: Prior | None = None
+    stopping: str = "change"
+    algorithm: str = "em"
 
 
 @dataclass(frozen=True)
@@ -107,11 +115,6 @@ class Fit(Run):
         return Mixture.from_parameters(self.parameters, self.structure)
 
     @property
-    def n_iter(self) -> int:
-        """How many iterations EM made."""
-        return len(self.history)
-
-    @property
     def log_likelihood(self) -> float:
         """The mean log-likelihood of a row that the last E step found; −∞ where there was none."""
         return self.history[-1] if self.history else -math.inf
@@ -135,23 +138,27 @@ class Fitting:
     request : Request
     observations : Blocks
     engine : Engine
+    regularization : Regularization, optional
+        That of the request for these observations, where it is known.
     """
 
-    def __init__(self, request: Request, observations: Blocks, engine: Engine) -> None:
+    def __init__(self, request: Request, observations: Blocks, engine: Engine, regularization: Regularization | None = None) -> None:
         self.request, self.observations = request, observations
-        self.regularization: Regularization = regularization_for(request.reg_covar, observations, engine)
+        self.regularization = regularization_for(request.reg_covar, observations, engine) if regularization is None else regularization
         self.problem = Problem(observations, engine, request.structure, request.n_components, self.regularization.added, request.estep,
                                request.prior)
 
-    def fit(self, rng: np.random.Generator, *, previous: float = -math.inf, report: Report | None = None) -> Fit:
+    def fit(self, rng: np.random.Generator, *, previous: float = -math.inf, report: Report | None = None, start: Start | None = None) -> Fit:
         """
-        Make one fit from the start of the request.
+        Make one fit from a start.
 
         Parameters
         ----------
         rng : numpy.random.Generator
         previous, report
             As for `maximize_likelihood`.
+        start : Start, optional
+            By default that of the request.
 
         Returns
         -------
@@ -162,11 +169,33 @@ class Fitting:
         SingularStart
             Where EM cannot begin.
         """
+        start = self.request.start if start is None else start
+        fit = self.climb(start.begin(self.problem, rng), previous=previous, report=report)
+        if fit.collapsed is not None and fit.n_iter == 1 and not start.has_covariances:
+            raise SingularStart.covariance(fit.collapsed)
+        return fit
+
+    def climb(self, begun: Parameters, *, previous: float = -math.inf, report: Report | None = None, worth: float = -math.inf) -> Fit:
+        """
+        Make one fit from given parameters.
+
+        Parameters
+        ----------
+        begun : Parameters
+            Factorized.
+        previous, report
+            As for `maximize_likelihood`.
+        worth : float
+            Where EM stops by the distance to its limit, it gives up where that limit does not seem to be as high as this.
+
+        Returns
+        -------
+        Fit
+        """
         request, problem = self.request, self.problem
-        run = maximize_likelihood(problem.passes, request.start.begin(problem, rng), problem.m_step, tol=request.tol,
-                                  max_iter=request.max_iter, previous=previous, report=report, objective=problem.objective)
-        if run.collapsed is not None and len(run.history) == 1 and not request.start.has_covariances:
-            raise SingularStart.covariance(run.collapsed)
+        stopping = NearLimit(request.tol / self.observations.total_weight, worth) if request.stopping == "distance" else SmallChange(request.tol)
+        run = maximize_likelihood(problem.passes, begun, problem.m_step, tol=request.tol, max_iter=request.max_iter, previous=previous,
+                                  report=report, objective=problem.objective, algorithm=request.algorithm, stopping=stopping)
         spurious = spurious_components(run.parameters, request.structure, effective_rows(self.observations), problem.added,
                                        np.finfo(self.observations.dtype).eps) if run.history else []
         return Fit(**vars(run), structure=request.structure, spurious=spurious, regularization=self.regularization)

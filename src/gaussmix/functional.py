@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from gaussmix._core.estep import Block, CompleteRows, EStep, GivenResponsibilities
 from gaussmix._core.statistics import Statistics as Sums
 from gaussmix.blocks import LARGEST, Blocks
+from gaussmix.em import ALGORITHMS, STOPPING
 from gaussmix.engines import Threads, resolve_threads
 from gaussmix.fitting import Fit, Fitting, Outcome, Request
 from gaussmix.mixture import Mixture
@@ -195,7 +196,8 @@ def m_step(statistics: Statistics, covariance_type: str = "full", prior: Prior |
 
 def em(X: ArrayLike, start: Mixture, covariance_type: str = "full", *, sample_weight: ArrayLike | None = None, reg_covar: float = 0.0,
        prior: Prior | None = None, tol: float = 1e-3, max_iter: int = 100,
-       callback: Callable[[int, float, Mixture], object] | None = None, n_threads: int | None = None) -> Fit:
+       callback: Callable[[int, float, Mixture], object] | None = None, n_threads: int | None = None, algorithm: str = "em",
+       stopping: str = "change") -> Fit:
     """
     Run EM from a given mixture. It gives no warnings: `outcome` says how it ended.
 
@@ -221,6 +223,9 @@ def em(X: ArrayLike, start: Mixture, covariance_type: str = "full", *, sample_we
         E step found, and the `Mixture` with that log-likelihood. EM ends when it returns something true.
     n_threads : int, optional
         As for `Mixture.logpdf`.
+    algorithm : {"em", "accelerated"}
+    stopping : {"change", "distance"}
+        As for `GaussianMixture`.
 
     Returns
     -------
@@ -252,9 +257,12 @@ def em(X: ArrayLike, start: Mixture, covariance_type: str = "full", *, sample_we
         raise ValueError(f"callback must be callable or None, not {callback!r}")
     if isinstance(max_iter, bool) or not isinstance(max_iter, (int, np.integer)) or max_iter < 0:
         raise ValueError(f"max_iter must be a whole number of at least 0, not {max_iter!r}")
+    for name, value, choices in (("algorithm", algorithm, tuple(ALGORITHMS)), ("stopping", stopping, STOPPING)):
+        if value not in choices:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
     begun = start if start.structure.name == structure.name else m_step(_moments_of(start), structure.name)
     request = Request(structure, start.n_components, FromParameters(begun._parameters), _amount("reg_covar", reg_covar), tol,
-                      int(max_iter), prior=prior)
+                      int(max_iter), prior=prior, stopping=stopping, algorithm=algorithm)
 
     def report(iteration: int, objective: float, parameters: Any) -> bool:
         assert callback is not None

@@ -3,7 +3,8 @@
 
 The loop runs with the GIL released. It makes E steps through `Passes`, and does not know where and how these are carried out.
 """
-from libc.math cimport fabs
+from libc.math cimport INFINITY, fabs, isfinite
+from gaussmix._core.coordinates cimport Course
 from gaussmix._core.densities cimport Densities
 from gaussmix._core.mstep cimport MStep, displacement, shift
 from gaussmix._core.parameters cimport Parameters
@@ -19,6 +20,16 @@ cdef double FAR = 1e4
 # Each retake multiplies the remaining distance by ε. This many bring a mean to its place from the end of the range of double.
 cdef enum:
     MOST_RETAKES = 25
+
+
+# How many iterations in a row must be near the limit, and how much nearer than asked (`NearLimit`). Of 432 fits to real and planted
+# data, 2 % then ended 0.1 nats or more before the limit that they have, instead of 40 % without these.
+cdef double MARGIN = 0.01
+
+# Acceleration begins where EM moves less than this (the square of `Course`) and leaves more than this part of the way in an
+# iteration. Before, the course is bent too much to be extrapolated; and fast fits gain nothing.
+cdef double SETTLED = 0.01
+cdef double SLOW = 0.5
 
 
 cdef Py_ssize_t m_step(Passes passes, Densities densities, MStep step, Parameters p) except -2 nogil:
@@ -92,9 +103,69 @@ cdef class Posterior(Objective):
         return (statistics.log_likelihood + log_prior) / statistics.total_weight
 
 
+cdef class Stopping:
+    """
+    A rule by which EM stops.
+
+    Parameters
+    ----------
+    tol : float
+    """
+
+    def __init__(self, double tol):
+        self.tol = tol
+
+    cdef bint met(self, double reached, double change, Course course) noexcept nogil:
+        """Whether EM may stop where the objective has reached a value and changed by this much in the last iteration."""
+        return False
+
+
+cdef class SmallChange(Stopping):
+    """Stop where the objective changed by less than `tol`."""
+
+    cdef bint met(self, double reached, double change, Course course) noexcept nogil:
+        return fabs(change) < self.tol
+
+
+cdef class NearLimit(Stopping):
+    """
+    Stop where the objective is estimated to be less than `tol` below its limit.
+
+    Near the limit x*, EM's map is linear, EM(x) − x* = J (x − x*), and r = (I − J)(x* − x). The objective is then ½ rᵀ (I − J)⁻¹ r below
+    its limit, in the metric of the coordinates, in which J is symmetric. This is at most ½ |r|² / (1 − λ) with the largest
+    eigenvalue λ of J, for which the largest of the last ten `rate`s stands. On a plateau, where EM is about to leave a saddle, rates
+    are 1 or more, but only when what grows has become larger than what still decays. Therefore this bound must be a hundredth of `tol`
+    or less in ten iterations in a row.
+
+    Parameters
+    ----------
+    tol : float
+    worth : float
+        Stop also where a hundred times this bound does not reach as high as this, in three iterations in a row.
+    """
+
+    def __init__(self, double tol, double worth=-INFINITY):
+        Stopping.__init__(self, tol)
+        self.worth = worth
+        self.needs_course = True
+
+    cdef bint met(self, double reached, double change, Course course) noexcept nogil:
+        cdef Py_ssize_t i
+        cdef double largest = 0, left
+        if course.n_points < 2:
+            return False
+        self.rates[course.n_points % LAST] = course.rate
+        for i in range(LAST):
+            largest = max(largest, self.rates[i])
+        left = 0.5 * course.square / (1 - largest) / MARGIN if largest < 1 else INFINITY
+        self.calm = self.calm + 1 if left < self.tol else 0
+        self.hopeless = self.hopeless + 1 if reached + left < self.worth else 0
+        return self.calm >= LAST or self.hopeless >= HOPELESS
+
+
 cdef class EM:
     """
-    EM from one start, until the objective stops rising.
+    EM from one start, until a rule stops it.
 
     Parameters
     ----------
@@ -103,8 +174,8 @@ cdef class EM:
     start : Parameters
         Factorized; not changed.
     step : MStep
-    tol : float
-        EM has converged when the objective changes by less than this.
+    stopping : Stopping
+        A new one, as it remembers the course of EM.
     previous : float
         The value that the objective of the first iteration is compared with.
     objective : Objective, optional
@@ -113,44 +184,119 @@ cdef class EM:
     Attributes
     ----------
     current : Parameters
-        The parameters of the last E step.
+        The parameters of the last E step that counts.
     following : Parameters
         The parameters that the M step after it made.
+    n_passes : int
+        How many E steps have been made.
     converged : bool
     collapsed : int
         The component for which this M step was not possible, or −1.
     """
 
-    def __init__(self, Passes passes not None, Parameters start not None, MStep step not None, double tol, double previous,
-                 Objective objective=None):
-        self.passes, self.step, self.tol, self.previous = passes, step, tol, previous
+    def __init__(self, Passes passes not None, Parameters start not None, MStep step not None, Stopping stopping not None,
+                 double previous, Objective objective=None):
+        self.passes, self.step, self.stopping, self.previous = passes, step, stopping, previous
         self.objective = Objective() if objective is None else objective
         self.current, self.following = start.copy(), start.copy()
+        self.course = Course(start) if stopping.needs_course else None
         self.collapsed = -1
 
-    def run(self, Py_ssize_t iterations):
+    def run(self, Py_ssize_t n_passes):
         """
-        Make up to this many iterations.
+        Make up to this many E steps.
 
         Returns
         -------
         list of float
-            The objective that each iteration's E step found.
+            The objective that each of them found, without those that do not count.
         """
-        cdef double[::1] found = np.empty(iterations)
-        cdef Py_ssize_t n = 0
+        cdef double[::1] found = np.empty(n_passes)
+        cdef Py_ssize_t last = self.n_passes + n_passes, n = 0
         with nogil:
-            while n < iterations and not self.converged and self.collapsed < 0:
-                found[n] = self.iterate()
-                n += 1
+            while self.n_passes < last and not self.converged and self.collapsed < 0:
+                if self.iterate():
+                    found[n] = self.previous
+                    n += 1
         return np.asarray(found)[:n].tolist()
 
-    cdef double iterate(self) except? -1 nogil:
-        """E step (5), M step (7) (8) (11); return the objective before it."""
+    cdef bint iterate(self) except -1 nogil:
+        """E step (5), M step (7) (8) (11); return whether the E step counts."""
         self.current.assign(self.following)
-        self.passes.sum_all(self.current.densities, None)
-        cdef double reached = self.objective.value(self.passes.total, self.current)
-        self.collapsed = m_step(self.passes, self.current.densities, self.step, self.following)
-        self.converged = self.collapsed < 0 and fabs(reached - self.previous) < self.tol
+        self.go_on(self.evaluate(self.current))
+        return True
+
+    cdef double evaluate(self, Parameters p) except? -1 nogil:
+        """The objective, by an E step."""
+        self.passes.sum_all(p.densities, None)
+        self.n_passes += 1
+        return self.objective.value(self.passes.total, p)
+
+    cdef int go_on(self, double reached) except -1 nogil:
+        """The M step after an E step at `current`, and the test whether to stop."""
+        cdef double change = reached - self.previous
         self.previous = reached
-        return reached
+        self.collapsed = m_step(self.passes, self.current.densities, self.step, self.following)
+        if self.collapsed < 0:
+            if self.course is not None:
+                self.course.record(self.current, self.following)
+                change = max(fabs(change), 0.5 * self.course.square)  # what an accelerated step gained may be less than what EM will
+            self.converged = self.stopping.met(reached, change, self.course)
+        return 0
+
+
+cdef class AcceleratedEM(EM):
+    """
+    EM with Anderson's method of memory 1, which goes on along the course that the last two M steps took.
+
+    An E step at the point that it proposes counts only where the objective did not fall. Otherwise EM goes on from where the last
+    M step led.
+
+    Parameters
+    ----------
+    passes, start, step, stopping, previous, objective
+        As for `EM`.
+
+    References
+    ----------
+    Walker and Ni, "Anderson acceleration for fixed-point iterations", SIAM Journal on Numerical Analysis 49 (2011).
+    Varadhan and Roland, "Simple and globally convergent methods for accelerating the convergence of any EM algorithm",
+    Scandinavian Journal of Statistics 35 (2008), section 6: the bound on the length of a step.
+    """
+
+    def __init__(self, Passes passes not None, Parameters start not None, MStep step not None, Stopping stopping not None,
+                 double previous, Objective objective=None):
+        EM.__init__(self, passes, start, step, stopping, previous, objective)
+        self.course, self.ahead, self.bound = Course(start), start.copy(), 4
+
+    cdef bint iterate(self) except -1 nogil:
+        cdef double reached
+        cdef bint rose = True
+        if not self.is_ahead:
+            self.current.assign(self.following)
+            reached = self.evaluate(self.current)
+            rose = reached > self.previous
+        else:
+            self.is_ahead = False
+            reached = self.evaluate(self.ahead)
+            if not reached >= self.previous:
+                self.bound = max(1.0, self.bound / 4)
+                return False
+            self.current.assign(self.ahead)
+            if self.bounded:
+                self.bound *= 4
+        self.go_on(reached)
+        # Where what is added to variances makes EM itself lower the objective, its limit is not where the objective is highest.
+        if self.collapsed < 0 and not self.converged and rose:
+            self.look_ahead()
+        return True
+
+    cdef int look_ahead(self) except -1 nogil:
+        """Propose a point for the next E step, where there is one."""
+        cdef double length
+        if self.course.n_points < 2 or not (self.course.square < SETTLED and self.course.rate > SLOW):
+            return 0
+        length = self.course.extrapolate(self.bound)
+        self.bounded = length > self.bound
+        self.is_ahead = isfinite(length) and self.course.coordinates.read(self.course.beyond, self.step, self.ahead) < 0
+        return 0

@@ -9,6 +9,7 @@ cdef class MStep:
     cdef Py_ssize_t maximize_all(self, Statistics s, Parameters p) except -2 nogil
     cdef bint knows(self, Statistics s, Parameters p) noexcept nogil
     cdef Py_ssize_t covariances(self, Statistics s, Parameters p) except -2 nogil
+    cdef Py_ssize_t square_factors(self, Parameters p) except -2 nogil
 
 cdef class MStepWithPrior(MStep):
     cdef MStep step

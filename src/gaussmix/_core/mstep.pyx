@@ -6,6 +6,7 @@ covariance about the new mean is second_k / weight_k − d_k d_kᵀ.
 """
 from libc.math cimport INFINITY
 from gaussmix._core.densities cimport Densities, Kind, TIED, DIAG, matrix_size, n_matrices
+from gaussmix._core.linalg cimport square_lower
 from gaussmix._core.memory cimport is_short, read_only
 from gaussmix._core.parameters cimport Parameters
 from gaussmix._core.statistics cimport Statistics
@@ -74,6 +75,32 @@ cdef class MStep:
         """
         raise NotImplementedError("%s must define update(statistics, parameters), which makes covariances" % type(self).__name__)
 
+    cdef Py_ssize_t square_factors(self, Parameters p) except -2 nogil:
+        """Set the covariances L_k L_kᵀ of the L_k that the densities hold in place of their factors, and then the factors.
+
+        It returns −1, or the index of the first component whose covariance is singular.
+        """
+        cdef Py_ssize_t singular
+        with gil:
+            singular = self.adopt(p)
+        return singular
+
+    def adopt(self, parameters):
+        """
+        Set covariances from Cholesky factors. A subclass in Python overrides this.
+
+        Parameters
+        ----------
+        parameters : Parameters
+            The factors of its densities hold the L_k of L_k L_kᵀ. They are overwritten by those that belong to the covariances.
+
+        Returns
+        -------
+        int
+            As from `maximize`.
+        """
+        raise NotImplementedError("%s must define adopt(parameters), which sets covariances from factors" % type(self).__name__)
+
     def maximize(self, Statistics statistics not None, Parameters parameters not None):
         """
         Make the M step: (11), (7), (8) under this structure.
@@ -118,6 +145,9 @@ cdef class MStepWithPrior(MStep):
             singular = self.step.maximize_all(self.with_prior(s), p)
         return singular
 
+    cdef Py_ssize_t square_factors(self, Parameters p) except -2 nogil:
+        return self.step.square_factors(p)
+
     cdef Statistics with_prior(self, Statistics s):
         cdef Statistics both = self.statistics_of(s.reference.copy())
         if both is None:
@@ -149,6 +179,13 @@ cdef class MatrixMStep(MStep):
                 p.sigma[(k * D + i) * D + i] += self.added[i]
         return p.densities.factorize_all(p.pi, p.sigma)
 
+    cdef Py_ssize_t square_factors(self, Parameters p) except -2 nogil:
+        cdef Py_ssize_t D = p.n_features, k
+        for k in range(n_matrices(p.densities.kind, p.n_components)):
+            square_lower(p.densities.factor + k * D * D, p.sigma + k * D * D, D)
+            mirror(p.sigma + k * D * D, D)
+        return p.densities.factorize_all(p.pi, p.sigma)
+
 
 cdef class DiagonalMStep(MStep):
     """A variance for each feature of each component."""
@@ -162,6 +199,12 @@ cdef class DiagonalMStep(MStep):
             diagonal(s.s1 + k * D, s.s2 + k * D, s.s0[k], p.sigma + k * D, D)
             for i in range(D):
                 p.sigma[k * D + i] += self.added[i]
+        return p.densities.factorize_all(p.pi, p.sigma)
+
+    cdef Py_ssize_t square_factors(self, Parameters p) except -2 nogil:
+        cdef Py_ssize_t i
+        for i in range(p.n_numbers):
+            p.sigma[i] = p.densities.factor[i] * p.densities.factor[i]
         return p.densities.factorize_all(p.pi, p.sigma)
 
 
@@ -182,6 +225,12 @@ cdef class SphericalMStep(MStep):
             for i in range(D):
                 total += variances[i] + self.added[i]
             p.sigma[k] = total / D
+        return p.densities.factorize_spherical(p.pi, p.sigma)
+
+    cdef Py_ssize_t square_factors(self, Parameters p) except -2 nogil:
+        cdef Py_ssize_t k
+        for k in range(p.n_components):
+            p.sigma[k] = p.densities.factor[k * p.n_features] * p.densities.factor[k * p.n_features]
         return p.densities.factorize_spherical(p.pi, p.sigma)
 
 

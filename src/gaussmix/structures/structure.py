@@ -396,6 +396,14 @@ class _PythonMStep(MStep):
         parameters.covariances[...] = covariances
         return structure.factorize(parameters)
 
+    def adopt(self, parameters: Parameters) -> int:
+        roots = parameters.densities.factors
+        if roots.ndim == 2:
+            roots = roots[:, :, None] * np.eye(roots.shape[1])
+        roots = np.broadcast_to(roots, (parameters.n_components, *roots.shape[1:]))
+        parameters.covariances[...] = self.structure._nearest(np.einsum("kij,klj->kil", roots, roots))
+        return self.structure.factorize(parameters)
+
 
 def check_symmetric(matrices: NDArray[np.float64], name: str, tolerance: float) -> None:
     """
