@@ -199,6 +199,12 @@ class Blocks:
         other._work_in(self.dtype)
         return other
 
+    def sample(self, n_rows: int, rng: np.random.Generator, n_components: int) -> Self:
+        """Return some of the rows with weight, drawn without replacement, with their weights; all of them where there are fewer."""
+        alive = np.arange(self.n_rows) if self.row_weights is None else np.flatnonzero(self.row_weights > 0)
+        chosen = np.sort(rng.choice(alive, min(n_rows, len(alive)), replace=False, shuffle=False))
+        return type(self)(self.X[chosen], n_components, None if self.row_weights is None else self.row_weights[chosen] * self.scale)
+
     def _cut(self, operations: Callable[[int, int], float], n_components: int) -> None:
         self.bounds = block_bounds(self.n_rows, self.n_features, n_components, operations)
         # Factorizing a D × D covariance is the work of less than D rows.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from gaussmix.starts.given import FromLabels, FromParameters, FromResponsibilities, PartlyGiven
-from gaussmix.starts.kmeans import FromKMeans, FromKMeansPlusPlus
+from gaussmix.starts.kmeans import FromKMeans, FromKMeansPlusPlus, FromNearestFarRow
 from gaussmix.starts.random import FromRandomResponsibilities, FromRandomRows
 from gaussmix.starts.start import SingularStart, Start
+from gaussmix.starts.units import standardized, whitened
 
 __all__ = ["STARTS", "FromLabels", "FromParameters", "FromResponsibilities", "PartlyGiven", "SingularStart", "Start"]
 
@@ -14,4 +15,8 @@ STARTS: dict[str, Start] = {
     "k-means++": FromKMeansPlusPlus(),
     "random": FromRandomResponsibilities(),
     "random_from_data": FromRandomRows(),
+    "kmeans_standardized": FromKMeans(standardized),
+    "kmeans_whitened": FromKMeans(whitened),
+    "k-means++_standardized": FromNearestFarRow(standardized),
+    "k-means++_whitened": FromNearestFarRow(whitened),
 }

@@ -13,9 +13,11 @@ from gaussmix.blocks import Blocks
 from gaussmix.engines import Engine
 from gaussmix.problem import Problem
 from gaussmix.starts.start import Assignment, Labels, Responsibilities, at_points, at_rows, in_memory, under_assignment
+from gaussmix.starts.units import Units, as_they_are
 from gaussmix.statistics import Kind
 
-__all__ = ["FromKMeans", "FromKMeansPlusPlus", "clusters", "far_rows", "k_means", "k_means_plus_plus", "lower_to", "rows_of"]
+__all__ = ["FromKMeans", "FromKMeansPlusPlus", "FromNearestFarRow",
+           "clusters", "far_rows", "k_means", "k_means_plus_plus", "lower_to", "rows_of"]
 
 # The tolerance at which Lloyd's algorithm ends as a start of EM. Mixtures reach the same log-likelihoods as with scikit-learn's 1e-4:
 # over 32 fits of four kinds of overlapping components, the means differ by less than half the standard deviation between seeds, in no
@@ -24,12 +26,26 @@ START_TOLERANCE = 1e-3
 
 
 class FromKMeans:
-    """k-means from k-means++: each row belongs to its cluster."""
+    """
+    k-means from k-means++: each row belongs to its cluster.
+
+    Parameters
+    ----------
+    units : callable
+        The units in which distances are measured.
+    """
 
     has_covariances = True
 
+    def __init__(self, units: Units = as_they_are) -> None:
+        self.units = units
+
     def begin(self, problem: Problem, rng: np.random.Generator) -> Parameters:
-        return under_assignment(problem, clusters(in_memory(problem), problem.n_components, rng, problem.engine))
+        blocks = self.units(in_memory(problem), problem.engine)
+        found = clusters(blocks, problem.n_components, rng, problem.engine)
+        if self.units is not as_they_are:
+            found.means = None  # which are in other units
+        return under_assignment(problem, found)
 
 
 class FromKMeansPlusPlus:
@@ -39,6 +55,28 @@ class FromKMeansPlusPlus:
 
     def begin(self, problem: Problem, rng: np.random.Generator) -> Parameters:
         return at_rows(problem, *far_rows(in_memory(problem), problem.n_components, rng, problem.engine))
+
+
+class FromNearestFarRow:
+    """
+    Rows that lie far apart: each row belongs to the nearest of them.
+
+    Parameters
+    ----------
+    units : callable
+        The units in which distances are measured.
+    """
+
+    has_covariances = True
+
+    def __init__(self, units: Units) -> None:
+        self.units = units
+
+    def begin(self, problem: Problem, rng: np.random.Generator) -> Parameters:
+        blocks, K = self.units(in_memory(problem), problem.engine), problem.n_components
+        centres = rows_of(blocks, k_means_plus_plus(blocks, K, rng, problem.engine))
+        labels, _ = _lloyd(blocks, centres, problem.engine, tol=0.0, max_iter=1)
+        return under_assignment(problem, shared(labels, blocks.row_weights, K))
 
 
 def clusters(blocks: Blocks, n_components: int, rng: np.random.Generator, engine: Engine) -> Assignment:
