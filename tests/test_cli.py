@@ -101,7 +101,7 @@ def test_the_model_is_the_estimators_and_gives_the_same_bits(tmp_path, command, 
     path, out = tmp_path / "m.json", tmp_path / "out.csv"
     assert command("fit", FAITHFUL_FILE, "--components", 3, "--covariance", covariance_type, "--seed", 4, "--threads", 1,
                    "--output", path)[0] == 0
-    gm = gaussmix.GaussianMixture(3, covariance_type=covariance_type, random_state=4).fit(FAITHFUL)
+    gm = gaussmix.GaussianMixture(3, covariance_type=covariance_type, n_init="auto", random_state=4).fit(FAITHFUL)
     assert gaussmix.load(path).mixture == gm.mixture_
     assert gaussmix.load(path).columns == ["eruptions", "waiting"]
     assert command("predict", path, FAITHFUL_FILE, "--output", out) == (0, "", "")
@@ -210,7 +210,7 @@ def test_components_are_one_to_nine_by_default(command):
 def test_reg_covar(tmp_path, command, option, value):
     data, path = tmp_path / "x.csv", tmp_path / "m.json"
     data.write_text("a,b\n" + "".join(f"{a},{b * 1e4}\n" for a, b in FAITHFUL))
-    assert command("fit", data, "--components", 2, "--reg-covar", option, "--output", path)[0] == 0
+    assert command("fit", data, "--components", 2, "--reg-covar", option, "--n-init", 1, "--output", path)[0] == 0
     X = FAITHFUL * [1, 1e4]
     for other in ("auto", 0.25, 0, 1e-6):
         with warnings.catch_warnings():
@@ -221,7 +221,8 @@ def test_reg_covar(tmp_path, command, option, value):
 
 @pytest.mark.parametrize("options, expected", [
     ([], {}), (["--tol", "0"], {"tol": 0.0}), (["--tol", "1e-9"], {"tol": 1e-9}), (["--max-iter", "3"], {"max_iter": 3}),
-    (["--n-init", "4"], {"n_init": 4}), (["--seed", "0"], {}), (["--seed", "7"], {"random_state": 7}),
+    (["--n-init", "4"], {"n_init": 4}), (["--n-init", "auto", "--search-budget", "2 s"], {"search_budget": "2 s"}),
+    (["--search-budget", "30"], {"search_budget": 30}), (["--seed", "0"], {}), (["--seed", "7"], {"random_state": 7}),
     (["--reg-covar", "0"], {"reg_covar": 0.0}), (["--reg-covar", "auto"], {"reg_covar": "auto"}),
     (["--threads", "3"], {"n_threads": 3})])
 def test_options_reach_the_fit(command, monkeypatch, options, expected):
@@ -234,7 +235,7 @@ def test_options_reach_the_fit(command, monkeypatch, options, expected):
     monkeypatch.setattr(cli, "select", record)
     monkeypatch.setenv("GAUSSMIX_NUM_THREADS", "2")
     assert one_line(command("fit", FAITHFUL_FILE, *options)) == f"gaussmix: {FAITHFUL_FILE}: enough\n"
-    defaults = {"n_init": 1, "random_state": 0, "n_threads": 2, "tol": 1e-3, "reg_covar": 1e-6, "max_iter": 100}
+    defaults = {"n_init": "auto", "search_budget": None, "random_state": 0, "n_threads": 2, "tol": 1e-3, "reg_covar": 1e-6, "max_iter": 100}
     assert given == [(list(range(1, 10)), ["full"], defaults | expected)]
 
 
@@ -598,6 +599,8 @@ def test_folders_and_pipes_are_no_data(tmp_path, command):
     (["fit", "f.csv", "--components", "1:"], "--components"), (["fit", "f.csv", "--components", "-3"], "--components"),
     (["fit", "f.csv", "--covariance", "round"], "--covariance: must be one of 'full' ('VVV')"),
     (["fit", "f.csv", "--covariance", "full,"], "--covariance"), (["fit", "f.csv", "--n-init", "0"], "--n-init"),
+    (["fit", "f.csv", "--search-budget", "soon"], "--search-budget"),
+
     (["fit", "f.csv", "--seed", "-1"], "--seed"), (["fit", "f.csv", "--seed", "1.5"], "--seed"),
     (["fit", "f.csv", "--threads", "0"], "--threads"), (["fit", "f.csv", "--tol", "nan"], "--tol"),
     (["fit", "f.csv", "--tol", "small"], "--tol"), (["fit", "f.csv", "--max-iter", "0"], "--max-iter"),

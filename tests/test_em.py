@@ -16,7 +16,7 @@ from gaussmix.engines import Threads
 from gaussmix.fitting import Fit
 from gaussmix.problem import Problem
 from gaussmix.regularization import Regularization
-from gaussmix.search import _rank
+from gaussmix.search.several import rank
 from gaussmix.starts.kmeans import shared
 from gaussmix.starts.start import at_rows, under_assignment
 from gaussmix.statistics import Kind, Statistics
@@ -319,12 +319,12 @@ def test_a_later_collapse_from_chosen_rows_is_a_collapse():
 
 def test_outcomes_rank_proper_before_spurious_before_collapsed():
     def fit(log_likelihood, spurious, collapsed=None):
-        return Fit(None, [log_likelihood], True, collapsed, structure=structure_named("full"), spurious=spurious,
+        return Fit(None, [log_likelihood], 1, True, collapsed, structure=structure_named("full"), spurious=spurious,
                    regularization=Regularization(0.0))
 
-    accident = [Spurious(0, 3.0, 1e-6, True)]
+    accident = [Spurious(0, 3.0, 1e-6, "held")]
     fits = [fit(9.0, accident, collapsed=1), fit(8.0, [], collapsed=1), fit(6.0, accident), fit(7.0, accident), fit(1.0, []), fit(2.0, [])]
-    ranks = [_rank(one) for one in fits]
+    ranks = [rank(one) for one in fits]
     assert sorted(range(6), key=lambda i: ranks[i]) == [0, 1, 2, 3, 4, 5]
 
 

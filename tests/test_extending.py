@@ -20,7 +20,7 @@ from gaussmix.engines import Threads
 from gaussmix.fitting import Fitting, Outcome, Request
 from gaussmix.problem import Problem
 from gaussmix.progress import Progress
-from gaussmix.search import best_fit
+from gaussmix.search.several import best_fit
 from gaussmix.starts import STARTS, FromParameters, PartlyGiven
 from gaussmix.statistics import Kind, Statistics
 from gaussmix.structures import Structure, structure_named

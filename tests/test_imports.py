@@ -59,7 +59,7 @@ def test_the_picture_has_every_room():
 
 # `Mixture.save` and `Mixture.load` are the same as `gaussmix.save` and `gaussmix.load`, which know Mixture. A `plot` method imports what
 # draws when it is called, so that nothing else needs matplotlib.
-UPWARD = {("mixture", "modelfile"), ("estimator", "plotting"), ("selection", "plotting")}
+UPWARD = {("mixture", "modelfile"), ("estimator", "plotting"), ("selection", "plotting"), ("search", "plotting")}
 
 
 @pytest.mark.parametrize("module, path", list(modules()), ids=lambda value: value if isinstance(value, str) else "")

@@ -57,7 +57,7 @@ def test_weights_count_as_rows():
 
 def test_what_cannot_be_fitted_is_a_row_in_the_table():
     X = FAITHFUL[:5]
-    s = select(X, range(1, 8), reg_covar=0, random_state=0)
+    s = select(X, range(1, 8), reg_covar=0, random_state=0, n_init=1)
     assert [c.n_components for c in s.candidates if not c.failure] == [1]
     assert s.chosen is s.candidates[0]
     assert "singular" in s.candidates[2].failure and "more components (6) than rows (5)" == s.candidates[5].failure
@@ -108,7 +108,7 @@ def test_only_the_chosen_candidate_warns():
     assert not s.chosen.converged and str(s).count("not converged") == 5
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        s = select(FAITHFUL, range(2, 9), max_iter=6, random_state=0)
+        s = select(FAITHFUL, range(2, 9), max_iter=6, random_state=0, n_init=1)
     assert s.chosen.converged and not all(c.converged for c in s.candidates)
 
 
@@ -197,7 +197,7 @@ def test_selections_in_ten_threads_leave_warnings_alone_and_are_the_same(monkeyp
     def forbidden(*_, **__):
         raise AssertionError("catch_warnings is not safe in threads")
 
-    options = dict(random_state=0, max_iter=6, n_threads=1)  # some candidates do not converge, the chosen one does
+    options = dict(random_state=0, max_iter=6, n_threads=1, n_init=1)  # some candidates do not converge, the chosen one does
     alone = select(FAITHFUL, range(2, 6), ("full", "diag"), **options)
     assert alone.chosen.converged and not all(candidate.converged for candidate in alone.candidates)
     before = list(warnings.filters), warnings.showwarning, warnings._showwarnmsg_impl

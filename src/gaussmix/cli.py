@@ -24,9 +24,11 @@ from gaussmix.blocks import LARGEST
 from gaussmix.datafiles import check_table_output, read_table, write_csv, write_table
 from gaussmix.delimited import Dialect
 from gaussmix.engines import resolve_threads
+from gaussmix.estimator import GaussianMixture
 from gaussmix.modelfile import Model, load, save
 from gaussmix.outputs import check_output
 from gaussmix.progress import bar_size
+from gaussmix.search.budget import Budget
 from gaussmix.selection import Candidate, Selection, select
 from gaussmix.structures import registered, structure_named
 from gaussmix.tables import (
@@ -191,8 +193,11 @@ def _parser() -> _Parser:
     fit.add_argument("--covariance", type=_structures, default=["full"], metavar="NAMES",
                      help=f"{', '.join(f'{s.name} ({s.alias})' for s in registered())}; or several, as in full,diag, "
                           "of which BIC chooses (default: full)")
-    fit.add_argument("--n-init", type=_whole(1), default=1, metavar="N",
-                     help="starts, of which the best is kept (default: 1)")
+    fit.add_argument("--n-init", type=_number_of_starts, default="auto", metavar="N",
+                     help="starts, of which the best is kept; or auto, to search until another start is unlikely to find better "
+                          "(default: auto)")
+    fit.add_argument("--search-budget", type=_budget, default=None, metavar="B",
+                     help="the most that the search for each candidate may cost: a number of starts, or a time such as '10 s'")
     fit.add_argument("--seed", type=_whole(0), default=0, metavar="S", help="of the random start (default: 0)")
     fit.add_argument("--tol", type=_not_negative, default=1e-3, metavar="T",
                      help="stop when the mean log-likelihood changes by less (default: 0.001)")
@@ -295,6 +300,19 @@ def _whole(least: int, digits: int = 18) -> Callable[[str], int]:
     return convert
 
 
+def _number_of_starts(text: str) -> int | str:
+    return text if text == "auto" else _whole(1)(text)
+
+
+def _budget(text: str) -> int | str:
+    value = int(text) if re.fullmatch("[0-9]{1,18}", text) else text
+    try:
+        Budget.of(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("search_budget ")) from None
+    return value
+
+
 def _not_negative(text: str, wanted: str = "a number of at least 0") -> float:
     try:
         value = float(text)
@@ -351,8 +369,8 @@ def _fit(options: argparse.Namespace) -> None:
     with _caught_warnings() as caught, _progress_bar(len(counts) * len(names)) as progress:
         try:
             selection = select(
-                table.values, counts, names, n_init=options.n_init, random_state=options.seed, n_threads=threads,
-                tol=options.tol, reg_covar=options.reg_covar, max_iter=options.max_iter, progress=progress)
+                table.values, counts, names, n_init=options.n_init, search_budget=options.search_budget, random_state=options.seed,
+                n_threads=threads, tol=options.tol, reg_covar=options.reg_covar, max_iter=options.max_iter, progress=progress)
         except ValueError as error:
             raise DataFileError(f"{_called(options.file)}: {error}") from None
     for warning in caught:
@@ -486,11 +504,18 @@ def _as_json(path: str, table: Table, selection: Selection, options: argparse.Na
         "chosen": {
             **_candidate_as_json(selection.chosen),
             "n_iter": best.n_iter_,
+            "search": _search_as_json(best),
             "weights": mixture.weights.tolist(),
             "means": mixture.means.tolist(),
             "covariances": mixture.covariances.tolist()},
         "model": options.output,
         "picture": options.plot}
+
+
+def _search_as_json(best: GaussianMixture) -> dict[str, Any] | None:
+    """What the search for the chosen model found; null where there was none."""
+    search = getattr(best, "search_", None)
+    return None if search is None else {**dataclasses.asdict(search), "optima": [dataclasses.asdict(one) for one in search.optima]}
 
 
 def _candidate_as_json(candidate: Candidate) -> dict[str, Any]:
@@ -512,8 +537,18 @@ def _report(path: str, table: Table, selection: Selection, model: Model) -> str:
     return "\n".join([
         f"{path}: {_counted(n_rows, 'row')}, {_counted(n_columns, 'column')}", "",
         str(selection), *(["* chosen: the lowest BIC"] if several else []), "",
-        f"{title}; EM {ended} {'iteration' if best.n_iter_ == 1 else 'iterations'}", "",
+        f"{title}; EM {ended} {'iteration' if best.n_iter_ == 1 else 'iterations'}", *_search_lines(best), "",
         *_model_lines(model, names)])
+
+
+def _search_lines(best: GaussianMixture) -> list[str]:
+    """What the search for the chosen model says of its optimum; nothing where there was none, or there is one optimum only."""
+    search = getattr(best, "search_", None)
+    if search is None or best.n_components == 1:
+        return []
+    times = search.optima[0].rounds
+    return [f"found in {times} of {_counted(search.n_rounds, 'round')}; another round finds a better optimum with chance "
+            f"{100 * search.chance_of_better:.1f} %"]
 
 
 def _names(table: Table) -> list[str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from gaussmix.exceptions import CollapseWarning, ConvergenceWarning, SpuriousOptimumWarning, in_use
 from gaussmix.fitting import Fit, Outcome, Request
 from gaussmix.regularization import Regularization
+from gaussmix.search import Search
 
 __all__ = ["warnings_of"]
 
 
-def warnings_of(fit: Fit, request: Request, columns: list[str] | None) -> list[Warning]:
+def warnings_of(fit: Fit, request: Request, columns: list[str] | None, search: Search | None = None) -> list[Warning]:
     """
     The warnings that a fit deserves, in order.
 
@@ -19,12 +20,14 @@ def warnings_of(fit: Fit, request: Request, columns: list[str] | None) -> list[W
     request : Request
     columns : list of str or None
         The names of the features.
+    search : Search, optional
+        The search that the fit is the result of.
 
     Returns
     -------
     list of Warning
     """
-    warnings = [_of_blur(fit.regularization, columns), _of_outcome(fit, request)]
+    warnings = [_of_blur(fit.regularization, columns), _of_outcome(fit, request, search)]
     return [warning for warning in warnings if warning is not None]
 
 
@@ -38,23 +41,35 @@ def _of_blur(regularization: Regularization, columns: list[str] | None) -> Warni
         "and will blur the fit: give a smaller one, reg_covar='auto', which goes by each feature's variance, or data in larger units.")
 
 
-def _of_outcome(fit: Fit, request: Request) -> Warning | None:
+def _of_outcome(fit: Fit, request: Request, search: Search | None) -> Warning | None:
+    more = "n_init, " if search is None else "" if search.ended_by == "chance" else "search_budget, "
     if fit.outcome is Outcome.COLLAPSED:
         weight = fit.parameters.weights[fit.collapsed]
         return in_use(CollapseWarning)(
             f"Component {fit.collapsed} (weight {weight:.3g}) collapsed in iteration {fit.n_iter}: its covariance became singular, as its "
             "rows lie in a subspace (on a line, say, or with a constant feature) or are too few. The parameters are those of the iteration "
-            "before. Increase reg_covar or n_init, use fewer components, or a simpler covariance_type.")
+            f"before. Increase {more}reg_covar, use fewer components, or a simpler covariance_type.")
     if fit.outcome is Outcome.SPURIOUS:
-        more = ", ".join(str(one.component) for one in fit.spurious[1:])
-        others = f" The same is true of component{'s' if len(fit.spurious) > 2 else ''} {more}." if more else ""
+        rest = ", ".join(str(one.component) for one in fit.spurious[1:])
+        others = f" The same is true of component{'s' if len(fit.spurious) > 2 else ''} {rest}." if rest else ""
         return in_use(SpuriousOptimumWarning)(
-            f"A spurious optimum, as every start gave: {fit.spurious[0]}.{others} Such a fit describes a few rows rather than the data, however "
-            "high its log-likelihood. "
-            "Increase n_init, use fewer components, or a simpler covariance_type.")
+            f"A spurious optimum, as every {'start' if search is None else 'start and swap'} gave: {fit.spurious[0]}.{others} Such a fit "
+            "describes a few rows rather than the data, however high its log-likelihood. "
+            f"{f'Increase {more}use' if more else 'Use'} fewer components, or a simpler covariance_type.")
+    if search is not None and search.ended_by == "time" and fit.stopped:
+        return in_use(ConvergenceWarning)("the search_budget ended the search before its best fit had converged: give it more time")
+    if fit.outcome is Outcome.UNFINISHED and search is not None:
+        return in_use(ConvergenceWarning)(
+            f"The best fit of the search did not converge: {request.max_iter} iterations were not enough for {_aim(request)}. Increase "
+            "max_iter, or check for degenerate data.")
     if fit.outcome is Outcome.UNFINISHED and request.max_iter > 0:
         return in_use(ConvergenceWarning)(
             "Best performing initialization did not converge. Try different init parameters, or increase max_iter, tol, or check for "
-            f"degenerate data: {request.max_iter} iterations were not enough for the mean log-likelihood to change by less than "
-            f"tol={request.tol:g}.")
+            f"degenerate data: {request.max_iter} iterations were not enough for {_aim(request)}.")
     return None
+
+
+def _aim(request: Request) -> str:
+    if request.stopping == "distance":
+        return f"the log-likelihood to be less than {request.tol:g} nats below its limit, by estimate"
+    return f"the mean log-likelihood to change by less than tol={request.tol:g}"

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gaussmix.blocks import LARGEST, Blocks
+from gaussmix.em import ALGORITHMS, STOPPING
 from gaussmix.exceptions import InvalidParameterError, in_use
 from gaussmix.mixture import Mixture
 from gaussmix.observations import as_weights, check_finite, shown
+from gaussmix.search.budget import Budget
 from gaussmix.starts import STARTS, FromParameters, PartlyGiven, Start
 from gaussmix.starts.given import given_assignment
 from gaussmix.structures import Structure, structure_named
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from gaussmix.estimator import GaussianMixture
 
 __all__ = ["as_parameter", "checked_blocks", "checked_start", "checked_structure", "continued_start"]
+
+AUTOMATIC = ("n_init", "reg_covar")  # which may also be "auto"
+CHOICES = {"algorithm": tuple(ALGORITHMS), "stopping": STOPPING}
 
 _Read = TypeVar("_Read")  # what a parameter is understood as
 
@@ -59,6 +64,12 @@ def checked_structure(model: GaussianMixture) -> Structure:
     for name in ("warm_start", "progress"):
         if not isinstance(getattr(model, name), (bool, np.bool_)):
             raise in_use(InvalidParameterError)(f"{name} must be True or False, not {getattr(model, name)!r}")
+    for name, choices in CHOICES.items():
+        if getattr(model, name) not in choices:
+            raise in_use(InvalidParameterError)(f"{name} must be one of {', '.join(map(repr, choices))}, not {getattr(model, name)!r}")
+    as_parameter(Budget.of, model.search_budget)
+    if model.search_budget is not None and model.n_init != "auto":
+        raise in_use(InvalidParameterError)(f"search_budget is for n_init='auto' only, not for n_init={model.n_init!r}: give one or the other")
     if model.callback is not None and not callable(model.callback):
         raise in_use(InvalidParameterError)(f"callback must be callable or None, not {model.callback!r}")
     init = model.init_params
@@ -69,7 +80,7 @@ def checked_structure(model: GaussianMixture) -> Structure:
 
 
 def _check_number(name: str, value: Any, least: int, whole: bool) -> None:
-    if name == "reg_covar" and isinstance(value, str) and value == "auto" or name == "verbose" and isinstance(value, np.bool_):
+    if name in AUTOMATIC and isinstance(value, str) and value == "auto" or name == "verbose" and isinstance(value, np.bool_):
         return
     number = isinstance(value, (int, np.integer) if whole else (int, float, np.integer, np.floating))
     if name == "n_components" and isinstance(value, bool):  # of the others True is 1, as in scikit-learn
@@ -78,7 +89,7 @@ def _check_number(name: str, value: Any, least: int, whole: bool) -> None:
         number = False
     if not number or not least <= value or not (whole or _is_finite(value)):
         wanted = f"{name} must be a {'whole ' if whole else 'finite '}number of at least {least}"
-        other = " or 'auto'" if name == "reg_covar" else ""
+        other = " or 'auto'" if name in AUTOMATIC else ""
         raise in_use(InvalidParameterError)(f"{wanted}{other}, not {shown(value)}")
 
 

@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from gaussmix.fitting import Fit
     from gaussmix.structures import Structure
 
-__all__ = ["Progress", "bar_size"]
+__all__ = ["Progress", "SearchProgress", "bar_size"]
 
 
 class Progress:
@@ -100,6 +101,64 @@ class Progress:
             self._bar.end()
 
 
+class SearchProgress:
+    """
+    Listens to a search for the best optimum: how many starts it has made, the best so far, and how often that was found.
+
+    Parameters
+    ----------
+    verbose : int
+        1 or more prints a line for each round.
+    bar : bool
+        Whether to show a line that is written over.
+    callback : callable, optional
+        Called in every iteration of every start, as by `Progress`. The search ends when it returns something true.
+    structure : Structure, optional
+        The structure of the mixtures that the callback is given.
+
+    Attributes
+    ----------
+    stopped : bool
+        Whether the callback ended the search.
+    """
+
+    def __init__(self, verbose: int = 0, bar: bool = False, callback: Callable[[int, float, Mixture], object] | None = None,
+                 structure: Structure | None = None) -> None:
+        self.verbose, self.stopped = int(verbose), False
+        self.callback, self._structure = callback, structure
+        self._bar = _Overwritten() if bar and sys.stderr is not None else None
+        self._n_starts, self._found, self._lock = 0, "", threading.Lock()
+
+    @property
+    def report(self) -> Callable[[int, float, Parameters], bool] | None:
+        """Return the function that `maximize_likelihood` calls after each iteration, or None where there is no callback."""
+        return None if self.callback is None else self._iteration
+
+    def _iteration(self, iteration: int, log_likelihood: float, parameters: Parameters) -> bool:
+        assert self.callback is not None and self._structure is not None
+        if not self.stopped:
+            self.stopped = bool(self.callback(iteration, log_likelihood, Mixture.from_parameters(parameters, self._structure)))
+        return self.stopped
+
+    def tried(self) -> None:
+        """Another start has come to its end. Several threads may tell so."""
+        with self._lock:
+            self._n_starts += 1
+            if self._bar is not None:
+                self._bar.show(f"search: {self._n_starts} starts{self._found}")
+
+    def searched(self, n_starts: int, log_likelihood: float, times: int) -> None:
+        """Another round is over; the best so far has this log-likelihood, and this many rounds ended there."""
+        self._found = f", best log-likelihood {log_likelihood:.6g}, found {'once' if times == 1 else f'{times} times'}"
+        if self.verbose:
+            print(f"Search: {n_starts} starts{self._found}")
+
+    def close(self) -> None:
+        """The search ended, however."""
+        if self._bar is not None:
+            self._bar.end()
+
+
 def bar_size(stream: IO[str]) -> dict[str, int]:
     """
     Return the arguments that tell tqdm the size of its progress bar.
@@ -163,19 +222,32 @@ class _Lines:
     """Without tqdm: one line on standard error for each start, written over about ten times a second."""
 
     def __init__(self, max_iter: int) -> None:
-        self._max_iter, self._number, self._next, self._text, self._width = max_iter, 0, 0.0, "", 0
+        self._max_iter, self._number, self._line = max_iter, 0, _Overwritten()
 
     def begin(self, number: int) -> None:
-        self._number, self._next, self._text, self._width = number, 0.0, "", 0
+        self._number, self._line = number, _Overwritten()
 
     def advance(self, iteration: int, log_likelihood: float, change: float) -> None:
-        self._text = (f"EM, start {self._number}: iteration {iteration} of {self._max_iter}, "
-                      f"log-likelihood {log_likelihood:.6g}, change {change:.2g}")
+        self._line.show(f"EM, start {self._number}: iteration {iteration} of {self._max_iter}, "
+                        f"log-likelihood {log_likelihood:.6g}, change {change:.2g}")
+
+    def end(self) -> None:
+        self._line.end()
+
+
+class _Overwritten:
+    """One line on standard error that is written over about ten times a second."""
+
+    def __init__(self) -> None:
+        self._next, self._text, self._width = 0.0, "", 0
+
+    def show(self, text: str) -> None:
+        self._text = text
         if time.perf_counter() >= self._next:
             self._next = time.perf_counter() + 0.1
-            self._show("")
+            self._write("")
 
-    def _show(self, end: str) -> None:
+    def _write(self, end: str) -> None:
         """Overwrite the line, but not beyond the last column of a terminal, where a second line would begin."""
         size = _terminal_size(sys.stderr)
         text = self._text if size is None else self._text[:(size.columns or 80) - 1]
@@ -184,5 +256,5 @@ class _Lines:
 
     def end(self) -> None:
         if self._text:
-            self._show("\n")
+            self._write("\n")
             self._text = ""

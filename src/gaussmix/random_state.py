@@ -32,7 +32,7 @@ def as_generator(random_state: RandomState) -> np.random.Generator:
     if random_state is np.random:  # type: ignore[comparison-overlap]  # as scikit-learn allows, though no annotation says so
         return np.random.default_rng(np.random.randint(0, 2**32, size=4, dtype=np.uint32))
     try:
-        if np.iterable(random_state):  # as numpy's seeds may be
+        if np.iterable(random_state) or isinstance(random_state, np.timedelta64):  # as numpy's seeds may be
             raise TypeError
         return np.random.default_rng(random_state)
     except (TypeError, ValueError):

@@ -174,9 +174,10 @@ class Selection:
 
 
 def select(X: ArrayLike, n_components: int | Iterable[int] = range(1, 10), covariance_types: str | Iterable[str] = ("full",),
-           criterion: str = "bic", *, n_init: int = 1, random_state: RandomState = None, n_threads: int | None = None,
+           criterion: str = "bic", *, n_init: int | str = "auto", random_state: RandomState = None, n_threads: int | None = None,
            sample_weight: ArrayLike | None = None, tol: float = 1e-3, reg_covar: float | str = 1e-6, max_iter: int = 100,
-           init_params: str | ArrayLike = "kmeans", progress: Callable[[Candidate], object] | None = None) -> Selection:
+           init_params: str | ArrayLike = "kmeans", progress: Callable[[Candidate], object] | None = None,
+           search_budget: int | str | None = None) -> Selection:
     """
     Fit every number of components with every structure, and choose by an information criterion.
 
@@ -191,8 +192,10 @@ def select(X: ArrayLike, n_components: int | Iterable[int] = range(1, 10), covar
         Names of structures, as for `GaussianMixture`.
     criterion : {"bic", "aic"}, default="bic"
         Lower is better.
-    n_init, random_state, n_threads, tol, reg_covar, max_iter, init_params
-        As for `GaussianMixture`. Where random_state is a whole number, every candidate is the same as if it were fitted alone.
+    n_init, random_state, n_threads, tol, reg_covar, max_iter, init_params, search_budget
+        As for `GaussianMixture`, except that by default each candidate is searched for its best optimum (n_init="auto"), as a
+        comparison of poor optima says little. With n_init=1 every candidate has one start. `search_budget` is for
+        each candidate. Where random_state is a whole number, every candidate is the same as if it were fitted alone.
     sample_weight : array_like, shape (N,), optional
     progress : callable, optional
         Called with each `Candidate` as soon as it is fitted.
@@ -227,7 +230,7 @@ def select(X: ArrayLike, n_components: int | Iterable[int] = range(1, 10), covar
     counts = _listed(n_components, "n_components", numbers.Integral)
     names = [structure_named(name).name for name in _listed(covariance_types, "covariance_types", str)]
     options: dict[str, Any] = dict(n_init=n_init, random_state=random_state, n_threads=n_threads, tol=tol, reg_covar=reg_covar,
-                                   max_iter=max_iter, init_params=init_params)
+                                   max_iter=max_iter, init_params=init_params, search_budget=search_budget)
     models = [GaussianMixture(k, covariance_type=name, **options) for name in names for k in counts]
     shape = as_table(X)[0].shape
     weights = as_weights(sample_weight, shape[0])

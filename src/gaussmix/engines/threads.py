@@ -6,7 +6,7 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from typing import Any, Self, TypeVar
 
 from numpy.typing import NDArray
@@ -272,7 +272,7 @@ class _Turns:
     """
 
     def __init__(self, pieces: Iterator[Any], compute: Callable[[int, Any], Any], add: Callable[[Any], object]) -> None:
-        self.pieces, self.compute, self.add = enumerate(pieces), compute, add
+        self.source, self.pieces, self.compute, self.add = pieces, enumerate(pieces), compute, add
         self.taken = self.added = self.helping = 0
         self.results: dict[int, Any] = {}
         self.error: BaseException | None = None
@@ -332,4 +332,6 @@ class _Turns:
         """Let every worker end after its present block."""
         with self.condition:
             self.error = self.error if self.error is not None else error
+            if isinstance(self.source, Generator):
+                self.source.close()  # which tells those who work on long pieces that they are in vain
             self.condition.notify_all()

@@ -1,4 +1,4 @@
-"""Pictures of how a mixture was found: the log-likelihood over the iterations, and a criterion over the candidates."""
+"""Pictures of how a mixture was found: over the iterations, among the optima of a search, and among candidates."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from gaussmix.observations import shown
 from gaussmix.plotting.style import BLUE, GREY, INK, axes_or_new, colours_of, key, markers_of, plain_numbers, whole_numbers
@@ -15,8 +16,9 @@ from gaussmix.selection import Candidate, Selection
 
 if TYPE_CHECKING:
     from gaussmix.estimator import GaussianMixture
+    from gaussmix.search import Search
 
-__all__ = ["history", "selection"]
+__all__ = ["history", "optima", "selection"]
 
 
 def history(model: GaussianMixture, *, ax: Axes | None = None) -> Axes:
@@ -62,6 +64,53 @@ def history(model: GaussianMixture, *, ax: Axes | None = None) -> Axes:
     whole_numbers(ax)
     plain_numbers(ax)
     key(ax, [end])
+    return ax
+
+
+def optima(search: Search, *, ax: Axes | None = None) -> Axes:
+    """
+    Draw the optima that a search found: how many of its first starts, and how many of its rounds, ended in each.
+
+    Parameters
+    ----------
+    search : Search
+        The attribute `search_` of an estimator that was fitted with n_init="auto".
+    ax : Axes, optional
+        The axes to draw in; by default those of a new pyplot figure.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gaussmix import GaussianMixture, plotting
+    >>> X = np.random.default_rng(0).normal(size=(200, 2)) + np.repeat([[0.0], [2.0]], 100, axis=0)
+    >>> ax = plotting.optima(GaussianMixture(3, n_init="auto", search_budget=30, random_state=0).fit(X).search_)
+    >>> ax.get_ylabel()
+    'how many ended there'
+    """
+    if not hasattr(search, "optima"):
+        raise TypeError(f"search must be the search_ of a model fitted with n_init='auto', not {shown(search)}")
+    ax = axes_or_new(ax)
+    for one in search.optima:
+        colour = BLUE if one.proper else GREY
+        ax.vlines(one.log_likelihood, 0, max(one.starts, one.rounds), color=colour, linewidth=1)
+        if one.starts:
+            ax.plot(one.log_likelihood, one.starts, marker="o", markersize=4.5, color=colour, linestyle="")
+        if one.rounds:
+            ax.plot(one.log_likelihood, one.rounds, marker="D", markersize=6.5, color=colour, markerfacecolor="white", linestyle="")
+    handles: list[Artist] = [Line2D([], [], color=INK, marker="o", markersize=4.5, linestyle="", label="first starts"),
+                             Line2D([], [], color=INK, marker="D", markersize=6.5, markerfacecolor="white", linestyle="", label="rounds")]
+    if any(one.proper for one in search.optima) and not all(one.proper for one in search.optima):
+        handles.append(Line2D([], [], color=GREY, linewidth=3, label="spurious"))
+    ax.set_xlabel("log-likelihood")
+    ax.set_ylabel("how many ended there")
+    ax.set_ylim(bottom=0)
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    key(ax, handles)
     return ax
 
 

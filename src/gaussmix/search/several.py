@@ -1,4 +1,4 @@
-"""A search: several fits, of which the best is kept."""
+"""A given number of fits, of which the best is kept."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gaussmix.engines import Engine
 from gaussmix.fitting import Fit, Fitting, Request
 from gaussmix.starts import SingularStart
 
-__all__ = ["Listener", "best_fit"]
+__all__ = ["Listener", "best_fit", "is_proper", "rank"]
 
 
 class Listener(Protocol):
@@ -70,7 +70,7 @@ def best_fit(request: Request, observations: Blocks, engine: Engine, rng: np.ran
         except SingularStart as error:
             failure = error
         listener.end(fit)
-        if fit is not None and (best is None or _rank(fit) > _rank(best)):
+        if fit is not None and (best is None or rank(fit) > rank(best)):
             best = fit
     if best is None:
         assert failure is not None
@@ -78,5 +78,11 @@ def best_fit(request: Request, observations: Blocks, engine: Engine, rng: np.ran
     return best
 
 
-def _rank(fit: Fit) -> tuple[bool, bool, float]:
-    return fit.collapsed is None, not fit.spurious, fit.log_likelihood
+def is_proper(fit: Fit) -> bool:
+    """Whether no component of a fit is spurious or has collapsed."""
+    return fit.collapsed is None and not fit.spurious
+
+
+def rank(fit: Fit) -> tuple[bool, int, float]:
+    """Return a value that is greater for a better fit: proper before spurious before collapsed, and then by the log-likelihood."""
+    return fit.collapsed is None, -len(fit.spurious), fit.log_likelihood
