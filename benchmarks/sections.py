@@ -10,10 +10,11 @@ import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
+from time import perf_counter
 
 import numpy as np
 
-from benchmarks import kernel_costs, machine, shapes
+from benchmarks import kernel_costs, machine, measure, optima, shapes
 from benchmarks.measure import best_times, iteration_times
 from benchmarks.peers import Outcome
 
@@ -314,6 +315,109 @@ def hmm(libraries, effort):
     return [table]
 
 
+def optimum(libraries, effort):
+    """Where fits end: one start, a search in the time of one fit by scikit-learn, and a search without a budget."""
+    quick = effort is measure.QUICK
+    if "scikit-learn" not in libraries:
+        return [Table("Optima", note="scikit-learn is not installed.")]
+    return [_success(libraries, quick), _silent(libraries, quick), _selected(libraries, quick), _polished(libraries, effort)]
+
+
+def _success(libraries, quick):
+    seeds = range(2 if quick else 10)
+    table = Table("Fits less than 0.5 nats below the best proper optimum known, full covariances",
+                  note="Gaps are medians over seeds, in nats; ∞ where most fits are not proper. Times are medians, in multiples of one "
+                       "default fit by scikit-learn. The search with a budget has the time of one such fit, measured just before.")
+    known, ends = optima.Known(), {}
+    for name, K in optima.problems(quick):
+        X, found = optima.rows_of(name), {}
+        for seed in seeds:
+            peer = min((optima.end_of(libraries["scikit-learn"].estimator(K, random_state=seed), X) for _ in range(2)),
+                       key=lambda end: end.seconds)
+            for column, one in (("scikit-learn", peer),
+                                ("one start", optima.end_of(_ours(libraries, K, seed), X)),
+                                ("budget", optima.end_of(_ours(libraries, K, seed, n_init="auto", search_budget=f"{peer.seconds:.6f} s"), X)),
+                                ("auto", optima.end_of(_ours(libraries, K, seed, n_init="auto"), X))):
+                found.setdefault(column, []).append(one)
+                if one.proper:
+                    known.see(name, K, one.log_likelihood, f"{column}, seed {seed}")
+        ends[name, K] = found
+    if not quick:
+        known.save()
+    success = {column: [] for column in ("scikit-learn", "one start", "budget", "auto")}
+    for (name, K), found in ends.items():
+        row, best = {"data": name, "K": K, "L of the best": known.best(name, K)}, known.best(name, K)
+        for column, fits in found.items():
+            gaps = [best - one.log_likelihood if one.proper else np.inf for one in fits]
+            success[column].append(np.mean([gap < 0.5 for gap in gaps]))
+            row[f"{column}: success, %"] = 100 * float(success[column][-1])
+            row[f"{column}: gap"] = float(np.median(gaps)) if np.isfinite(np.median(gaps)) else "∞"
+        for column in ("one start", "budget", "auto"):
+            row[f"{column}: time"] = float(np.median([one.seconds / peer.seconds for one, peer in zip(found[column], found["scikit-learn"])]))
+        row["auto: seconds"] = float(np.median([one.seconds for one in found["auto"]]))
+        row["degenerate"] = sum(one.silent for column, fits in found.items() if column != "scikit-learn" for one in fits)
+        table.rows.append(row)
+    table.rows.append({"data": "all"} | {f"{column}: success, %": 100 * float(np.mean(values)) for column, values in success.items()})
+    return table
+
+
+def _ours(libraries, K, seed, **options):
+    return libraries[OURS].estimator(K, random_state=seed, **options)
+
+
+def _silent(libraries, quick):
+    """Fits that end in a degenerate optimum without a warning."""
+    n_fits, n_silent, n_warned = 0, 0, 0
+    members = [(name, K) for name, K in optima.problems(quick) if len(optima.rows_of(name)) <= 1_000]
+    for seed in range(4 if quick else 140):
+        for name, K in members:
+            for start in ("kmeans", "k-means++", "random", "kmeans_whitened"):
+                end = optima.end_of(_ours(libraries, K, seed, init_params=start, max_iter=1000), optima.rows_of(name))
+                n_fits, n_silent, n_warned = n_fits + 1, n_silent + end.silent, n_warned + (not end.proper and not end.silent)
+    return Table("Degenerate optima, single fits with full covariances",
+                 [{"fits": n_fits, "with a warning": n_warned, "degenerate without a warning": n_silent}])
+
+
+def _selected(libraries, quick):
+    """BIC of `select` over the four structures, against mclust's best."""
+    from gaussmix import select
+
+    table = Table("BIC of the chosen model (lower is better), four structures, 1 to 9 components", note="mclust: its best proper one.")
+    for name in optima.REAL[:1] if quick else optima.REAL:
+        counts = range(1, 4) if quick else range(1, 10)
+        theirs, model = optima.mclust_best(name, counts)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            begin = perf_counter()
+            found = select(optima.rows_of(name), counts, ("full", "tied", "diag", "spherical"), random_state=0, reg_covar=0,
+                           n_threads=libraries[OURS].n_threads)
+        table.rows.append({"data": name, "gaussmix": found.chosen.bic, "chosen": f"{found.chosen.covariance_type}, {found.chosen.n_components}",
+                           "mclust": theirs, "mclust's": model, "gaussmix − mclust": found.chosen.bic - theirs,
+                           "seconds": perf_counter() - begin})
+    return table
+
+
+def _polished(libraries, effort):
+    """A fit to within 0.1 nats of its limit, where clusters overlap."""
+    shape = shapes.Shape(500_000 if effort is not measure.QUICK else 20_000, 4, 3, separation=1.5)
+    problem = shapes.problem(shape)
+    start = dict(weights_init=problem.weights, means_init=problem.means, precisions_init=problem.unit_matrices("full"))
+    fits = {"accelerated": dict(algorithm="accelerated", stopping="distance", tol=0.1), "EM": dict(tol=0)}
+    limit = quietly(_ours(libraries, shape.K, 0, algorithm="accelerated", tol=0, max_iter=3000, **start).fit, problem.X).lower_bound_
+    begin = perf_counter()
+    polished = quietly(_ours(libraries, shape.K, 0, max_iter=3000, **fits["accelerated"], **start).fit, problem.X)
+    seconds = perf_counter() - begin
+    plain = quietly(_ours(libraries, shape.K, 0, max_iter=6000, tol=0, **start).fit, problem.X)
+    left = (limit - np.array(plain.history_)) * shape.N
+    n_iter = int(np.argmax(left < 0.1)) + 1 if (left < 0.1).any() else None
+    times = _em({name: libraries[name] for name in (OURS, "scikit-learn")}, shape, effort)
+    theirs = n_iter and n_iter * times["scikit-learn"]["seconds"]
+    return Table("A fit to within 0.1 nats of its limit, overlapping clusters, full covariances", [
+        {"N · D · K": str(shape), "nats left": (limit - polished.lower_bound_) * shape.N, "E steps": polished.n_iter_, "s": seconds,
+         "EM's iterations": n_iter, "scikit-learn s": theirs, "scikit-learn / gaussmix": _ratio(theirs, seconds)}],
+        note="All from the same start. scikit-learn's time is that of one of its iterations times how many plain EM takes.")
+
+
 def kernels(libraries, effort):
     """Each kernel on one tile, by features, number type and instruction set, on one thread."""
     note = ("Best times of calls for the same tile and component, which stay in the caches. Bands, dense and sparse are alternatives from "
@@ -338,4 +442,4 @@ def kernels(libraries, effort):
 
 
 SECTIONS = {section.__name__: section for section in (full, curve, float32, diag, predict, kmeans, fit, threads, parallel, clustered,
-                                                      hmm, kernels)}
+                                                      hmm, optimum, kernels)}
