@@ -16,23 +16,25 @@ from numpy.typing import ArrayLike, NDArray
 
 from gaussmix import criteria
 from gaussmix.attributes import attributes_of, mixture_of
-from gaussmix.blocks import block_bounds, sum_of_weights, weighted_mean
+from gaussmix.blocks import LARGEST, Blocks, block_bounds, sum_of_weights, weighted_mean
 from gaussmix.engines import Threads, resolve_threads
 from gaussmix.fitting import Fit, Request
 from gaussmix.mixture import Mixture, component_log_densities, joint_log_densities, labels, log_density, responsibilities
 from gaussmix.modelfile import load, save
-from gaussmix.observations import as_table, as_weights, check_finite, check_names
-from gaussmix.outcome_warnings import warnings_of
-from gaussmix.parameter_checks import as_parameter, checked_blocks, checked_start, checked_structure, continued_start
+from gaussmix.observations import as_table, as_weights, check_finite, check_names, shown
+from gaussmix.outcome_warnings import starving_warnings, warnings_of
+from gaussmix.parameter_checks import as_parameter, checked_blocks, checked_start, checked_steps, checked_structure, continued_start
 from gaussmix.progress import Progress, SearchProgress
 from gaussmix.random_state import RandomState, as_generator
+from gaussmix.regularization import regularization_for
 from gaussmix.scikit_learn import Estimator, refuse_hooks
 from gaussmix.search import Search
 from gaussmix.search.budget import Budget
 from gaussmix.search.rounds import best_optimum, sought
 from gaussmix.search.several import best_fit
 from gaussmix.starts import STARTS
-from gaussmix.structures import structure_named
+from gaussmix.streams import Stream, adapted, e_step, moments_of
+from gaussmix.structures import Structure, structure_named
 from gaussmix.summary import summary_html, summary_text
 
 if TYPE_CHECKING:
@@ -123,6 +125,11 @@ class GaussianMixture(Estimator):
     stopping : {"change", "distance"}, default="change"
         Under "distance", EM stops when the log-likelihood of all rows is estimated to be less than `tol` nats below its limit, in ten
         iterations in a row.
+    step_exponent, step_offset : float, default=0.6, 2
+        For `partial_fit`: its step t = 0, 1, … gives the new rows the share (t + offset)^(−exponent) in the statistics. The exponent is
+        more than ½ and at most 1, the offset at least 1.
+    half_life : float or None, default=None
+        For `partial_fit` to data that drift: rows count for half after so many further rows, instead of the shares above.
     search_budget : int, str or None, default=None
         The most that a search with n_init="auto" may cost: a number of starts, or a time such as "10 s". A search that ends by time may
         find something else the next time.
@@ -184,6 +191,7 @@ class GaussianMixture(Estimator):
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
     _n_rows: float
+    _stream: tuple[Stream, Mixture]
 
     def __init__(self, n_components: int = 1, *, covariance_type: str = "full", tol: float = 1e-3, reg_covar: float | str = 1e-6,
                  max_iter: int = 100, n_init: int | str = 1, init_params: str | ArrayLike = "kmeans",
@@ -191,7 +199,8 @@ class GaussianMixture(Estimator):
                  precisions_init: ArrayLike | None = None, random_state: RandomState = None, warm_start: bool = False,
                  verbose: int = 0, verbose_interval: int = 10, n_threads: int | None = None, progress: bool = False,
                  callback: Callable[[int, float, Mixture], object] | None = None, algorithm: str = "em", stopping: str = "change",
-                 search_budget: int | str | None = None) -> None:
+                 search_budget: int | str | None = None, step_exponent: float = 0.6, step_offset: float = 2.0,
+                 half_life: float | None = None) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
         self.tol = tol
@@ -212,6 +221,9 @@ class GaussianMixture(Estimator):
         self.algorithm = algorithm
         self.stopping = stopping
         self.search_budget = search_budget
+        self.step_exponent = step_exponent
+        self.step_offset = step_offset
+        self.half_life = half_life
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -305,6 +317,98 @@ class GaussianMixture(Estimator):
             self.feature_names_in_ = np.array(columns, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
+
+    # Streams.
+
+    def partial_fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
+        """
+        Go on with rows that come later, by stepwise EM.
+
+        The statistics of earlier rows decay, and those of the new rows are added (Cappé and Moulines 2009). Rows are taken in steps of
+        a thousand, each of which is an E step and an M step. `step_exponent`, `step_offset` and `half_life` say how fast earlier rows
+        are forgotten. The first call fits the model to its rows as `fit` does, unless the model is fitted already; it should have
+        enough rows to tell the components apart.
+
+        Parameters
+        ----------
+        X : array_like or DataFrame, shape (N, D)
+        y : None
+            Not used.
+        sample_weight : array_like, shape (N,), optional
+
+        Returns
+        -------
+        GaussianMixture
+            The estimator itself. After an error it is unchanged. `history_` has the mean log-likelihood of a row that the E step of each
+            step of this call found, `lower_bound_` their mean, and `n_iter_` the number of all steps so far. `converged_` is False.
+
+        Raises
+        ------
+        ValueError
+            Where a parameter or the data are not usable, or have other features than before.
+
+        Warns
+        -----
+        CollapseWarning
+            Where a component starves: few of the rows that are not forgotten belong to it.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gaussmix import GaussianMixture
+        >>> rng = np.random.default_rng(0)
+        >>> gm = GaussianMixture(2, random_state=0)
+        >>> for _ in range(5):
+        ...     gm = gm.partial_fit(rng.normal(size=(2000, 1)) + rng.choice([0.0, 8.0], size=(2000, 1)))
+        >>> np.sort(gm.means_.ravel()).round(1) + 0.0, gm.n_iter_
+        (array([0., 8.]), 8)
+        """
+        streamed = streamed_by(self, X, sample_weight)
+        for warning in streamed.warnings:
+            warnings.warn(warning, stacklevel=2)
+        streamed.take_on(self)
+        return self
+
+    def adapt(self, X: ArrayLike, relevance_factor: float = 16, *, weights: bool = False, covariances: bool = False,
+              sample_weight: ArrayLike | None = None) -> Self:
+        """
+        Adapt a fitted mixture to other data, by maximum a posteriori (Reynolds, Quatieri and Dunn 2000).
+
+        The new mean of a component is α_k times that of its rows plus 1 − α_k times its old one, with α_k = n_k/(n_k + r): a component
+        with few rows stays where it was. This is an M step with a prior of r imaginary rows for each component.
+
+        Parameters
+        ----------
+        X : array_like or DataFrame, shape (N, D)
+        relevance_factor : float, default=16
+            r, more than 0: as many rows move a mean half of the way.
+        weights, covariances : bool, default=False
+            Whether to adapt these too.
+        sample_weight : array_like, shape (N,), optional
+
+        Returns
+        -------
+        GaussianMixture
+            The estimator itself, which is changed in place. After an error it is unchanged.
+
+        Raises
+        ------
+        NotFittedError
+        ValueError
+            Where an argument or the data are not usable.
+
+        Examples
+        --------
+        >>> from gaussmix import GaussianMixture
+        >>> gm = GaussianMixture(1).fit([[-1.0], [0.0], [1.0], [0.0]])
+        >>> gm.adapt([[3.0]] * 16).means_
+        array([[1.5]])
+        """
+        self._require_fit()
+        mixture = adapted_by(self, X, relevance_factor, weights, covariances, sample_weight)
+        vars(self).update(attributes_of(mixture, self.means_.dtype.type))
+        self._fitted = mixture, self._fingerprint()
+        return self
 
     # Model files.
 
@@ -868,6 +972,121 @@ def fitted_by(model: GaussianMixture, X: ArrayLike, sample_weight: ArrayLike | N
                 n_init = 1 if continued or model.n_init == "auto" else int(model.n_init)
                 fit = best_fit(request, blocks, threads, rng, progress, n_init=n_init, previous=previous)
     return Fitted(fit, warnings_of(fit, request, columns, search), table, columns, blocks.total_weight, search)
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """
+    What a call of `partial_fit` found, and what an estimator needs to take it on.
+
+    Attributes
+    ----------
+    stream : Stream
+    history : list of float
+    warnings : list of Warning
+    real : type
+        The number type of the data.
+    first : Fitted or None
+        The fit that the stream began with.
+    """
+
+    stream: Stream
+    history: list[float]
+    warnings: list[Warning]
+    real: type[np.floating[Any]]
+    first: Fitted | None
+
+    def take_on(self, model: GaussianMixture) -> None:
+        """Set the fitted attributes of a model."""
+        if self.first is not None:
+            take_on(model, self.first)
+            model._stream = self.stream, model.mixture_
+            return
+        columns = list(model.feature_names_in_) if hasattr(model, "feature_names_in_") else None
+        model._hold(Mixture.from_parameters(self.stream.parameters, self.stream.structure), columns, self.real)
+        model._n_rows = self.stream.n_rows
+        model.converged_, model.n_iter_ = False, self.stream.n_steps
+        if self.history:
+            model.lower_bound_, model.lower_bounds_ = float(np.mean(self.history)), self.history
+        vars(model).pop("search_", None)
+        model._stream = self.stream, model.mixture_
+
+
+def streamed_by(model: GaussianMixture, X: ArrayLike, sample_weight: ArrayLike | None) -> Streamed:
+    """
+    Go on with a stream without changing the model.
+
+    Parameters
+    ----------
+    model : GaussianMixture
+    X : array_like or DataFrame, shape (N, D)
+    sample_weight : array_like, shape (N,), or None
+
+    Returns
+    -------
+    Streamed
+
+    Raises
+    ------
+    ValueError
+        As `GaussianMixture.partial_fit`.
+    """
+    refuse_hooks(type(model), GaussianMixture, vars(model))
+    structure = checked_structure(model)
+    steps = checked_steps(model)
+    if not model.__sklearn_is_fitted__():
+        first = fitted_by(model, X, sample_weight)
+        blocks, parameters = Blocks(first.table, model.n_components, as_weights(sample_weight, len(first.table))), first.fit.parameters
+        with Threads(resolve_threads(model.n_threads)) as threads:
+            stream = Stream(structure, parameters, e_step(blocks, structure, parameters, threads), blocks.total_weight,
+                            first.fit.regularization.added)
+        return Streamed(stream, [], first.warnings, _real(first.table), first)
+    table = _rows_like_before(model, X)
+    blocks = Blocks(table, model.n_components, as_weights(sample_weight, len(table)))
+    with Threads(resolve_threads(model.n_threads)) as threads:
+        stream, history = _stream_of(model, structure, blocks, threads).after(blocks, threads, steps)
+    return Streamed(stream, history, starving_warnings(stream.starving()), _real(table), None)
+
+
+def _stream_of(model: GaussianMixture, structure: Structure, blocks: Blocks, engine: Threads) -> Stream:
+    """The stream that a model is in, or one that begins with its mixture, however that was found."""
+    known: tuple[Stream, Mixture] | None = getattr(model, "_stream", None)
+    mixture = model.mixture_
+    for name, before, now in (("n_components", mixture.n_components, model.n_components),
+                              ("covariance_type", mixture.covariance_type, structure.name)):
+        if before != now:
+            raise ValueError(f"partial_fit goes on from the last fit, in which {name} was {before!r}, not {now!r}: fit anew instead")
+    if known is not None and known[1] == mixture:
+        return known[0]
+    added = regularization_for(model.reg_covar, blocks, engine).added
+    return Stream(structure, mixture._parameters, moments_of(mixture).of_kind(structure.moments), getattr(model, "_n_rows", 1.0), added)
+
+
+def _rows_like_before(model: GaussianMixture, X: ArrayLike) -> NDArray[Any]:
+    """A table with the features of the fit, whose numbers moments can be taken of."""
+    table, columns = as_table(X)
+    check_names(columns, getattr(model, "feature_names_in_", None), type(model).__name__, stacklevel=5)
+    table, _ = model._checked_rows(table)
+    check_finite(table, largest=LARGEST)
+    return table
+
+
+def _real(table: NDArray[Any]) -> type[np.floating[Any]]:
+    return np.float32 if table.dtype == np.float32 else np.float64
+
+
+def adapted_by(model: GaussianMixture, X: ArrayLike, factor: float, weights: bool, covariances: bool,
+               sample_weight: ArrayLike | None) -> Mixture:
+    """The mixture that `GaussianMixture.adapt` takes on; the model does not change."""
+    if isinstance(factor, bool) or not isinstance(factor, (int, float, np.integer, np.floating)) or not 0 < factor < math.inf:
+        raise ValueError(f"relevance_factor must be a finite number of more than 0, not {shown(factor)}")
+    table = _rows_like_before(model, X)
+    mixture = model.mixture_
+    blocks = Blocks(table, mixture.n_components, as_weights(sample_weight, len(table)))
+    with Threads(resolve_threads(model.n_threads)) as threads:
+        statistics = e_step(blocks, mixture.structure, mixture._parameters, threads)
+    statistics *= blocks.scale
+    return adapted(mixture, statistics, float(factor), weights=bool(weights), covariances=bool(covariances))
 
 
 def take_on(model: GaussianMixture, fitted: Fitted) -> None:

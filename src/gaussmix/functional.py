@@ -20,6 +20,7 @@ from gaussmix.observations import as_reals, as_table, as_weights, check_finite, 
 from gaussmix.starts import FromParameters
 from gaussmix.starts.start import at_points
 from gaussmix.statistics import Kind, Statistics
+from gaussmix.streams import moments_of
 from gaussmix.structures import Prior, structure_named
 
 __all__ = ["Fit", "Outcome", "Prior", "e_step", "em", "m_step", "moments"]
@@ -260,7 +261,7 @@ def em(X: ArrayLike, start: Mixture, covariance_type: str = "full", *, sample_we
     for name, value, choices in (("algorithm", algorithm, tuple(ALGORITHMS)), ("stopping", stopping, STOPPING)):
         if value not in choices:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
-    begun = start if start.structure.name == structure.name else m_step(_moments_of(start), structure.name)
+    begun = start if start.structure.name == structure.name else m_step(moments_of(start), structure.name)
     request = Request(structure, start.n_components, FromParameters(begun._parameters), _amount("reg_covar", reg_covar), tol,
                       int(max_iter), prior=prior, stopping=stopping, algorithm=algorithm)
 
@@ -321,13 +322,4 @@ def _as_given(total: Sums, blocks: Blocks) -> Statistics:
     statistics.reference[...] = total.reference
     statistics.accumulate(total)
     statistics *= blocks.scale
-    return statistics
-
-
-def _moments_of(mixture: Mixture) -> Statistics:
-    """Return the moments of imaginary rows that this mixture would fit exactly."""
-    statistics = Statistics(Kind.FULL, mixture.n_components, mixture.n_features)
-    statistics.reference[...], statistics.weight[...] = mixture.means, mixture.weights
-    statistics.second[...] = mixture.weights[:, None, None] * mixture.covariances
-    statistics.total_weight = 1.0
     return statistics

@@ -7,7 +7,7 @@ from gaussmix.fitting import Fit, Outcome, Request
 from gaussmix.regularization import Regularization
 from gaussmix.search import Search
 
-__all__ = ["warnings_of"]
+__all__ = ["starving_warnings", "warnings_of"]
 
 
 def warnings_of(fit: Fit, request: Request, columns: list[str] | None, search: Search | None = None) -> list[Warning]:
@@ -29,6 +29,28 @@ def warnings_of(fit: Fit, request: Request, columns: list[str] | None, search: S
     """
     warnings = [_of_blur(fit.regularization, columns), _of_outcome(fit, request, search)]
     return [warning for warning in warnings if warning is not None]
+
+
+def starving_warnings(starving: list[tuple[int, float]]) -> list[Warning]:
+    """
+    The warning that components of a stream have too few rows.
+
+    Parameters
+    ----------
+    starving : list of (int, float)
+        Components, and how many rows they have.
+
+    Returns
+    -------
+    list of Warning
+    """
+    if not starving:
+        return []
+    component, rows = starving[0]
+    more = f" The same is true of component{'s' if len(starving) > 2 else ''} {', '.join(str(k) for k, _ in starving[1:])}."
+    return [in_use(CollapseWarning)(
+        f"Component {component} starves: of the rows that are not forgotten it has {rows:.2g}, too few to tell a covariance."
+        f"{more if len(starving) > 1 else ''} Use fewer components, a longer half_life, or fit anew.")]
 
 
 def _of_blur(regularization: Regularization, columns: list[str] | None) -> Warning | None:

@@ -17,12 +17,13 @@ from gaussmix.observations import as_weights, check_finite, shown
 from gaussmix.search.budget import Budget
 from gaussmix.starts import STARTS, FromParameters, PartlyGiven, Start
 from gaussmix.starts.given import given_assignment
+from gaussmix.streams import Steps
 from gaussmix.structures import Structure, structure_named
 
 if TYPE_CHECKING:
     from gaussmix.estimator import GaussianMixture
 
-__all__ = ["as_parameter", "checked_blocks", "checked_start", "checked_structure", "continued_start"]
+__all__ = ["as_parameter", "checked_blocks", "checked_start", "checked_steps", "checked_structure", "continued_start"]
 
 AUTOMATIC = ("n_init", "reg_covar")  # which may also be "auto"
 CHOICES = {"algorithm": tuple(ALGORITHMS), "stopping": STOPPING}
@@ -77,6 +78,27 @@ def checked_structure(model: GaussianMixture) -> Structure:
         raise in_use(InvalidParameterError)(f"init_params must be one of {', '.join(map(repr, STARTS))}, or an array of labels or "
                                             f"responsibilities, not {init!r}")
     return structure
+
+
+def checked_steps(model: GaussianMixture) -> Steps:
+    """
+    Return the sizes of the steps of `partial_fit`.
+
+    Raises
+    ------
+    InvalidParameterError
+        Naming the parameter that is wrong.
+    """
+    for name, least, most, wanted in (("step_exponent", np.nextafter(0.5, 1), 1, "more than 0.5 and at most 1"),
+                                      ("step_offset", 1, LARGEST, "of at least 1"),
+                                      ("half_life", np.nextafter(0, 1), LARGEST, "of more than 0, or None")):
+        value = getattr(model, name)
+        if name == "half_life" and value is None:
+            continue
+        number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, (bool, np.timedelta64))
+        if not number or not least <= value <= most:
+            raise in_use(InvalidParameterError)(f"{name} must be a number {wanted}, not {shown(value)}")
+    return Steps(float(model.step_exponent), float(model.step_offset), None if model.half_life is None else float(model.half_life))
 
 
 def _check_number(name: str, value: Any, least: int, whole: bool) -> None:
