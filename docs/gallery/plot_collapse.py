@@ -3,7 +3,7 @@ A component that collapses
 ==========================
 
 The likelihood of a Gaussian mixture has no maximum: a component that shrinks onto a few rows with a common value raises it without
-bound. With eight components on the iris data, most starts end in this way. gaussmix recognizes these optima, and keeps them only where
+bound. With five components on the iris data, many starts end in this way. gaussmix recognizes these optima, and keeps them only where
 no start is better (:doc:`../collapse`).
 """
 
@@ -22,14 +22,14 @@ def fit(**options):
     """A fit, and whether it warned of a spurious optimum."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        gm = GaussianMixture(8, max_iter=1000, **options).fit(X)
+        gm = GaussianMixture(5, max_iter=1000, **options).fit(X)
     return gm, any(isinstance(w.message, SpuriousOptimumWarning) for w in caught)
 
 
 # %%
 # Each of forty starts is fitted on its own. None of the proper optima has the largest log-likelihood.
 
-fits = [fit(random_state=seed, init_params="random_from_data") for seed in range(40)]
+fits = [fit(random_state=seed, init_params="k-means++") for seed in range(40)]
 scores = np.array([gm.score(X) * len(X) for gm, _ in fits])
 spurious = np.array([is_spurious for _, is_spurious in fits])
 smallest = np.array([np.linalg.eigvalsh(gm.covariances_).min() ** 0.5 for gm, _ in fits])
@@ -38,11 +38,11 @@ print(f"largest log-likelihood: {scores[spurious].max():.1f} spurious, {scores[~
 
 
 # %%
-# Most of the spurious optima have a component whose smallest standard deviation is 0.001 cm. This is the square root of ``reg_covar``,
-# 1e-6. Nothing else keeps that component from shrinking, and a smaller ``reg_covar`` would make the log-likelihood
-# larger still. With ``n_init=40`` the best of the proper optima is chosen.
+# The spurious optima with the highest log-likelihood have a component whose smallest standard deviation is 0.001 cm. This is the square root
+# of ``reg_covar``, 1e-6. Nothing else keeps that component from shrinking, and a smaller ``reg_covar`` would make the log-likelihood
+# larger still. The others have a component that is too narrow for its few rows. With ``n_init=40`` the best of the proper optima is chosen.
 
-gm, warned = fit(n_init=40, random_state=0, init_params="random_from_data")
+gm, warned = fit(n_init=40, random_state=0, init_params="k-means++")
 print(f"n_init=40: log-likelihood {gm.score(X) * len(X):.1f}, {'spurious' if warned else 'proper'}")
 
 fig, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
