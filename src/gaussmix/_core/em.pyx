@@ -22,8 +22,7 @@ cdef enum:
     MOST_RETAKES = 25
 
 
-# How many iterations in a row must be near the limit, and how much nearer than asked (`NearLimit`). Of 432 fits to real and planted
-# data, 2 % then ended 0.1 nats or more before the limit that they have, instead of 40 % without these.
+# How much nearer to the limit than asked the estimate must be (`NearLimit`), in LAST iterations in a row.
 cdef double MARGIN = 0.01
 
 # Acceleration begins where EM moves less than this (the square of `Course`) and leaves more than this part of the way in an
