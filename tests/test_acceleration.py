@@ -227,7 +227,8 @@ def test_small_steps_of_the_accelerated_algorithm_do_not_end_it():
 
 @pytest.mark.parametrize("parameters, message", [
     ({"algorithm": "fast"}, "algorithm must be one of 'em', 'accelerated', not 'fast'"),
-    ({"stopping": None}, "stopping must be one of 'change', 'distance', not None")])
+    ({"stopping": None}, "stopping must be one of 'change', 'distance', not None"),
+    ({"stopping": np.array(["change", "distance"])}, "stopping must be one of 'change', 'distance', not array")])
 def test_other_names_are_refused(parameters, message):
     with pytest.raises((ValueError, InvalidParameterError), match=message):
         GaussianMixture(2, **parameters).fit(overlapping(0, "full"))

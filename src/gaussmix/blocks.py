@@ -199,6 +199,13 @@ class Blocks:
         other._work_in(self.dtype)
         return other
 
+    def with_rows(self, X: NDArray[Any]) -> Self:
+        """Return other rows, as many and of the same type, in the same blocks."""
+        other = copy.copy(self)
+        other.X = X
+        other._work_in(self.dtype)
+        return other
+
     def sample(self, n_rows: int, rng: np.random.Generator, n_components: int) -> Self:
         """Return some of the rows with weight, drawn without replacement, with their weights; all of them where there are fewer."""
         alive = np.arange(self.n_rows) if self.row_weights is None else np.flatnonzero(self.row_weights > 0)

@@ -1105,7 +1105,8 @@ def take_on(model: GaussianMixture, fitted: Fitted) -> None:
     model.n_iter_ = fit.n_iter
     model.lower_bound_ = fit.log_likelihood
     model.lower_bounds_ = fit.history
-    vars(model).pop("search_", None)
+    for name in ("search_", "_stream"):  # of an earlier fit
+        vars(model).pop(name, None)
     if fitted.search is not None:
         model.search_ = fitted.search
 

@@ -259,7 +259,7 @@ def em(X: ArrayLike, start: Mixture, covariance_type: str = "full", *, sample_we
     if isinstance(max_iter, bool) or not isinstance(max_iter, (int, np.integer)) or max_iter < 0:
         raise ValueError(f"max_iter must be a whole number of at least 0, not {max_iter!r}")
     for name, value, choices in (("algorithm", algorithm, tuple(ALGORITHMS)), ("stopping", stopping, STOPPING)):
-        if value not in choices:
+        if not isinstance(value, str) or value not in choices:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
     begun = start if start.structure.name == structure.name else m_step(moments_of(start), structure.name)
     request = Request(structure, start.n_components, FromParameters(begun._parameters), _amount("reg_covar", reg_covar), tol,

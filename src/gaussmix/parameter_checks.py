@@ -66,7 +66,7 @@ def checked_structure(model: GaussianMixture) -> Structure:
         if not isinstance(getattr(model, name), (bool, np.bool_)):
             raise in_use(InvalidParameterError)(f"{name} must be True or False, not {getattr(model, name)!r}")
     for name, choices in CHOICES.items():
-        if getattr(model, name) not in choices:
+        if not isinstance(getattr(model, name), str) or getattr(model, name) not in choices:
             raise in_use(InvalidParameterError)(f"{name} must be one of {', '.join(map(repr, choices))}, not {getattr(model, name)!r}")
     as_parameter(Budget.of, model.search_budget)
     if model.search_budget is not None and model.n_init != "auto":

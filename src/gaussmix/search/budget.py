@@ -62,8 +62,3 @@ class Budget:
                 return cls(seconds=seconds)
         raise ValueError(f"search_budget must be a number of starts, a time such as '10 s' (units: {', '.join(UNITS)}), or None, "
                          f"not {value!r}")
-
-    @property
-    def is_limited(self) -> bool:
-        """Whether there is a limit."""
-        return self.starts < math.inf or self.seconds < math.inf

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 
 import numpy as np
@@ -68,7 +67,4 @@ def _transformed(blocks: Blocks, mean: NDArray[np.float64], matrix: NDArray[np.f
     rows = np.empty((blocks.n_rows, blocks.n_features), dtype=blocks.dtype)
     for start, stop in blocks.bounds:
         rows[start:stop] = np.einsum("nj,ij->ni", blocks.X[start:stop] - mean, matrix)
-    other = copy.copy(blocks)
-    other.X = rows
-    other._work_in(blocks.dtype)
-    return other
+    return blocks.with_rows(rows)
