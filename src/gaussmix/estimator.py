@@ -339,8 +339,9 @@ class GaussianMixture(Estimator):
         Returns
         -------
         GaussianMixture
-            The estimator itself. After an error it is unchanged. `history_` has the mean log-likelihood of a row that the E step of each
-            step of this call found, `lower_bound_` their mean, and `n_iter_` the number of all steps so far. `converged_` is False.
+            The estimator itself. After an error it is unchanged. `history_` has the mean log-likelihood of a row that the E step of
+            each step of this call found, `lower_bound_` their mean, and `n_iter_` the number of all steps so far. `converged_` is
+            False.
 
         Raises
         ------
