@@ -56,7 +56,7 @@ DATA = [  # what, the data, the error, what its sentence says
     ("three-dimensional", X[None], ValueError, "Expected 2D array"),
     ("a number", 3.0, ValueError, "Expected 2D array"),
     ("nothing", None, ValueError, "Expected 2D array"),
-    ("the name of a file", "data.csv", ValueError, "X must hold numbers only, but is 'data.csv'"),
+    ("the name of no file", "data.csv", FileNotFoundError, "No such file or directory: 'data.csv'"),
     ("rows of different lengths", [[1.0, 2.0], [3.0]], ValueError, "row 1 has 1 values"),
     ("lists among numbers", [[1.0, 2.0], [[3.0, 4.0], 5.0]], ValueError, "its entries are lists"),
     ("no rows", np.empty((0, 2)), ValueError, "0 sample(s)"),
@@ -290,7 +290,13 @@ def test_any_whole_number_of_iterations_serves(capsys):
 
 def test_a_lazy_table_is_told_to_collect():
     pl = pytest.importorskip("polars")
-    assert_refused(fitted(), TypeError, "X.collect()", pl.DataFrame({"a": X[:, 0], "b": X[:, 1]}).lazy())
+    with pytest.raises(TypeError, match=r"X.collect\(\)"):
+        fitted().mixture_.logpdf(pl.DataFrame({"a": X[:, 0], "b": X[:, 1]}).lazy())
+
+
+def test_a_path_is_told_to_read_the_file():
+    with pytest.raises(TypeError, match="X is a path, where rows in memory are needed: read the file first"):
+        fitted().mixture_.logpdf("rows.csv")
 
 
 def test_set_params_refuses_a_wrong_name_and_sets_nothing():

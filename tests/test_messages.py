@@ -8,7 +8,7 @@ from messages import SOURCE, messages
 
 MESSAGES = messages()
 # In scikit-learn's own words, which its users and its checks know, with its full stops.
-THEIRS = re.compile(r"Found array with 0|Found array with \{n_rows\}|Invalid (value|parameter) |The feature names should match|"
+THEIRS = re.compile(r"Found array with 0|Found array with \{data.n_rows\}|Invalid (value|parameter) |The feature names should match|"
                     r"Expected 2D array|This \{.*\} instance is not fitted|This method is only available|scikit-learn estimators should always|"
                     r"Best performing initialization|the covariance of component")
 

@@ -135,6 +135,42 @@ class Observations(Protocol[_Piece]):
         """Switch to float64 for good where the present type cannot hold these densities."""
 
 
+class Counted(Observations[_Piece], Protocol):
+    """
+    Observations that have been counted, which is what a fit needs.
+
+    Attributes
+    ----------
+    n_rows : int
+        N.
+    dtype : dtype
+        The number type that the loops work in.
+    scale : float
+        The factor that turns the weights that the loops read into those that were given.
+    total_weight : float
+        The sum of the weights that were given, or N.
+    n_positive : int
+        How many weights are positive.
+    """
+
+    @property
+    def n_rows(self) -> int: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def scale(self) -> float: ...
+    @property
+    def total_weight(self) -> float: ...
+    @property
+    def n_positive(self) -> int: ...
+
+    def is_constant(self, feature: int) -> bool:
+        """Whether a feature has the same value in all rows that have weight."""
+
+    def with_labels(self, labels: NDArray[np.int32]) -> Self:
+        """Return the same rows with other labels, shape (N,)."""
+
+
 class Blocks:
     """
     A two-dimensional array and its sample weights as blocks of rows.
@@ -183,7 +219,7 @@ class Blocks:
         self.total_weight = float(self.n_rows) if row_weights is None else sum_of_weights(row_weights)
         self.n_positive = self.n_rows if row_weights is None else int(np.count_nonzero(row_weights))
         self._cut(operations_of_row, n_components)
-        self._work_in(np.float32 if X.dtype == np.float32 and fits_single(X, self.bounds) else np.float64)
+        self._work_in(np.float32 if X.dtype == np.float32 and fits_single(*_extremes(X, self.bounds)) else np.float64)
 
     def for_distances(self, n_points: int) -> Self:
         """Return the same rows in blocks that suit passes over their distances to this many points."""
@@ -241,6 +277,11 @@ class Blocks:
         row: NDArray[Any] = self.X[n]
         return row
 
+    def is_constant(self, feature: int) -> bool:
+        """Whether a feature has the same value in all rows that have weight."""
+        values = self.X[:, feature] if self.row_weights is None else self.X[self.row_weights > 0, feature]
+        return not (values != values[0]).any()
+
     def block(self, index: int) -> Block:
         """Return block `index` in the form that the compiled loops read."""
         kept = self._blocks[index]
@@ -275,11 +316,18 @@ def balanced(weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     scale : float
         The factor that turns the result back into the weights that were given.
     """
-    if WEIGHT_RANGE[0] < weights.max() < WEIGHT_RANGE[1]:
+    scale = weight_scale(float(weights.max()))
+    if scale == 1:
         return weights, 1.0
-    exponent = min(int(np.frexp(weights.max())[1]), np.finfo(np.float64).maxexp - 1)
-    scaled: NDArray[np.float64] = np.ldexp(weights, -exponent)
-    return scaled, math.ldexp(1.0, exponent)
+    scaled: NDArray[np.float64] = np.ldexp(weights, 1 - int(np.frexp(scale)[1]))
+    return scaled, scale
+
+
+def weight_scale(largest: float) -> float:
+    """Return the power of two by which `balanced` divides weights, the largest of which is given."""
+    if WEIGHT_RANGE[0] < largest < WEIGHT_RANGE[1]:
+        return 1.0
+    return math.ldexp(1.0, min(int(np.frexp(largest)[1]), np.finfo(np.float64).maxexp - 1))
 
 
 def sum_of_weights(weights: NDArray[np.float64]) -> float:
@@ -295,13 +343,16 @@ def weighted_mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> 
     return float((values[alive] * weights[alive]).sum() / weights.sum())
 
 
-def fits_single(X: NDArray[np.float32], bounds: list[tuple[int, int]]) -> bool:
-    """Whether the squares of all residuals of float32 data stay well inside float32's range."""
+def fits_single(low: NDArray[np.floating[Any]], high: NDArray[np.floating[Any]]) -> bool:
+    """Whether the squares of all residuals of float32 data with these extremes stay well inside float32's range."""
     smallest, largest = SINGLE_RANGE
-    if not bounds:
-        return True
-    low, high = X[: bounds[0][1]].min(axis=0), X[: bounds[0][1]].max(axis=0)
-    for start, stop in bounds[1:]:
-        low, high = np.minimum(low, X[start:stop].min(axis=0)), np.maximum(high, X[start:stop].max(axis=0))
     spread = high.astype(np.float64) - low
     return bool(np.all(np.maximum(np.abs(low), np.abs(high)) < largest) and np.all((spread == 0) | (spread > smallest)))
+
+
+def _extremes(X: NDArray[np.float32], bounds: list[tuple[int, int]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The least and the largest value of each feature."""
+    low, high = np.full(X.shape[1], np.inf, X.dtype), np.full(X.shape[1], -np.inf, X.dtype)
+    for part in (X[start:stop] for start, stop in bounds):
+        low, high = np.minimum(low, part.min(axis=0)), np.maximum(high, part.max(axis=0))
+    return low, high

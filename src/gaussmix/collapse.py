@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gaussmix._core.linalg import narrowest
 from gaussmix._core.parameters import Parameters
-from gaussmix.blocks import Blocks
+from gaussmix.blocks import Counted
 from gaussmix.structures import Structure
 
 __all__ = ["Spurious", "effective_rows", "spurious_components"]
@@ -60,20 +61,20 @@ class Spurious:
         return f"{rows} and is {1 / self.ratio:.2g} times narrower (in variance) than the {self.compared} in one direction"
 
 
-def effective_rows(blocks: Blocks) -> float:
+def effective_rows(rows: Counted[Any]) -> float:
     """
     Return how many rows the data have: Σ_n w_n or, if it is larger, the number of rows with weight. The latter is larger for
     example where weights sum to one.
 
     Parameters
     ----------
-    blocks : Blocks
+    rows : Counted
 
     Returns
     -------
     float
     """
-    return max(blocks.total_weight, float(blocks.n_positive))
+    return max(rows.total_weight, float(rows.n_positive))
 
 
 def spurious_components(parameters: Parameters, structure: Structure, n_rows: float, reg_covar: float | NDArray[np.float64],

@@ -6,10 +6,10 @@ import csv
 import gzip
 import io
 import os
-import re
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import IO, Any
 
 import numpy as np
@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from gaussmix.delimited import Dialect, read_delimited
 from gaussmix.outputs import check_output, whole_file
 from gaussmix.tables import (
-    STANDARD_STREAM, Choice, ColumnOfWords, DataFileError, Table, check_values, chosen_columns, every_column, shown)
+    STANDARD_STREAM, Choice, DataFileError, Table, check_values, chosen_columns, every_column,
+    refuse_words, shown)
 
-__all__ = ["check_table_output", "read_table", "write_csv", "write_table"]
+__all__ = ["check_table_output", "read_table", "table_writer", "write_csv", "write_table"]
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".npy")
 ROWS_AT_ONCE = 10_000
@@ -124,27 +125,13 @@ def _read_parquet(path: str, choose: Choice, largest: float) -> Table:
         raise DataFileError(f"{path}: is not a Parquet file, or is damaged: {_first_line(error)}") from None
     if 0 in table.shape:
         raise DataFileError(f"{path}: holds no rows")
-    _refuse_words(path, table, chosen)
+    refuse_words(path, list(zip(chosen, table.schema)))
     single = all(str(kind) == "float" for kind in table.schema.types)
     values: NDArray[Any] = np.empty(table.shape, np.float32 if single else np.float64)
     for index, name in enumerate(wanted):
         values[:, index] = _parquet_column(path, name, table.column(name))
     check_values(path, values, names, chosen, largest)
     return Table(values, wanted, [position + 1 for position in chosen])
-
-
-def _refuse_words(path: str, table: Any, chosen: list[int]) -> None:
-    """Raise where a column does not hold numbers."""
-    fields = list(zip(chosen, table.schema))
-    others = [position + 1 for position, field in fields if _holds_numbers(field)]
-    for position, field in fields:
-        if not _holds_numbers(field):
-            raise ColumnOfWords(f"{path}: column {position + 1}, {shown(field.name)}, does not hold numbers, but {field.type}",
-                                others)
-
-
-def _holds_numbers(field: Any) -> bool:
-    return re.match(r"u?int\d|float|halffloat|double|bool|decimal", str(field.type)) is not None
 
 
 def _parquet_column(path: str, name: str, column: Any) -> NDArray[Any]:
@@ -195,33 +182,94 @@ def write_table(path: str, columns: list[str] | None, arrays: Sequence[NDArray[A
     OSError
     DataFileError
     """
+    with table_writer(path, columns) as write:
+        write(arrays)
+
+
+Write = Callable[[Sequence[NDArray[Any]]], None]
+
+
+@contextmanager
+def table_writer(path: str, columns: list[str] | None) -> Iterator[Write]:
+    """
+    A function that writes rows to a file, which takes its name only when all have been written.
+
+    Parameters
+    ----------
+    path, columns
+        As for `write_table`.
+
+    Yields
+    ------
+    callable
+        It takes what `write_table` takes as `arrays`, and is called once for each part of the rows. All parts have the same columns.
+
+    Raises
+    ------
+    OSError
+    DataFileError
+    """
     check_table_output(path)
-    write = {".npy": _write_npy, ".parquet": _write_parquet, ".csv.gz": _write_packed_csv}.get(_suffix(path), _write_csv)
-    with whole_file(path) as file:
-        write(file, columns, arrays)
+    writer = {".npy": _npy_writer, ".parquet": _parquet_writer, ".csv.gz": _packed_csv_writer}.get(_suffix(path), _csv_writer)
+    with whole_file(path) as file, writer(file, columns) as write:
+        yield write
 
 
-def _write_npy(file: IO[bytes], columns: list[str] | None, arrays: Sequence[NDArray[Any]]) -> None:
-    np.save(file, np.column_stack(arrays), allow_pickle=False)
+@contextmanager
+def _npy_writer(file: IO[bytes], columns: list[str] | None) -> Iterator[Write]:
+    """The header, which comes first, tells the number of rows: it is written again at the end, where NumPy leaves room for that."""
+    header: dict[str, Any] = {}
+
+    def write(arrays: Sequence[NDArray[Any]]) -> None:
+        rows = arrays[0] if len(arrays) == 1 else np.column_stack(arrays)
+        if not header:
+            header.update(descr=np.lib.format.dtype_to_descr(rows.dtype), fortran_order=False, shape=(0, *rows.shape[1:]))
+            np.lib.format.write_array_header_1_0(file, header)
+        header["shape"] = (header["shape"][0] + len(rows), *rows.shape[1:])
+        file.write(np.ascontiguousarray(rows).data)
+
+    yield write
+    if header:
+        file.seek(0)
+        np.lib.format.write_array_header_1_0(file, header)
 
 
-def _write_csv(file: IO[bytes] | gzip.GzipFile, columns: list[str] | None, arrays: Sequence[NDArray[Any]]) -> None:
+@contextmanager
+def _csv_writer(file: IO[bytes] | gzip.GzipFile, columns: list[str] | None) -> Iterator[Write]:
+    names = columns
     with io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True) as text:
-        write_csv(text, columns, arrays)
+        def write(arrays: Sequence[NDArray[Any]]) -> None:
+            nonlocal names
+            write_csv(text, names, arrays)
+            names = None
+
+        yield write
 
 
-def _write_packed_csv(file: IO[bytes], columns: list[str] | None, arrays: Sequence[NDArray[Any]]) -> None:
-    with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:  # the same table is the same file
-        _write_csv(packed, columns, arrays)
+@contextmanager
+def _packed_csv_writer(file: IO[bytes], columns: list[str] | None) -> Iterator[Write]:
+    with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed, _csv_writer(packed, columns) as write:
+        yield write  # the same table is the same file
 
 
-def _write_parquet(file: IO[bytes], columns: list[str] | None, arrays: Sequence[NDArray[Any]]) -> None:
+@contextmanager
+def _parquet_writer(file: IO[bytes], columns: list[str] | None) -> Iterator[Write]:
     import pyarrow
     from pyarrow import parquet
 
-    vectors = [vector for array in arrays for vector in ([array] if array.ndim == 1 else array.T)]
-    names = columns or [f"x{index + 1}" for index in range(len(vectors))]
-    parquet.write_table(pyarrow.table(dict(zip(names, map(np.ascontiguousarray, vectors)))), file)
+    with ExitStack() as opened:
+        writer: Any = None
+
+        def write(arrays: Sequence[NDArray[Any]]) -> None:
+            nonlocal writer
+            vectors = [vector for array in arrays for vector in ([array] if array.ndim == 1 else array.T)]
+            names = columns or [f"x{index + 1}" for index in range(len(vectors))]
+            table = pyarrow.table(dict(zip(names, map(np.ascontiguousarray, vectors))))
+            if writer is None:
+                writer = opened.enter_context(parquet.ParquetWriter(file, table.schema))
+            writer.write_table(table)
+
+        yield write
 
 
 def write_csv(file: IO[str], columns: list[str] | None, arrays: Sequence[NDArray[Any]]) -> None:

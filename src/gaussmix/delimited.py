@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from gaussmix.tables import (
     STANDARD_STREAM, Choice, ColumnOfWords, DataFileError, Table, chosen_columns, fault, first_fault, label, shown)
 
-__all__ = ["Dialect", "read_delimited"]
+__all__ = ["Dialect", "Layout", "layout_of", "read_delimited"]
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
@@ -57,7 +57,7 @@ class Dialect:
 
 
 @dataclass(frozen=True)
-class _Layout:
+class Layout:
     """
     The layout of a table in text.
 
@@ -111,6 +111,29 @@ def read_delimited(path: str, choose: Choice, largest: float, dialect: Dialect) 
         return _read(source, choose, largest, dialect)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataFileError(f"{source.name}: is compressed by gzip and damaged: {error}") from None
+
+
+def layout_of(path: str, dialect: Dialect) -> Layout:
+    """
+    Find out how a table is laid out in a text, from its first rows.
+
+    Parameters
+    ----------
+    path : str
+    dialect : Dialect
+
+    Returns
+    -------
+    Layout
+
+    Raises
+    ------
+    OSError
+        Where the file cannot be read.
+    DataFileError
+        Where it holds no table.
+    """
+    return _found_layout(_Source(path, lambda: open(path, "rb")), dialect)
 
 
 def _read(source: _Source, choose: Choice, largest: float, dialect: Dialect) -> Table:
@@ -187,14 +210,14 @@ def _undecodable_line(source: _Source) -> int | None:
 
 # Its layout
 
-def _found_layout(source: _Source, dialect: Dialect) -> _Layout:
+def _found_layout(source: _Source, dialect: Dialect) -> Layout:
     delimiter = dialect.delimiter or _found_delimiter(source, dialect.decimal)
     sample = _sample(source, delimiter)
     if not sample:
         raise DataFileError(f"{source.name}: is empty")
     line, last, first = sample[0]
     header = _found_header(source, sample) if dialect.header is None else dialect.header
-    return _Layout(delimiter, dialect.decimal, first if header else None, len(first), line, last if header else 0)
+    return Layout(delimiter, dialect.decimal, first if header else None, len(first), line, last if header else 0)
 
 
 def _sample(source: _Source, delimiter: str) -> list[_Row]:
@@ -255,7 +278,7 @@ def _like_a_number(text: str) -> bool:
 
 # Reading
 
-def _read_fast(source: _Source, layout: _Layout, chosen: list[int]) -> NDArray[np.float64] | None:
+def _read_fast(source: _Source, layout: Layout, chosen: list[int]) -> NDArray[np.float64] | None:
     """Read the chosen columns by pyarrow; return None where it finds anything that is not a number."""
     try:
         from pyarrow import csv as arrow
@@ -281,7 +304,7 @@ def _read_fast(source: _Source, layout: _Layout, chosen: list[int]) -> NDArray[n
     return values
 
 
-def _refuse_words(source: _Source, layout: _Layout, chosen: list[int]) -> None:
+def _refuse_words(source: _Source, layout: Layout, chosen: list[int]) -> None:
     """Raise where some of the chosen columns begin with words, but not all of them."""
     rows = [(line, fields) for line, last, fields in _sample(source, layout.delimiter)
             if last > layout.skipped and len(fields) == layout.width]
@@ -297,7 +320,7 @@ def _refuse_words(source: _Source, layout: _Layout, chosen: list[int]) -> None:
         raise ColumnOfWords(f"{source.name}: column {column + 1}{name} holds words, as {shown(word)} in line {line}", others)
 
 
-def _read_cells(source: _Source, layout: _Layout, chosen: list[int], largest: float) -> NDArray[np.float64]:
+def _read_cells(source: _Source, layout: Layout, chosen: list[int], largest: float) -> NDArray[np.float64]:
     """Read the chosen columns cell by cell. An error names the first cell that is not a number. Some files need this way."""
     numbers = array("d")
     for line, last, fields in _rows(source, layout.delimiter):
@@ -316,7 +339,7 @@ def _read_cells(source: _Source, layout: _Layout, chosen: list[int], largest: fl
     return np.array(numbers).reshape(-1, len(chosen))
 
 
-def _parsed(text: str, layout: _Layout, largest: float) -> tuple[str | None, float | None]:
+def _parsed(text: str, layout: Layout, largest: float) -> tuple[str | None, float | None]:
     """Return what is wrong with a cell, or None, and its number."""
     if text.lower() in MISSING:
         return f"the value is missing{f' ({text})' if text else ''}", None
@@ -328,7 +351,7 @@ def _parsed(text: str, layout: _Layout, largest: float) -> tuple[str | None, flo
     return fault(float(number), largest), float(number)
 
 
-def _hint(text: str, layout: _Layout) -> str:
+def _hint(text: str, layout: Layout) -> str:
     """Return the advice for a cell that looks like a number, or several numbers, in another layout."""
     if layout.decimal == "." and _like_a_number(text):
         return COMMA_HINT

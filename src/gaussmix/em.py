@@ -5,15 +5,31 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gaussmix._core.em import EM, AcceleratedEM, Objective, SmallChange, Stopping
 from gaussmix._core.mstep import MStep
 from gaussmix._core.parameters import Parameters
 from gaussmix._core.passes import Passes
+from gaussmix.sources.source import SourceError
 
-__all__ = ["ALGORITHMS", "STOPPING", "Report", "Run", "maximize_likelihood"]
+__all__ = ["ALGORITHMS", "STOPPING", "Keeper", "Report", "Run", "maximize_likelihood"]
 
 Report = Callable[[int, float, Parameters], bool]
+
+
+class Keeper(Protocol):
+    """Keeps the state of a run of EM where it outlives the process."""
+
+    def begun(self) -> tuple[list[NDArray[np.float64]], list[float]] | None:
+        """Return the state of the loop that was kept, and its history; None for a run that begins."""
+
+    def keep(self, loop: EM, history: list[float]) -> None:
+        """Another iteration is over. The keeper decides whether to write its state."""
+
 
 ALGORITHMS: dict[str, type[EM]] = {"em": EM, "accelerated": AcceleratedEM}
 STOPPING = ("change", "distance")  # what `tol` bounds: the last change, or the estimated distance to the limit
@@ -50,7 +66,7 @@ class Run:
 
 def maximize_likelihood(passes: Passes, start: Parameters, m_step: MStep, *, tol: float, max_iter: int, previous: float = -math.inf,
                         report: Report | None = None, objective: Objective | None = None, algorithm: str = "em",
-                        stopping: Stopping | None = None) -> Run:
+                        stopping: Stopping | None = None, keeper: Keeper | None = None) -> Run:
     """
     Run EM from one start: E step (5), M step (7) (8) (11), until the log-likelihood (6) stops rising.
 
@@ -74,17 +90,33 @@ def maximize_likelihood(passes: Passes, start: Parameters, m_step: MStep, *, tol
     algorithm : {"em", "accelerated"}
     stopping : Stopping, optional
         A new rule to stop by, instead of `tol`.
+    keeper : Keeper, optional
+        Where it has kept the state of this run, the run goes on from there.
 
     Returns
     -------
     Run
+
+    Raises
+    ------
+    SourceError
+        Where the rows could not be read. It has the parameters of the last whole iteration.
     """
     loop = ALGORITHMS[algorithm](passes, start, m_step, SmallChange(tol) if stopping is None else stopping, previous, objective)
     history: list[float] = []
-    stopped, at_once = False, passes.at_once if report is None else 1
+    if keeper is not None and (begun := keeper.begun()) is not None:
+        loop.restore(begun[0])
+        history = begun[1]
+    stopped, at_once = False, passes.at_once if report is None and keeper is None else 1
     while loop.n_passes < max_iter and not (loop.converged or loop.collapsed >= 0 or stopped):
-        found = loop.run(min(at_once, max_iter - loop.n_passes))
+        try:
+            found = loop.run(min(at_once, max_iter - loop.n_passes))
+        except SourceError as error:
+            error.parameters, error.n_iter = loop.current.copy() if history else None, loop.n_passes
+            raise
         history += found
         stopped = bool(found) and report is not None and report(loop.n_passes, history[-1], loop.current)
+        if keeper is not None:
+            keeper.keep(loop, history)
     collapsed = loop.collapsed if loop.collapsed >= 0 else None
     return Run(loop.following if collapsed is None else loop.current, history, loop.n_passes, loop.converged, collapsed, stopped)

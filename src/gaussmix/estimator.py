@@ -7,68 +7,34 @@ import os
 import warnings
 import zlib
 from collections.abc import Callable
-from contextlib import closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gaussmix import criteria
+from gaussmix.answers import (
+    CERTAINTY, LABELS, LOG_DENSITY, RESPONSIBILITIES, Question, answer, check_out, collected, delivered, drawn_parts, mean_of)
 from gaussmix.attributes import attributes_of, mixture_of
-from gaussmix.blocks import LARGEST, Blocks, block_bounds, sum_of_weights, weighted_mean
-from gaussmix.engines import Threads, resolve_threads
-from gaussmix.fitting import Fit, Request
-from gaussmix.mixture import Mixture, component_log_densities, joint_log_densities, labels, log_density, responsibilities
+from gaussmix.checkpoint import Checkpoint, checked_interval, identity_of
+from gaussmix.blocks import sum_of_weights, weighted_mean
+from gaussmix.learning import Fitted, adapted_by, fitted_by, observed, streamed_by, take_on
+from gaussmix.mixture import Mixture, component_log_densities, joint_log_densities
 from gaussmix.modelfile import load, save
-from gaussmix.observations import as_table, as_weights, check_finite, check_names, shown
-from gaussmix.outcome_warnings import starving_warnings, warnings_of
-from gaussmix.parameter_checks import as_parameter, checked_blocks, checked_start, checked_steps, checked_structure, continued_start
-from gaussmix.progress import Progress, SearchProgress
+from gaussmix.observations import as_table, as_weights, check_finite, check_names
 from gaussmix.random_state import RandomState, as_generator
-from gaussmix.regularization import regularization_for
 from gaussmix.scikit_learn import Estimator, refuse_hooks
 from gaussmix.search import Search
-from gaussmix.search.budget import Budget
-from gaussmix.search.rounds import best_optimum, sought
-from gaussmix.search.several import best_fit
-from gaussmix.starts import STARTS
-from gaussmix.streams import Stream, adapted, e_step, moments_of
-from gaussmix.structures import Structure, structure_named
+from gaussmix.sources import Source, is_source
+from gaussmix.sources.opening import open_like
+from gaussmix.streams import Stream
+from gaussmix.structures import structure_named
 from gaussmix.summary import summary_html, summary_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Fitted", "GaussianMixture", "fitted_by", "take_on"]
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """
-    A fit, and what an estimator needs besides to take it on.
-
-    Attributes
-    ----------
-    fit : Fit
-    warnings : list of Warning
-        The warnings to give the user, in order.
-    table : ndarray, shape (N, D)
-        The data.
-    columns : list of str or None
-        The names of the features.
-    total_weight : float
-        The sum of the sample weights as the user gave them, or N where there are none.
-    search : Search or None
-        What a search for the best optimum found.
-    """
-
-    fit: Fit
-    warnings: list[Warning]
-    table: NDArray[Any]
-    columns: list[str] | None
-    total_weight: float
-    search: Search | None = None
+__all__ = ["GaussianMixture"]
 
 
 class GaussianMixture(Estimator):
@@ -133,6 +99,9 @@ class GaussianMixture(Estimator):
     search_budget : int, str or None, default=None
         The most that a search with n_init="auto" may cost: a number of starts, or a time such as "10 s". A search that ends by time may
         find something else the next time.
+    start_sample : int, default=100_000
+        Of rows that are not in memory (docs/guide/out-of-core.md), the start and the search for it see a random sample of this many.
+        EM then goes over all rows.
 
     Attributes
     ----------
@@ -200,7 +169,7 @@ class GaussianMixture(Estimator):
                  verbose: int = 0, verbose_interval: int = 10, n_threads: int | None = None, progress: bool = False,
                  callback: Callable[[int, float, Mixture], object] | None = None, algorithm: str = "em", stopping: str = "change",
                  search_budget: int | str | None = None, step_exponent: float = 0.6, step_offset: float = 2.0,
-                 half_life: float | None = None) -> None:
+                 half_life: float | None = None, start_sample: int = 100_000) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
         self.tol = tol
@@ -224,24 +193,37 @@ class GaussianMixture(Estimator):
         self.step_exponent = step_exponent
         self.step_offset = step_offset
         self.half_life = half_life
+        self.start_sample = start_sample
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         refuse_hooks(cls, GaussianMixture)
 
+    def _refuse_hooks(self) -> None:
+        """Raise TypeError where a private method that is not called here was set on this object."""
+        refuse_hooks(type(self), GaussianMixture, vars(self))
+
     # Fitting.
 
-    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None, *,
+            checkpoint: str | os.PathLike[str] | None = None, checkpoint_every: int | str = "1 s") -> Self:
         """
         Estimate the parameters by EM.
 
         Parameters
         ----------
         X : array_like or DataFrame, shape (N, D)
+            Or what `gaussmix.sources.open_source` opens, such as the path of a file: its rows are read block by block in every
+            iteration (docs/guide/out-of-core.md).
         y : None
             Not used.
         sample_weight : array_like, shape (N,), optional
             A row of weight 2 counts as two rows, one of weight 0 as none.
+        checkpoint : path, optional
+            A file in which the state of the fit is kept. Where it exists, the fit goes on from it, to the same bits as if it had
+            not been interrupted; after success, the same call returns its result at once.
+        checkpoint_every : int or str, default="1 s"
+            After how many iterations the state is written, or after what time, such as "10 min".
 
         Returns
         -------
@@ -251,7 +233,9 @@ class GaussianMixture(Estimator):
         Raises
         ------
         ValueError
-            Where a parameter or the data are not usable, or every start is singular.
+            Where a parameter or the data are not usable, every start is singular, or `checkpoint` is that of another fit.
+        SourceError
+            A ValueError that says where a source failed, and has the mixture of the last whole iteration.
 
         Warns
         -----
@@ -273,9 +257,14 @@ class GaussianMixture(Estimator):
         (array([0.375, 0.625]), array([1. , 9.4]))
         """
         if type(self).fit_predict is not GaussianMixture.fit_predict:  # a subclass's, which scikit-learn's `fit` calls too
+            if checkpoint is not None:
+                raise TypeError("a subclass with a fit_predict of its own fits without a checkpoint: override fit as well, or leave it out")
             self.fit_predict(X, y, **({} if sample_weight is None else {"sample_weight": sample_weight}))
-        else:
-            self._tell_and_take_on(fitted_by(self, X, sample_weight))
+            return self
+        checked_interval(checkpoint_every)
+        data = observed(self, X, sample_weight)
+        kept = None if checkpoint is None else Checkpoint(checkpoint, identity_of(self, data), checkpoint_every)
+        self._tell_and_take_on(fitted_by(self, data, kept))
         return self
 
     def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> NDArray[np.intp]:
@@ -298,9 +287,9 @@ class GaussianMixture(Estimator):
         >>> GaussianMixture(n_components=2, init_params=[0, 0, 0, 1, 1, 1]).fit_predict(X)
         array([0, 0, 0, 1, 1, 1])
         """
-        fitted = fitted_by(self, X, sample_weight)
+        fitted = fitted_by(self, observed(self, X, sample_weight))
         self._tell_and_take_on(fitted)
-        return labels(self.mixture_.densities, fitted.table, self.n_threads)
+        return fitted.data.labels(self.mixture_, self.n_threads)
 
     def _tell_and_take_on(self, fitted: Fitted) -> None:
         """Give the warnings of a fit, then take it on. Where a warning is raised as an error, this estimator stays unchanged."""
@@ -556,22 +545,46 @@ class GaussianMixture(Estimator):
 
     # What a fitted mixture answers.
 
-    def _as_fitted(self, result: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    def _as_fitted(self, result: NDArray[Any]) -> NDArray[Any]:
         """Convert a result to the type that scikit-learn gives: float32 only where both the model and X are float32."""
-        return result if np.asarray(self.means_).dtype == np.float32 else result.astype(np.float64, copy=False)
+        if np.asarray(self.means_).dtype == np.float32 or result.dtype.kind != "f":
+            return result
+        return result.astype(np.float64, copy=False)
 
-    def _checked(self, X: ArrayLike) -> tuple[NDArray[Any], Mixture]:
+    def _asked(self, question: Question, X: Any, out: Any = None) -> Any:
+        """Answer a question for every row of X, which may be a source, and return the answers or write them to `out`."""
+        self._require_fit()
+        check_out(out)
+        if is_source(X):
+            source = self._checked_source(X, stacklevel=4)
+            return answer(question, self.mixture_, source, self.n_threads, out, self._as_fitted)
+        table, mixture = self._checked(X, stacklevel=5)
+        answers = self._as_fitted(question.of(mixture, table, self.n_threads))
+        return delivered(answers, question.columns(mixture.n_components), out)
+
+    def _checked_source(self, X: Any, stacklevel: int) -> Source:
+        """A source that the mixture can read. Of a source with names, the columns of the fit are taken."""
+        names = getattr(self, "feature_names_in_", None)
+        source = open_like(X, None if names is None else list(names))
+        check_names(source.columns, names, type(self).__name__, stacklevel=stacklevel + 1)
+        self._check_features(source.n_features)
+        return source
+
+    def _checked(self, X: ArrayLike, stacklevel: int) -> tuple[NDArray[Any], Mixture]:
         self._require_fit()
         table, columns = as_table(X)
-        check_names(columns, getattr(self, "feature_names_in_", None), type(self).__name__, stacklevel=4)
+        check_names(columns, getattr(self, "feature_names_in_", None), type(self).__name__, stacklevel=stacklevel)
         return self._checked_rows(table)
+
+    def _check_features(self, n_features: int) -> None:
+        if n_features != self.mixture_.n_features:
+            raise ValueError(f"X has {n_features} features, but {type(self).__name__} is expecting {self.mixture_.n_features} features as "
+                             "input")
 
     def _checked_rows(self, table: NDArray[Any]) -> tuple[NDArray[Any], Mixture]:
         """A table that the mixture can read, and the mixture."""
         mixture = self.mixture_
-        if table.shape[1] != mixture.n_features:
-            raise ValueError(f"X has {table.shape[1]} features, but {type(self).__name__} is expecting "
-                             f"{mixture.n_features} features as input")
+        self._check_features(table.shape[1])
         if not len(table):
             raise ValueError(f"Found array with 0 sample(s) (shape={table.shape}) while a minimum of 1 is required.")
         check_finite(table)
@@ -611,17 +624,21 @@ class GaussianMixture(Estimator):
         table, mixture = self._checked_rows(as_table(X)[0])
         return self._as_fitted(of(mixture, table, self.n_threads))
 
-    def predict(self, X: ArrayLike) -> NDArray[np.intp]:
+    def predict(self, X: ArrayLike, *, out: Any = None) -> NDArray[np.intp]:
         """
         Return for every row the component with the largest responsibility (5).
 
         Parameters
         ----------
         X : array_like or DataFrame, shape (N, D)
+            Or what `gaussmix.sources.open_source` opens, whose rows are read block by block.
+        out : ndarray, memory map or path, optional
+            Where to put the result: an array of its shape, or a `.npy`, `.parquet` or CSV file, which is written block by block.
 
         Returns
         -------
         ndarray of int, shape (N,)
+            Or `out`, where it is given.
 
         Raises
         ------
@@ -637,20 +654,24 @@ class GaussianMixture(Estimator):
         >>> gm.predict([[3.0], [7.0]])
         array([0, 1])
         """
-        table, mixture = self._checked(X)
-        return labels(mixture.densities, table, self.n_threads)
+        found: NDArray[np.intp] = self._asked(LABELS, X, out)
+        return found
 
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
+    def predict_proba(self, X: ArrayLike, *, out: Any = None) -> NDArray[np.floating[Any]]:
         """
         The responsibilities γ_nk (5).
 
         Parameters
         ----------
         X : array_like or DataFrame, shape (N, D)
+            Or what `gaussmix.sources.open_source` opens, whose rows are read block by block.
+        out : ndarray, memory map or path, optional
+            Where to put the result: an array of its shape, or a `.npy`, `.parquet` or CSV file, which is written block by block.
 
         Returns
         -------
         ndarray, shape (N, K)
+            Or `out`, where it is given.
 
         Examples
         --------
@@ -661,20 +682,24 @@ class GaussianMixture(Estimator):
         array([[1. , 0. ],
                [0.5, 0.5]])
         """
-        table, mixture = self._checked(X)
-        return self._as_fitted(responsibilities(mixture.densities, table, self.n_threads))
+        found: NDArray[np.floating[Any]] = self._asked(RESPONSIBILITIES, X, out)
+        return found
 
-    def score_samples(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
+    def score_samples(self, X: ArrayLike, *, out: Any = None) -> NDArray[np.floating[Any]]:
         """
         ln p(x_n) of every row (1).
 
         Parameters
         ----------
         X : array_like or DataFrame, shape (N, D)
+            Or what `gaussmix.sources.open_source` opens, whose rows are read block by block.
+        out : ndarray, memory map or path, optional
+            Where to put the result: an array of its shape, or a `.npy`, `.parquet` or CSV file, which is written block by block.
 
         Returns
         -------
         ndarray, shape (N,)
+            Or `out`, where it is given.
 
         Examples
         --------
@@ -684,8 +709,8 @@ class GaussianMixture(Estimator):
         >>> gm.score_samples([[1.0], [9.0]]).round(3)
         array([-1.409, -1.409])
         """
-        table, mixture = self._checked(X)
-        return self._as_fitted(log_density(mixture.densities, table, self.n_threads))
+        found: NDArray[np.floating[Any]] = self._asked(LOG_DENSITY, X, out)
+        return found
 
     def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
         """
@@ -712,7 +737,7 @@ class GaussianMixture(Estimator):
         """
         return self._mean_log_likelihood(X, sample_weight)[0]
 
-    def sample(self, n_samples: int = 1) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    def sample(self, n_samples: int = 1, *, out: Any = None) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
         """
         Draw rows from the fitted mixture.
 
@@ -722,6 +747,9 @@ class GaussianMixture(Estimator):
         Parameters
         ----------
         n_samples : int
+        out : ndarray, memory map or path, optional
+            Where to put the rows, part by part and in random order: an array of shape (n_samples, D), or a `.npy`, `.parquet` or CSV
+            file. It is then returned instead.
 
         Returns
         -------
@@ -745,6 +773,11 @@ class GaussianMixture(Estimator):
             raise ValueError(f"Invalid value for 'n_samples': {n_samples} . The sampling requires at least one sample.")
         if n_samples == math.inf:
             raise ValueError("n_samples must be a finite number of rows")
+        if out is not None:
+            check_out(out)
+            names = list(getattr(self, "feature_names_in_", [])) or [f"x{i + 1}" for i in range(self.n_features_in_)]
+            collected(drawn_parts(self.mixture_, int(n_samples), as_generator(self.random_state)), names, out, int(n_samples))
+            return out  # type: ignore[no-any-return]  # whatever it is
         return self.mixture_.labelled_rvs(int(n_samples), as_generator(self.random_state))
 
     def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -821,13 +854,8 @@ class GaussianMixture(Estimator):
         Biernacki, Celeux and Govaert, "Assessing a mixture model for clustering with the integrated completed likelihood",
         IEEE Transactions on Pattern Analysis and Machine Intelligence 22 (2000).
         """
-        table, mixture = self._checked(X)
-        weights, certainty = as_weights(sample_weight, len(table)), np.empty(len(table))
-        for start, stop in block_bounds(table.shape[0], table.shape[1], mixture.n_components):
-            shares = responsibilities(mixture.densities, table[start:stop], self.n_threads)
-            certainty[start:stop] = np.log(shares.max(axis=1), dtype=np.float64)
+        mean_certainty, _ = self._mean(CERTAINTY, X, sample_weight)
         mean, total = self._mean_log_likelihood(X, sample_weight)
-        mean_certainty = certainty.mean() if weights is None else weighted_mean(certainty, weights)
         return criteria.icl(mean * total, self._n_parameters(), total, mean_certainty * total)
 
     def summary(self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> str:
@@ -920,196 +948,28 @@ class GaussianMixture(Estimator):
 
     def _mean_log_likelihood(self, X: ArrayLike, sample_weight: ArrayLike | None) -> tuple[float, float]:
         """L / Σ_n w_n (6), and Σ_n w_n."""
-        log_p = self.score_samples(X).astype(np.float64, copy=False)
-        weights = as_weights(sample_weight, len(log_p))
-        if weights is None:
-            return float(log_p.mean()), len(log_p)
-        return weighted_mean(log_p, weights), sum_of_weights(weights)
+        if is_source(X):
+            return self._mean(LOG_DENSITY, X, sample_weight)
+        return _weighted(self.score_samples(X), sample_weight)
+
+    def _mean(self, question: Question, X: Any, sample_weight: ArrayLike | None) -> tuple[float, float]:
+        """The mean over all rows of a question with one answer a row, and Σ_n w_n."""
+        self._require_fit()
+        if is_source(X):
+            return mean_of(question, self.mixture_, self._checked_source(X, stacklevel=4), sample_weight, self.n_threads)
+        table, mixture = self._checked(X, stacklevel=5)
+        return _weighted(question.of(mixture, table, self.n_threads), sample_weight)
 
     def _n_parameters(self) -> int:
         mixture = self.mixture_
         return mixture.structure.n_parameters(mixture.n_components, mixture.n_features)
 
 
-def fitted_by(model: GaussianMixture, X: ArrayLike, sample_weight: ArrayLike | None) -> Fitted:
-    """
-    Fit a model without changing it. No warnings are given; the result holds them.
-
-    Parameters
-    ----------
-    model : GaussianMixture
-    X : array_like or DataFrame, shape (N, D)
-    sample_weight : array_like, shape (N,), or None
-
-    Returns
-    -------
-    Fitted
-
-    Raises
-    ------
-    ValueError
-        As `GaussianMixture.fit`.
-    """
-    refuse_hooks(type(model), GaussianMixture, vars(model))
-    structure = checked_structure(model)
-    table, columns = as_table(X)
-    blocks = checked_blocks(table, sample_weight, model.n_components)
-    rng = as_parameter(as_generator, model.random_state)
-    continued = bool(model.warm_start) and model.__sklearn_is_fitted__()
-    previous = getattr(model, "lower_bound_", -math.inf) if continued else -math.inf
-    start = continued_start(model, model.mixture_, structure, blocks.n_features) if continued else checked_start(model, structure, blocks)
-    request = Request(structure, model.n_components, start, model.reg_covar, model.tol, int(model.max_iter),
-                      stopping=model.stopping, algorithm=model.algorithm)
-    search: Search | None = None
-    with Threads(resolve_threads(model.n_threads)) as threads:
-        if model.n_init == "auto" and any(start is known for known in STARTS.values()) and model.max_iter > 0:
-            listener = SearchProgress(model.verbose, model.progress, model.callback, structure)
-            request = sought(request)
-            with closing(listener):
-                fit, search = best_optimum(request, blocks, threads, rng, listener, Budget.of(model.search_budget))
-        else:
-            progress = Progress(model.verbose, model.verbose_interval, model.progress, model.max_iter, model.callback, structure)
-            with closing(progress):
-                n_init = 1 if continued or model.n_init == "auto" else int(model.n_init)
-                fit = best_fit(request, blocks, threads, rng, progress, n_init=n_init, previous=previous)
-    return Fitted(fit, warnings_of(fit, request, columns, search), table, columns, blocks.total_weight, search)
-
-
-@dataclass(frozen=True)
-class Streamed:
-    """
-    What a call of `partial_fit` found, and what an estimator needs to take it on.
-
-    Attributes
-    ----------
-    stream : Stream
-    history : list of float
-    warnings : list of Warning
-    real : type
-        The number type of the data.
-    first : Fitted or None
-        The fit that the stream began with.
-    """
-
-    stream: Stream
-    history: list[float]
-    warnings: list[Warning]
-    real: type[np.floating[Any]]
-    first: Fitted | None
-
-    def take_on(self, model: GaussianMixture) -> None:
-        """Set the fitted attributes of a model."""
-        if self.first is not None:
-            take_on(model, self.first)
-            model._stream = self.stream, model.mixture_
-            return
-        columns = list(model.feature_names_in_) if hasattr(model, "feature_names_in_") else None
-        model._hold(Mixture.from_parameters(self.stream.parameters, self.stream.structure), columns, self.real)
-        model._n_rows = self.stream.n_rows
-        model.converged_, model.n_iter_ = False, self.stream.n_steps
-        if self.history:
-            model.lower_bound_, model.lower_bounds_ = float(np.mean(self.history)), self.history
-        vars(model).pop("search_", None)
-        model._stream = self.stream, model.mixture_
-
-
-def streamed_by(model: GaussianMixture, X: ArrayLike, sample_weight: ArrayLike | None) -> Streamed:
-    """
-    Go on with a stream without changing the model.
-
-    Parameters
-    ----------
-    model : GaussianMixture
-    X : array_like or DataFrame, shape (N, D)
-    sample_weight : array_like, shape (N,), or None
-
-    Returns
-    -------
-    Streamed
-
-    Raises
-    ------
-    ValueError
-        As `GaussianMixture.partial_fit`.
-    """
-    refuse_hooks(type(model), GaussianMixture, vars(model))
-    structure = checked_structure(model)
-    steps = checked_steps(model)
-    if not model.__sklearn_is_fitted__():
-        first = fitted_by(model, X, sample_weight)
-        blocks, parameters = Blocks(first.table, model.n_components, as_weights(sample_weight, len(first.table))), first.fit.parameters
-        with Threads(resolve_threads(model.n_threads)) as threads:
-            stream = Stream(structure, parameters, e_step(blocks, structure, parameters, threads), blocks.total_weight,
-                            first.fit.regularization.added)
-        return Streamed(stream, [], first.warnings, _real(first.table), first)
-    table = _rows_like_before(model, X)
-    blocks = Blocks(table, model.n_components, as_weights(sample_weight, len(table)))
-    with Threads(resolve_threads(model.n_threads)) as threads:
-        stream, history = _stream_of(model, structure, blocks, threads).after(blocks, threads, steps)
-    return Streamed(stream, history, starving_warnings(stream.starving()), _real(table), None)
-
-
-def _stream_of(model: GaussianMixture, structure: Structure, blocks: Blocks, engine: Threads) -> Stream:
-    """The stream that a model is in, or one that begins with its mixture, however that was found."""
-    known: tuple[Stream, Mixture] | None = getattr(model, "_stream", None)
-    mixture = model.mixture_
-    for name, before, now in (("n_components", mixture.n_components, model.n_components),
-                              ("covariance_type", mixture.covariance_type, structure.name)):
-        if before != now:
-            raise ValueError(f"partial_fit goes on from the last fit, in which {name} was {before!r}, not {now!r}: fit anew instead")
-    if known is not None and known[1] == mixture:
-        return known[0]
-    added = regularization_for(model.reg_covar, blocks, engine).added
-    return Stream(structure, mixture._parameters, moments_of(mixture).of_kind(structure.moments), getattr(model, "_n_rows", 1.0), added)
-
-
-def _rows_like_before(model: GaussianMixture, X: ArrayLike) -> NDArray[Any]:
-    """A table with the features of the fit, whose numbers moments can be taken of."""
-    table, columns = as_table(X)
-    check_names(columns, getattr(model, "feature_names_in_", None), type(model).__name__, stacklevel=5)
-    table, _ = model._checked_rows(table)
-    check_finite(table, largest=LARGEST)
-    return table
-
-
-def _real(table: NDArray[Any]) -> type[np.floating[Any]]:
-    return np.float32 if table.dtype == np.float32 else np.float64
-
-
-def adapted_by(model: GaussianMixture, X: ArrayLike, factor: float, weights: bool, covariances: bool,
-               sample_weight: ArrayLike | None) -> Mixture:
-    """The mixture that `GaussianMixture.adapt` takes on; the model does not change."""
-    if isinstance(factor, bool) or not isinstance(factor, (int, float, np.integer, np.floating)) or not 0 < factor < math.inf:
-        raise ValueError(f"relevance_factor must be a finite number of more than 0, not {shown(factor)}")
-    table = _rows_like_before(model, X)
-    mixture = model.mixture_
-    blocks = Blocks(table, mixture.n_components, as_weights(sample_weight, len(table)))
-    with Threads(resolve_threads(model.n_threads)) as threads:
-        statistics = e_step(blocks, mixture.structure, mixture._parameters, threads)
-    statistics *= blocks.scale
-    return adapted(mixture, statistics, float(factor), weights=bool(weights), covariances=bool(covariances))
-
-
-def take_on(model: GaussianMixture, fitted: Fitted) -> None:
-    """
-    Set the fitted attributes of a model from a fit.
-
-    Parameters
-    ----------
-    model : GaussianMixture
-    fitted : Fitted
-    """
-    fit = fitted.fit
-    model._hold(fit.mixture, fitted.columns, np.float32 if fitted.table.dtype == np.float32 else np.float64)
-    model._n_rows = fitted.total_weight
-    model.converged_ = fit.converged
-    model.n_iter_ = fit.n_iter
-    model.lower_bound_ = fit.log_likelihood
-    model.lower_bounds_ = fit.history
-    for name in ("search_", "_stream"):  # of an earlier fit
-        vars(model).pop(name, None)
-    if fitted.search is not None:
-        model.search_ = fitted.search
+def _weighted(values: NDArray[np.floating[Any]], sample_weight: ArrayLike | None) -> tuple[float, float]:
+    """The weighted mean of numbers, and the sum of the weights."""
+    numbers = values.astype(np.float64, copy=False)
+    weights = as_weights(sample_weight, len(numbers))
+    return (float(numbers.mean()), len(numbers)) if weights is None else (weighted_mean(numbers, weights), sum_of_weights(weights))
 
 
 def _fingerprint_of(value: Any) -> object:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import enum
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from gaussmix._core.em import NearLimit, SmallChange
 from gaussmix._core.estep import EStep
 from gaussmix._core.parameters import Parameters
-from gaussmix.blocks import Blocks
+from gaussmix.blocks import Counted
 from gaussmix.collapse import Spurious, effective_rows, spurious_components
-from gaussmix.em import Report, Run, maximize_likelihood
+from gaussmix.em import Keeper, Report, Run, maximize_likelihood
 from gaussmix.engines import Engine
 from gaussmix.mixture import Mixture
 from gaussmix.problem import Problem
 from gaussmix.regularization import Regularization, regularization_for
+from gaussmix.sources.source import SourceError
 from gaussmix.starts import SingularStart, Start
 from gaussmix.structures import Prior, Structure
 
@@ -136,19 +138,20 @@ class Fitting:
     Parameters
     ----------
     request : Request
-    observations : Blocks
+    observations : Counted
     engine : Engine
     regularization : Regularization, optional
         That of the request for these observations, where it is known.
     """
 
-    def __init__(self, request: Request, observations: Blocks, engine: Engine, regularization: Regularization | None = None) -> None:
+    def __init__(self, request: Request, observations: Counted[Any], engine: Engine, regularization: Regularization | None = None) -> None:
         self.request, self.observations = request, observations
         self.regularization = regularization_for(request.reg_covar, observations, engine) if regularization is None else regularization
         self.problem = Problem(observations, engine, request.structure, request.n_components, self.regularization.added, request.estep,
                                request.prior)
 
-    def fit(self, rng: np.random.Generator, *, previous: float = -math.inf, report: Report | None = None, start: Start | None = None) -> Fit:
+    def fit(self, rng: np.random.Generator, *, previous: float = -math.inf, report: Report | None = None, start: Start | None = None,
+            keeper: Keeper | None = None) -> Fit:
         """
         Make one fit from a start.
 
@@ -159,6 +162,8 @@ class Fitting:
             As for `maximize_likelihood`.
         start : Start, optional
             By default that of the request.
+        keeper : Keeper, optional
+            Where it has kept the state of this fit, the fit goes on from there.
 
         Returns
         -------
@@ -170,12 +175,15 @@ class Fitting:
             Where EM cannot begin.
         """
         start = self.request.start if start is None else start
-        fit = self.climb(start.begin(self.problem, rng), previous=previous, report=report)
+        known = keeper is not None and keeper.begun() is not None
+        begun = self.request.structure.parameters(*self.problem.shape) if known else start.begin(self.problem, rng)
+        fit = self.climb(begun, previous=previous, report=report, keeper=keeper)
         if fit.collapsed is not None and fit.n_iter == 1 and not start.has_covariances:
             raise SingularStart.covariance(fit.collapsed)
         return fit
 
-    def climb(self, begun: Parameters, *, previous: float = -math.inf, report: Report | None = None, worth: float = -math.inf) -> Fit:
+    def climb(self, begun: Parameters, *, previous: float = -math.inf, report: Report | None = None, worth: float = -math.inf,
+              keeper: Keeper | None = None) -> Fit:
         """
         Make one fit from given parameters.
 
@@ -187,6 +195,8 @@ class Fitting:
             As for `maximize_likelihood`.
         worth : float
             Where EM stops by the distance to its limit, it gives up where that limit does not seem to be as high as this.
+        keeper : Keeper, optional
+            As for `maximize_likelihood`.
 
         Returns
         -------
@@ -194,8 +204,19 @@ class Fitting:
         """
         request, problem = self.request, self.problem
         stopping = NearLimit(request.tol / self.observations.total_weight, worth) if request.stopping == "distance" else SmallChange(request.tol)
-        run = maximize_likelihood(problem.passes, begun, problem.m_step, tol=request.tol, max_iter=request.max_iter, previous=previous,
-                                  report=report, objective=problem.objective, algorithm=request.algorithm, stopping=stopping)
-        spurious = spurious_components(run.parameters, request.structure, effective_rows(self.observations), problem.added,
-                                       np.finfo(self.observations.dtype).eps) if run.history else []
-        return Fit(**vars(run), structure=request.structure, spurious=spurious, regularization=self.regularization)
+        try:
+            run = maximize_likelihood(problem.passes, begun, problem.m_step, tol=request.tol, max_iter=request.max_iter, previous=previous,
+                                      report=report, objective=problem.objective, algorithm=request.algorithm, stopping=stopping,
+                                      keeper=keeper)
+        except SourceError as error:
+            error.mixture = None if error.parameters is None else Mixture.from_parameters(error.parameters, request.structure)
+            raise
+        return self.judged(run)
+
+    def judged(self, run: Run) -> Fit:
+        """Return a run as a fit, whose spurious components are known."""
+        rows, structure = self.observations, self.request.structure
+        spurious = spurious_components(run.parameters, structure, effective_rows(rows), self.problem.added,
+                                       np.finfo(rows.dtype).eps) if run.history else []
+        of_run = {one.name: getattr(run, one.name) for one in fields(Run)}
+        return Fit(**of_run, structure=structure, spurious=spurious, regularization=self.regularization)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Iterable
 from typing import Any
@@ -52,6 +53,8 @@ def as_table(X: Any, *, name: str = "X") -> tuple[NDArray[Any], list[str] | None
         raise TypeError(f"{name} is a sparse matrix, but dense data is needed: pass {name}.toarray()")
     if type(X).__name__ == "LazyFrame":
         raise TypeError(f"{name} is a lazy table, which has no values yet: pass {name}.collect()")
+    if isinstance(X, (str, os.PathLike)):
+        raise TypeError(f"{name} is a path, where rows in memory are needed: read the file first")
     columns = _column_names(X)
     array = _plain_array(X, name) if columns is None or isinstance(X, np.ndarray) else _table_array(X, columns, name)
     if array.dtype.kind == "O" and any(isinstance(value, (complex, np.complexfloating)) for value in array.flat):

@@ -46,7 +46,7 @@ def check_output(path: str | os.PathLike[str]) -> str:
 
 
 @contextmanager
-def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def whole_file(path: str | os.PathLike[str], partial: str | None = None) -> Iterator[BinaryIO]:
     """
     A binary file to write to, which takes its name only when all has been written.
 
@@ -56,6 +56,8 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Parameters
     ----------
     path : str or path-like
+    partial : str, optional
+        The file's name until then; by default one that no other file has. What an earlier process left under it is overwritten.
 
     Yields
     ------
@@ -67,9 +69,9 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         Naming `path`.
     """
     target = check_output(path)
-    temporary = os.path.join(os.path.dirname(target), f".gaussmix-{secrets.token_hex(8)}.part")
+    temporary = os.path.join(os.path.dirname(target), partial or f".gaussmix-{secrets.token_hex(8)}.part")
     try:
-        with open(temporary, "xb") as file:
+        with open(temporary, "wb" if partial else "xb") as file:
             yield file
         if os.path.exists(target):
             shutil.copymode(target, temporary)

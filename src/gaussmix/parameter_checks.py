@@ -1,4 +1,4 @@
-"""Checks of an estimator's parameters and data, which turn them into what a fit needs: a structure, blocks and a start."""
+"""Checks of an estimator's parameters and data, which turn them into what a fit needs: a structure and a start."""
 
 from __future__ import annotations
 
@@ -7,32 +7,38 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from gaussmix.blocks import LARGEST, Blocks
+from gaussmix.blocks import LARGEST
+from gaussmix.data import Data, InMemory
 from gaussmix.em import ALGORITHMS, STOPPING
+from gaussmix.engines import Threads
 from gaussmix.exceptions import InvalidParameterError, in_use
 from gaussmix.mixture import Mixture
-from gaussmix.observations import as_weights, check_finite, shown
+from gaussmix.observations import shown
 from gaussmix.search.budget import Budget
+from gaussmix.sources.rows import SourceRows
 from gaussmix.starts import STARTS, FromParameters, PartlyGiven, Start
 from gaussmix.starts.given import given_assignment
+from gaussmix.starts.sampled import FromOwnLabels, FromOwnResponsibilities, OnSample
 from gaussmix.streams import Steps
 from gaussmix.structures import Structure, structure_named
 
 if TYPE_CHECKING:
     from gaussmix.estimator import GaussianMixture
 
-__all__ = ["as_parameter", "checked_blocks", "checked_start", "checked_steps", "checked_structure", "continued_start"]
+__all__ = ["as_parameter", "check_enough_rows", "checked_start", "checked_steps", "checked_structure", "continued_start"]
 
 AUTOMATIC = ("n_init", "reg_covar")  # which may also be "auto"
 CHOICES = {"algorithm": tuple(ALGORITHMS), "stopping": STOPPING}
+
+# Starts that only a source has.
+OWN: dict[str, Callable[[SourceRows], Start]] = {"labels": FromOwnLabels, "responsibilities": FromOwnResponsibilities}
 
 _Read = TypeVar("_Read")  # what a parameter is understood as
 
 # Name, least value, and whether it must be a whole number.
 NUMBERS = (("n_components", 1, True), ("n_init", 1, True), ("max_iter", 0, True), ("verbose_interval", 1, True), ("verbose", 0, True),
-           ("tol", 0, False), ("reg_covar", 0, False))
+           ("tol", 0, False), ("reg_covar", 0, False), ("start_sample", 1, True))
 
 
 def as_parameter(read: Callable[[Any], _Read], value: Any) -> _Read:
@@ -74,8 +80,8 @@ def checked_structure(model: GaussianMixture) -> Structure:
     if model.callback is not None and not callable(model.callback):
         raise in_use(InvalidParameterError)(f"callback must be callable or None, not {model.callback!r}")
     init = model.init_params
-    if isinstance(init, str) and init not in STARTS or init is None:
-        raise in_use(InvalidParameterError)(f"init_params must be one of {', '.join(map(repr, STARTS))}, or an array of labels or "
+    if isinstance(init, str) and init not in (*STARTS, *OWN) or init is None:
+        raise in_use(InvalidParameterError)(f"init_params must be one of {', '.join(map(repr, (*STARTS, *OWN)))}, or an array of labels or "
                                             f"responsibilities, not {init!r}")
     return structure
 
@@ -123,32 +129,34 @@ def _is_finite(number: float) -> bool:
         return False
 
 
-def checked_blocks(table: NDArray[Any], sample_weight: ArrayLike | None, n_components: int) -> Blocks:
+def check_enough_rows(data: Data, n_components: int) -> None:
     """
-    Make blocks of a table and its weights.
+    Raise ValueError where there are too few rows for so many components.
 
-    Raises
-    ------
-    ValueError
-        Where there are too few rows for so many components, no features, or numbers that are not finite.
+    Parameters
+    ----------
+    data : Data
+    n_components : int
     """
-    n_rows, n_features = table.shape
-    if n_features < 1:
-        raise ValueError(f"Found array with 0 feature(s) (shape={table.shape}) while a minimum of 1 is required.")
-    check_finite(table, largest=LARGEST)
-    if n_rows < 2:
-        raise ValueError(f"Found array with {n_rows} sample(s) (shape={table.shape}) while a minimum of 2 is required.")
-    weights = as_weights(sample_weight, n_rows)
-    n_alive = n_rows if weights is None else int(np.count_nonzero(weights))
-    if n_alive < n_components:
-        raise ValueError(f"Expected n_samples >= n_components but got n_components = {n_components}, n_samples = {n_alive}"
-                         + (" with a positive sample_weight" if n_alive < n_rows else ""))
-    return Blocks(table, n_components, weights)
+    if data.n_rows < 2:
+        raise ValueError(f"Found array with {data.n_rows} sample(s) (shape={(data.n_rows, data.n_features)}) while a minimum of 2 is "
+                         "required.")
+    if data.n_positive < n_components:
+        raise ValueError(f"Expected n_samples >= n_components but got n_components = {n_components}, n_samples = {data.n_positive}"
+                         + (" with a positive sample_weight" if data.n_positive < data.n_rows else ""))
 
 
-def checked_start(model: GaussianMixture, structure: Structure, blocks: Blocks) -> Start:
+def checked_start(model: GaussianMixture, structure: Structure, data: Data, threads: Threads) -> Start:
     """
     Return the start that `init_params`, `weights_init`, `means_init` and `precisions_init` describe.
+
+    Parameters
+    ----------
+    model : GaussianMixture
+    structure : Structure
+    data : Data
+    threads : Threads
+        Make the passes over a sample, where not all rows are in memory.
 
     Raises
     ------
@@ -156,12 +164,19 @@ def checked_start(model: GaussianMixture, structure: Structure, blocks: Blocks) 
         Naming the one that does not fit the data.
     """
     given, init = (model.weights_init, model.means_init, model.precisions_init), model.init_params
-    n_given = sum(value is not None for value in given)
-    if isinstance(init, str) or n_given == len(given):  # then it is not needed
-        otherwise: Start = STARTS[init if isinstance(init, str) else "kmeans"]
+    n_given, K = sum(value is not None for value in given), model.n_components
+    if isinstance(init, str) and init in OWN and n_given < len(given):
+        rows = data.observations(K)
+        if not isinstance(rows, SourceRows):
+            raise in_use(InvalidParameterError)(f"init_params={init!r} is for a source that has {init} of its own: pass them as an array")
+        otherwise: Start = OWN[init](rows)
+    elif isinstance(init, str) or n_given == len(given):  # then it is not needed
+        otherwise = STARTS[init if isinstance(init, str) and init in STARTS else "kmeans"]
+        if not isinstance(data, InMemory):
+            otherwise = OnSample(otherwise, data.at_hand(K), threads)
     else:
-        otherwise = given_assignment(init, blocks.n_rows, model.n_components)
-    shape = model.n_components, blocks.n_features
+        otherwise = given_assignment(init, data.n_rows, K)
+    shape = K, data.n_features
     return PartlyGiven.checked(*given, otherwise, structure, shape) if n_given else otherwise
 
 

@@ -13,7 +13,7 @@ from gaussmix._core.em import Objective, Posterior
 from gaussmix._core.estep import CompleteRows, EStep
 from gaussmix._core.mstep import MStep
 from gaussmix._core.passes import Passes
-from gaussmix.blocks import Observations
+from gaussmix.blocks import Counted
 from gaussmix.engines import Engine
 from gaussmix.mixture import Mixture
 from gaussmix.structures import Prior, Structure
@@ -28,7 +28,7 @@ class Problem:
 
     Attributes
     ----------
-    observations : Observations
+    observations : Counted
     engine : Engine
     structure : Structure
     n_components : int
@@ -40,7 +40,7 @@ class Problem:
     prior : Prior, optional
     """
 
-    observations: Observations[Any]
+    observations: Counted[Any]
     engine: Engine
     structure: Structure
     n_components: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from gaussmix._core.densities import Densities
 from gaussmix._core.em import maximize
 from gaussmix._core.estep import EveryRow
-from gaussmix.blocks import Blocks
+from gaussmix.blocks import Counted
 from gaussmix.engines import Engine
 from gaussmix.statistics import Kind
 from gaussmix.structures import structure_named
@@ -41,14 +42,14 @@ class Regularization:
     least_variance: float = 0.0
 
 
-def regularization_for(reg_covar: float | str, blocks: Blocks, engine: Engine) -> Regularization:
+def regularization_for(reg_covar: float | str, rows: Counted[Any], engine: Engine) -> Regularization:
     """
     Parameters
     ----------
     reg_covar : float or "auto"
         The amount. "auto" means a millionth of each feature's variance or, for a constant feature, of the mean variance of the
         others.
-    blocks : Blocks
+    rows : Counted
     engine : Engine
 
     Returns
@@ -57,13 +58,12 @@ def regularization_for(reg_covar: float | str, blocks: Blocks, engine: Engine) -
     """
     if not reg_covar:
         return Regularization(0.0)
-    variances = feature_variances(blocks, engine)
+    variances = feature_variances(rows, engine)
     if not isinstance(reg_covar, str) and reg_covar <= LARGE * variances.min():
         return Regularization(float(reg_covar))
-    for constant in np.flatnonzero(variances == 0):
-        values = blocks.X[:, constant] if blocks.row_weights is None else blocks.X[blocks.row_weights > 0, constant]
-        if (values != values[0]).any():
-            variances[constant] = np.finfo(np.float64).tiny  # not constant: its squares underflow
+    for feature in np.flatnonzero(variances == 0):
+        if not rows.is_constant(int(feature)):
+            variances[feature] = np.finfo(np.float64).tiny  # its squares underflow
     varying = variances[variances > 0]
     if isinstance(reg_covar, str):
         return Regularization(AUTOMATIC * np.where(variances > 0, variances, varying.mean()) if varying.size else AUTOMATIC)
@@ -72,13 +72,13 @@ def regularization_for(reg_covar: float | str, blocks: Blocks, engine: Engine) -
     return Regularization(float(reg_covar))
 
 
-def feature_variances(blocks: Blocks, engine: Engine) -> NDArray[np.float64]:
+def feature_variances(rows: Counted[Any], engine: Engine) -> NDArray[np.float64]:
     """
     The variance of every feature, with sample weights.
 
     Parameters
     ----------
-    blocks : Blocks
+    rows : Counted
     engine : Engine
 
     Returns
@@ -86,9 +86,9 @@ def feature_variances(blocks: Blocks, engine: Engine) -> NDArray[np.float64]:
     ndarray, shape (D,)
     """
     diagonal = structure_named("diag")
-    first_row, parameters = Densities(Kind.DIAG, 1, blocks.n_features), diagonal.parameters(1, blocks.n_features)
-    first_row.means[...] = np.asarray(blocks.X[:1], dtype=np.float64)
-    passes = engine.passes(blocks, EveryRow(Kind.DIAG, 1, blocks.n_features, blocks.size))
-    maximize(passes, first_row, diagonal.m_step(0.0, blocks.n_features), parameters)
+    first_row, parameters = Densities(Kind.DIAG, 1, rows.n_features), diagonal.parameters(1, rows.n_features)
+    first_row.means[...] = rows.row(0)
+    passes = engine.passes(rows, EveryRow(Kind.DIAG, 1, rows.n_features, rows.size))
+    maximize(passes, first_row, diagonal.m_step(0.0, rows.n_features), parameters)
     variances: NDArray[np.float64] = np.maximum(parameters.covariances[0], 0.0)
     return variances

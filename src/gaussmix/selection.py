@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from gaussmix.criteria import aic, bic
-from gaussmix.estimator import GaussianMixture, fitted_by, take_on
+from gaussmix.data import Data
+from gaussmix.engines import Threads, resolve_threads
+from gaussmix.estimator import GaussianMixture
 from gaussmix.fitting import Outcome
+from gaussmix.learning import fitted_by, observed, take_on
 from gaussmix.notebook import criteria_picture, page, table
-from gaussmix.observations import as_table, as_weights
 from gaussmix.random_state import RandomState
 from gaussmix.starts import SingularStart
 from gaussmix.structures import structure_named
@@ -232,14 +234,13 @@ def select(X: ArrayLike, n_components: int | Iterable[int] = range(1, 10), covar
     options: dict[str, Any] = dict(n_init=n_init, random_state=random_state, n_threads=n_threads, tol=tol, reg_covar=reg_covar,
                                    max_iter=max_iter, init_params=init_params, search_budget=search_budget)
     models = [GaussianMixture(k, covariance_type=name, **options) for name in names for k in counts]
-    shape = as_table(X)[0].shape
-    weights = as_weights(sample_weight, shape[0])
+    data = observed(models[0], X, sample_weight)
     candidates: list[Candidate] = []
     chosen: Candidate | None = None
     best: GaussianMixture | None = None
     to_tell: list[Warning] = []
     for model in models:
-        candidate, warned = _fitted(model, X, weights, shape)
+        candidate, warned = _fitted(model, data)
         candidates.append(candidate)
         if not candidate.failure and (chosen is None or _rank(candidate, criterion) < _rank(chosen, criterion)):
             chosen, best, to_tell = candidate, model, warned
@@ -262,26 +263,23 @@ def _listed(value: Any, name: str, kind: type) -> list[Any]:
     return values
 
 
-def _fitted(model: GaussianMixture, X: ArrayLike, weights: NDArray[Any] | None,
-            shape: tuple[int, int]) -> tuple[Candidate, list[Warning]]:
+def _fitted(model: GaussianMixture, data: Data) -> tuple[Candidate, list[Warning]]:
     """Fit a model; return it as a candidate, with the warnings to give if it is chosen."""
-    n_rows, n_features = shape
     K, name = model.n_components, model.covariance_type
-    p = structure_named(name).n_parameters(K, n_features)
+    p = structure_named(name).n_parameters(K, data.n_features)
     unfitted = partial(Candidate, K, name, p)
-    n_alive = n_rows if weights is None else int((weights > 0).sum())
-    if K > n_alive:
-        rows = "rows" if n_alive == n_rows else "rows with a positive weight"
-        return unfitted(failure=f"more components ({K}) than {rows} ({n_alive})"), []
+    if K > data.n_positive:
+        rows = "rows" if data.n_positive == data.n_rows else "rows with a positive weight"
+        return unfitted(failure=f"more components ({K}) than {rows} ({data.n_positive})"), []
     try:
-        fitted = fitted_by(model, X, weights)
+        fitted = fitted_by(model, data)
     except SingularStart as error:
         return unfitted(failure=str(error)), []
     take_on(model, fitted)
-    log_likelihood = model.mixture_.log_likelihood(X, weights, n_threads=model.n_threads)
-    total = n_rows if weights is None else float(weights.sum())
+    with Threads(resolve_threads(model.n_threads)) as threads:
+        log_likelihood = data.log_likelihood(model.mixture_, data.engine(threads))
     outcome = fitted.fit.outcome
-    return unfitted(log_likelihood, bic(log_likelihood, p, total), aic(log_likelihood, p), model.converged_,
+    return unfitted(log_likelihood, bic(log_likelihood, p, data.total_weight), aic(log_likelihood, p), model.converged_,
                     outcome is Outcome.COLLAPSED, outcome is Outcome.SPURIOUS), fitted.warnings
 
 

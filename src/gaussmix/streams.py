@@ -6,14 +6,14 @@ import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gaussmix._core.estep import CompleteRows
 from gaussmix._core.parameters import Parameters
-from gaussmix.blocks import Blocks
+from gaussmix.blocks import Blocks, Counted
 from gaussmix.engines import Engine
 from gaussmix.mixture import Mixture
 from gaussmix.statistics import Kind, Statistics
@@ -139,10 +139,10 @@ def _parts(blocks: Blocks, n_components: int) -> Iterator[Blocks]:
             yield Blocks(blocks.X[start:start + ROWS], n_components, weights)
 
 
-def e_step(blocks: Blocks, structure: Structure, parameters: Parameters, engine: Engine) -> Statistics:
+def e_step(rows: Counted[Any], structure: Structure, parameters: Parameters, engine: Engine) -> Statistics:
     """The statistics of rows under given parameters."""
     shape = parameters.n_components, parameters.n_features
-    passes = engine.passes(blocks, CompleteRows(structure.moments, *shape, blocks.size, structure.factors))
+    passes = engine.passes(rows, CompleteRows(structure.moments, *shape, rows.size, structure.factors))
     sums, found = passes.sum(parameters.densities), Statistics(structure.moments, *shape)
     found.reference[...] = sums.reference
     found.accumulate(sums)

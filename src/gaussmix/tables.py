@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gaussmix.blocks import block_bounds
 
 __all__ = ["STANDARD_STREAM", "Choice", "ColumnOfWords", "DataFileError", "Table", "by_name", "by_name_or_number",
-           "check_values", "chosen_columns", "every_column", "fault", "first_fault", "label", "shown"]
+           "check_values", "chosen_columns", "every_column", "fault", "first_fault", "label", "refuse_words", "shown"]
 
 STANDARD_STREAM = "-"  # in place of a file's name: standard input or output
 LONGEST_NAME = 40
@@ -168,6 +168,33 @@ def chosen_columns(path: str, names: list[str] | None, width: int, choose: Choic
             raise DataFileError(f"{path}{line}: two columns have the name {shown(names[position])}")
         seen.add(names[position])
     return positions
+
+
+# Which columns hold numbers
+
+def refuse_words(path: str, fields: list[tuple[int, Any]]) -> None:
+    """
+    Raise where a column does not hold numbers.
+
+    Parameters
+    ----------
+    path : str
+    fields : list of (int, pyarrow.Field)
+        The columns that are to be read, with their positions.
+
+    Raises
+    ------
+    ColumnOfWords
+        Naming the first such column.
+    """
+    others = [position + 1 for position, field in fields if _holds_numbers(field)]
+    for position, field in fields:
+        if not _holds_numbers(field):
+            raise ColumnOfWords(f"{path}: column {position + 1}, {shown(field.name)}, does not hold numbers, but {field.type}", others)
+
+
+def _holds_numbers(field: Any) -> bool:
+    return re.match(r"u?int\d|float|halffloat|double|bool|decimal", str(field.type)) is not None
 
 
 # What may be wrong with a number

@@ -20,6 +20,8 @@ from gaussmix._core.parameters cimport Parameters
 # Squares of lengths up to this size may be the rounding errors of a pass in float32.
 cdef double NOISE = 1e-13
 
+import numpy as np
+
 
 cdef class Coordinates:
     """
@@ -155,6 +157,24 @@ cdef class Course:
         self.x, self.residual, self.last_x, self.last_residual = first, first + size, first + 2 * size, first + 3 * size
         self.beyond = first + 4 * size
         self.whitened = first + 5 * size
+
+    def state(self):
+        """Return what is known of the course, shape (n,)."""
+        cdef double[:, ::1] points = np.empty((4, self.coordinates.size))
+        cdef Py_ssize_t i
+        for i in range(self.coordinates.size):
+            points[0, i], points[1, i] = self.x[i], self.residual[i]
+            points[2, i], points[3, i] = self.last_x[i], self.last_residual[i]
+        return np.concatenate([[self.n_points, self.square, self.rate], np.reshape(points, -1)])
+
+    def restore(self, state):
+        """Take on what another course of this size knew."""
+        cdef double[:, ::1] points = np.array(state[3:]).reshape(4, self.coordinates.size)
+        cdef Py_ssize_t i
+        self.n_points, self.square, self.rate = int(state[0]), state[1], state[2]
+        for i in range(self.coordinates.size):
+            self.x[i], self.residual[i] = points[0, i], points[1, i]
+            self.last_x[i], self.last_residual[i] = points[2, i], points[3, i]
 
     cdef int record(self, Parameters current, Parameters following) except -1 nogil:
         """EM went from one point to another."""

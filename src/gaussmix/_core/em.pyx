@@ -114,6 +114,13 @@ cdef class Stopping:
     def __init__(self, double tol):
         self.tol = tol
 
+    def state(self):
+        """Return what the rule remembers, shape (n,)."""
+        return np.empty(0)
+
+    def restore(self, state):
+        """Take on what another rule of this kind remembered."""
+
     cdef bint met(self, double reached, double change, Course course) noexcept nogil:
         """Whether EM may stop where the objective has reached a value and changed by this much in the last iteration."""
         return False
@@ -147,6 +154,14 @@ cdef class NearLimit(Stopping):
         Stopping.__init__(self, tol)
         self.worth = worth
         self.needs_course = True
+
+    def state(self):
+        return np.array([self.calm, self.hopeless, *[self.rates[i] for i in range(LAST)]])
+
+    def restore(self, state):
+        self.calm, self.hopeless = int(state[0]), int(state[1])
+        for i in range(LAST):
+            self.rates[i] = state[2 + i]
 
     cdef bint met(self, double reached, double change, Course course) noexcept nogil:
         cdef Py_ssize_t i
@@ -219,6 +234,56 @@ cdef class EM:
                     n += 1
         return np.asarray(found)[:n].tolist()
 
+    def points(self):
+        """The parameters that the next iteration depends on."""
+        return [self.current, self.following]
+
+    def scalars(self):
+        """The numbers beside them."""
+        return [self.previous, self.n_passes, self.converged, self.collapsed]
+
+    def set_scalars(self, scalars):
+        """Take on the numbers of another loop."""
+        self.previous, self.n_passes, self.converged, self.collapsed = scalars[0], int(scalars[1]), bool(scalars[2]), int(scalars[3])
+
+    def state(self):
+        """
+        All that the next iterations depend on.
+
+        Returns
+        -------
+        list of ndarray, float64
+            `restore` puts them into a new loop of the same kind, which then goes on as this one would.
+        """
+        numbers = [number.copy() for point in self.points() for number in point.numbers()]
+        course = np.empty(0) if self.course is None else self.course.state()
+        return [np.array(self.scalars(), dtype=np.float64), self.stopping.state(), course, *numbers]
+
+    def restore(self, state):
+        """
+        Go on where another loop was.
+
+        Parameters
+        ----------
+        state : list of ndarray
+
+        Raises
+        ------
+        ValueError
+            Where it is not that of a loop of this kind and size.
+        """
+        scalars, stopping, course, *numbers = state
+        mine = [number for point in self.points() for number in point.numbers()]
+        known = [len(self.scalars()), len(self.stopping.state()), 0 if self.course is None else len(self.course.state())]
+        if [part.shape for part in mine] != [part.shape for part in numbers] or known != [len(part) for part in (scalars, stopping, course)]:
+            raise ValueError("the state is that of another loop")
+        for own, given in zip(mine, numbers):
+            own[...] = given
+        self.set_scalars(scalars)
+        self.stopping.restore(stopping)
+        if self.course is not None:
+            self.course.restore(course)
+
     cdef bint iterate(self) except -1 nogil:
         """E step (5), M step (7) (8) (11); return whether the E step counts."""
         self.current.assign(self.following)
@@ -267,6 +332,16 @@ cdef class AcceleratedEM(EM):
                  double previous, Objective objective=None):
         EM.__init__(self, passes, start, step, stopping, previous, objective)
         self.course, self.ahead, self.bound = Course(start), start.copy(), 4
+
+    def points(self):
+        return [self.current, self.following, self.ahead]
+
+    def scalars(self):
+        return [*EM.scalars(self), self.bound, self.bounded, self.is_ahead]
+
+    def set_scalars(self, scalars):
+        EM.set_scalars(self, scalars)
+        self.bound, self.bounded, self.is_ahead = scalars[4], bool(scalars[5]), bool(scalars[6])
 
     cdef bint iterate(self) except -1 nogil:
         cdef double reached

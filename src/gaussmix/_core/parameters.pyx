@@ -47,6 +47,10 @@ cdef class Parameters:
     cdef double log_weight(self, Py_ssize_t k) noexcept nogil:
         return log(self.pi[k]) if self.pi[k] > 0 else -INFINITY
 
+    def numbers(self):
+        """All arrays: weights, covariances, and those of the densities."""
+        return self.weights, self.covariances, *self.densities.numbers()
+
     @property
     def log_weights(self):
         """ln π_k, shape (K,)."""

@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-__all__ = ["Budget"]
+__all__ = ["Budget", "seconds_of"]
 
 UNITS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 
@@ -56,9 +56,17 @@ class Budget:
             return cls()
         if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1:
             return cls(starts=int(value))
-        if isinstance(value, str) and (time := re.fullmatch(rf"\s*(\d+\.?\d*|\.\d+)\s*({'|'.join(UNITS)})\s*", value)):
-            seconds = float(time[1]) * UNITS[time[2]]
-            if 0 < seconds < math.inf:
-                return cls(seconds=seconds)
+        seconds = seconds_of(value)
+        if seconds is not None:
+            return cls(seconds=seconds)
         raise ValueError(f"search_budget must be a number of starts, a time such as '10 s' (units: {', '.join(UNITS)}), or None, "
                          f"not {value!r}")
+
+
+def seconds_of(value: object) -> float | None:
+    """Return a time such as "10 s" or "2 min" in seconds; None for anything else."""
+    if isinstance(value, str) and (time := re.fullmatch(rf"\s*(\d+\.?\d*|\.\d+)\s*({'|'.join(UNITS)})\s*", value)):
+        seconds = float(time[1]) * UNITS[time[2]]
+        if 0 < seconds < math.inf:
+            return seconds
+    return None

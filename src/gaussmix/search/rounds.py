@@ -7,12 +7,12 @@ import math
 import time
 from collections.abc import Generator
 from dataclasses import replace
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
 from gaussmix._core.parameters import Parameters
-from gaussmix.blocks import Blocks
+from gaussmix.blocks import Blocks, Counted
 from gaussmix.collapse import effective_rows
 from gaussmix.em import Report
 from gaussmix.engines import Engine, Threads
@@ -23,6 +23,7 @@ from gaussmix.search.record import Optimum, Search, chance_of_better
 from gaussmix.search.several import is_proper, rank
 from gaussmix.search.swaps import swapped
 from gaussmix.starts import STARTS, SingularStart
+from gaussmix.starts.start import in_memory
 
 __all__ = ["Listener", "best_optimum", "sought"]
 
@@ -178,7 +179,7 @@ class _Task:
                       0.0 if self.request.n_components == 1 else self.chance, self.ended_by, time.perf_counter() - self.begun)
 
 
-def _near(rows: Blocks) -> float:
+def _near(rows: Counted[Any]) -> float:
     """`POLISHED` as a difference of mean log-likelihoods. Rows are counted as for spurious optima, whatever their weights sum to."""
     return max(POLISHED / effective_rows(rows), CLOSEST)
 
@@ -269,7 +270,7 @@ class _Round:
             if self._over():
                 return False
             misses += 1
-            begun = swapped(before, fitting.problem, fitting.observations, self.rng)
+            begun = swapped(before, fitting.problem, in_memory(fitting.problem), self.rng)
             if begun is None:
                 continue
             self._keep(fitting.climb(begun, report=self._report(), worth=before.log_likelihood if is_proper(before) else -math.inf))

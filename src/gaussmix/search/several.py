@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from gaussmix.blocks import Blocks
-from gaussmix.em import Report
+from gaussmix.blocks import Counted
+from gaussmix.em import Keeper, Report
 from gaussmix.engines import Engine
 from gaussmix.fitting import Fit, Fitting, Request
 from gaussmix.starts import SingularStart
 
-__all__ = ["Listener", "best_fit", "is_proper", "rank"]
+__all__ = ["Keeping", "Listener", "best_fit", "is_proper", "rank"]
 
 
 class Listener(Protocol):
@@ -31,15 +31,25 @@ class Listener(Protocol):
         """A start ended with `fit`, or, where it is None, could not begin."""
 
 
-def best_fit(request: Request, observations: Blocks, engine: Engine, rng: np.random.Generator, listener: Listener, *,
-             n_init: int = 1, previous: float = -math.inf) -> Fit:
+class Keeping(Keeper, Protocol):
+    """Keeps the state of several starts where it outlives the process."""
+
+    def starts(self, fitting: Fitting, rng: np.random.Generator) -> tuple[int, Fit | None]:
+        """Return the number of the start that is next or under way, and the best fit before it; `rng` takes on the state that it had."""
+
+    def ended(self, number: int, best: Fit | None) -> None:
+        """A start has ended; which fit is the best so far."""
+
+
+def best_fit(request: Request, observations: Counted[Any], engine: Engine, rng: np.random.Generator, listener: Listener, *,
+             n_init: int = 1, previous: float = -math.inf, checkpoint: Keeping | None = None) -> Fit:
     """
     Return the best fit of several starts. Proper optima come before others; among equals the log-likelihood decides.
 
     Parameters
     ----------
     request : Request
-    observations : Blocks
+    observations : Counted
     engine : Engine
     rng : numpy.random.Generator
     listener : Listener
@@ -47,6 +57,8 @@ def best_fit(request: Request, observations: Blocks, engine: Engine, rng: np.ran
         How many starts.
     previous : float
         As for `maximize_likelihood`.
+    checkpoint : Keeping, optional
+        Where it has kept the state of such a search, the search goes on from there.
 
     Returns
     -------
@@ -58,20 +70,22 @@ def best_fit(request: Request, observations: Blocks, engine: Engine, rng: np.ran
         Where EM could not begin from any start.
     """
     fitting = Fitting(request, observations, engine)
-    best: Fit | None = None
+    first, best = (0, None) if checkpoint is None else checkpoint.starts(fitting, rng)
     failure: SingularStart | None = None
-    for number in range(n_init):
+    for number in range(first, n_init):
         if listener.stopped:
             break
         listener.begin(number, previous)
         fit: Fit | None = None
         try:
-            fit = fitting.fit(rng, previous=previous, report=listener.report)
+            fit = fitting.fit(rng, previous=previous, report=listener.report, keeper=checkpoint)
         except SingularStart as error:
             failure = error
         listener.end(fit)
         if fit is not None and (best is None or rank(fit) > rank(best)):
             best = fit
+        if checkpoint is not None:
+            checkpoint.ended(number, best)
     if best is None:
         assert failure is not None
         raise failure

@@ -95,8 +95,8 @@ class Labels:
         self.labels, self.means = labels, means
 
     def passes(self, problem: Problem, kind: Kind) -> Passes:
-        blocks = in_memory(problem)
-        return problem.engine.passes(blocks.with_labels(self.labels), GivenLabels(kind, *problem.shape, blocks.size))
+        rows = problem.observations
+        return problem.engine.passes(rows.with_labels(self.labels), GivenLabels(kind, *problem.shape, rows.size))
 
 
 class Responsibilities:

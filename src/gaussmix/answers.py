@@ -1,0 +1,274 @@
+"""What a mixture answers for each row: labels, responsibilities and log-densities, of rows in memory or of a source."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gaussmix._core.densities import Densities
+from gaussmix.blocks import block_bounds, weighted_mean
+from gaussmix.datafiles import check_table_output, table_writer
+from gaussmix.mixture import Mixture, labels, log_density, responsibilities
+from gaussmix.observations import as_weights
+from gaussmix.sources.ahead import ahead
+from gaussmix.sources.rows import regrouped
+from gaussmix.sources.source import RowBlock, Source
+from gaussmix.sources.survey import checked, plain_blocks
+
+__all__ = ["CERTAINTY", "LABELS", "LOG_DENSITY", "RESPONSIBILITIES", "Question", "answer", "check_out", "collected",
+           "delivered", "drawn_parts", "mean_of", "parts_of"]
+
+# How many rows of a source are answered for at once. A call takes some threads, so that it should not be short.
+ROWS_AT_ONCE = 2**17
+
+_Compute = Callable[[Densities, NDArray[Any], int | None], NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Question:
+    """
+    What is asked of a mixture for each row.
+
+    Attributes
+    ----------
+    compute : callable
+        From densities, rows in memory and a number of threads to an array with one answer a row.
+    name : str
+        What a column with the answers is called; with K answers a row, `name_0` to `name_{K−1}`.
+    is_wide : bool
+        Whether there are K answers a row.
+    """
+
+    compute: _Compute
+    name: str
+    is_wide: bool = False
+
+    def of(self, mixture: Mixture, rows: NDArray[Any], n_threads: int | None) -> NDArray[Any]:
+        """Return the answers for rows in memory."""
+        return self.compute(mixture.densities, rows, n_threads)
+
+    def columns(self, n_components: int) -> list[str]:
+        """Return the names of the columns with the answers."""
+        return [f"{self.name}_{k}" for k in range(n_components)] if self.is_wide else [self.name]
+
+
+def _certainty(densities: Densities, X: NDArray[Any], n_threads: int | None) -> NDArray[np.float64]:
+    """ln max_k γ_nk. The responsibilities of a block only are kept."""
+    found = np.empty(len(X))
+    for start, stop in block_bounds(X.shape[0], X.shape[1], densities.n_components):
+        shares = responsibilities(densities, X[start:stop], n_threads)
+        found[start:stop] = np.log(shares.max(axis=1), dtype=np.float64)
+    return found
+
+
+LABELS = Question(labels, "label")
+RESPONSIBILITIES = Question(responsibilities, "responsibility", is_wide=True)
+LOG_DENSITY = Question(log_density, "log_density")
+CERTAINTY = Question(_certainty, "certainty")
+
+
+def parts_of(source: Source, report: Callable[[int], object] | None = None) -> Iterator[tuple[int, RowBlock]]:
+    """
+    Yield the rows of a source in parts that are worth a call, each with the number of its first row.
+
+    Parameters
+    ----------
+    source : Source
+    report : callable, optional
+        Called with the number of rows of each part, after it has been used.
+
+    Raises
+    ------
+    SourceError
+        Where a row cannot be read, or is not finite.
+    """
+    first = 0
+    numbered = (RowBlock(block.rows, block.sample_weight, np.full(len(block.rows), number))  # each row remembers its block
+                for number, block in enumerate(plain_blocks(source)))
+    with closing(ahead(regrouped(numbered, repeat(ROWS_AT_ONCE)))) as parts:
+        for part in parts:
+            numbers, before = np.asarray(part.labels), first
+            checked(source, part.rows, None, first, lambda row: int(numbers[row - before]), math.inf)  # noqa: B023  # called at once
+            yield first, part
+            first += len(part.rows)
+            if report is not None:
+                report(len(part.rows))
+    if not first:
+        raise ValueError(f"{source.name}: has no rows")
+
+
+def check_out(out: Any) -> None:
+    """
+    Raise where answers cannot be written to what a user passes as `out`, before they are computed.
+
+    Parameters
+    ----------
+    out : ndarray, path or None
+
+    Raises
+    ------
+    TypeError, OSError, ValueError
+    """
+    if isinstance(out, (str, os.PathLike)):
+        check_table_output(os.fsdecode(out))
+    elif out is not None and not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be an array, a memory map or the path of a file to write, not {type(out).__name__}")
+
+
+def delivered(answers: NDArray[Any], columns: list[str], out: Any) -> Any:
+    """
+    Return answers, or write them to what a user passes as `out`, and return that.
+
+    Parameters
+    ----------
+    answers : ndarray, shape (N,) or (N, K)
+    columns : list of str
+        Their names in a file.
+    out : ndarray, path or None
+
+    Returns
+    -------
+    ndarray or path
+    """
+    if out is None:
+        return answers
+    if isinstance(out, np.ndarray):
+        if out.shape != answers.shape:
+            raise ValueError(f"out must be of shape {answers.shape}, not {out.shape}")
+        np.copyto(out, answers, casting="same_kind")
+        return out
+    with table_writer(os.fsdecode(out), columns) as write:
+        write([answers])
+    return out
+
+
+def answer(question: Question, mixture: Mixture, source: Source, n_threads: int | None, out: Any = None,
+           convert: Callable[[NDArray[Any]], NDArray[Any]] = lambda part: part) -> Any:
+    """
+    Answer a question for the rows of a source, part by part.
+
+    Parameters
+    ----------
+    question : Question
+    mixture : Mixture
+    source : Source
+    n_threads : int or None
+    out : ndarray, path or None
+        Where the answers go; by default they are collected in memory.
+    convert : callable, optional
+        Converts the answers of each part.
+
+    Returns
+    -------
+    ndarray or path
+        `out`, or a new array.
+    """
+    def answers() -> Iterator[tuple[int, NDArray[Any]]]:
+        for first, part in parts_of(source):
+            yield first, convert(question.of(mixture, part.rows, n_threads))
+
+    if out is None:
+        return np.concatenate([part for _, part in answers()])
+    return collected((part for _, part in answers()), question.columns(mixture.n_components), out, source.n_rows)
+
+
+def collected(parts: Iterator[NDArray[Any]], columns: list[str], out: Any, n_rows: int | None) -> Any:
+    """
+    Write rows to an array or a file, part by part.
+
+    Parameters
+    ----------
+    parts : iterator of ndarray, shape (n,) or (n, K)
+    columns : list of str
+        Their names in a file.
+    out : ndarray or path
+    n_rows : int or None
+        How many rows there will be, where that is known.
+
+    Returns
+    -------
+    ndarray or path
+        `out`.
+    """
+    if isinstance(out, np.ndarray):
+        stop = 0
+        for part in parts:
+            start, stop = stop, stop + len(part)
+            if out.shape[1:] != part.shape[1:] or stop > len(out) or n_rows not in (None, len(out)):
+                shape = (n_rows if n_rows is not None else f"at least {stop}", *part.shape[1:])
+                raise ValueError(f"out must be of shape ({', '.join(map(str, shape))}{',' * (len(shape) == 1)}), not {out.shape}")
+            np.copyto(out[start:stop], part, casting="same_kind")
+        if stop < len(out):
+            raise ValueError(f"out must have {stop} rows, not {len(out)}")
+        return out
+    with table_writer(os.fsdecode(out), columns) as write:
+        for part in parts:
+            write([part])
+    return out
+
+
+def drawn_parts(mixture: Mixture, n_rows: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
+    """
+    Draw rows from a mixture, in parts that need little memory.
+
+    Parameters
+    ----------
+    mixture : Mixture
+    n_rows : int
+    rng : numpy.random.Generator
+
+    Yields
+    ------
+    ndarray, shape (n, D)
+    """
+    for start in range(0, n_rows, ROWS_AT_ONCE):
+        yield mixture.rvs(min(ROWS_AT_ONCE, n_rows - start), rng)
+
+
+def mean_of(question: Question, mixture: Mixture, source: Source, sample_weight: Any, n_threads: int | None) -> tuple[float, float]:
+    """
+    The mean over the rows of a source of a question with one answer a row, and Σ_n w_n.
+
+    Parameters
+    ----------
+    question : Question
+    mixture : Mixture
+    source : Source
+    sample_weight : array_like, shape (N,), or None
+        Weights that do not come from the source.
+    n_threads : int or None
+
+    Returns
+    -------
+    mean, total : float
+    """
+    given = None if sample_weight is None else as_weights(sample_weight, len(np.atleast_1d(sample_weight)))
+    means, totals, n_rows = [], [], 0
+    for first, part in parts_of(source):
+        n_rows = first + len(part.rows)
+        weights = part.sample_weight if given is None else given[first:n_rows]
+        values = question.of(mixture, part.rows, n_threads).astype(np.float64, copy=False)
+        if weights is None:
+            means.append(float(values.mean()))
+            totals.append(float(len(values)))
+        else:
+            w = np.asarray(weights, dtype=np.float64)
+            if len(w) < len(values):
+                break
+            if w.any():
+                means.append(weighted_mean(values, w))
+                totals.append(float(w.sum()))
+    if given is not None and n_rows != len(given):
+        raise ValueError(f"sample_weight must be one weight a row, but it has {len(given)} and {source.name} has {source.n_rows or n_rows} rows")
+    total = math.fsum(totals)
+    if not total:
+        raise ValueError("sample_weight is zero for every row; at least one weight must be positive")
+    return math.fsum(mean * (part / total) for mean, part in zip(means, totals)), total

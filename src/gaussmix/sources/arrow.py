@@ -1,0 +1,250 @@
+"""Sources that pyarrow reads: Parquet and CSV files, folders of them, datasets, record batches; and polars' lazy tables."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gaussmix.delimited import Dialect, layout_of
+from gaussmix.sources.arrays import file_state
+from gaussmix.sources.source import RowBlock, Source, SourceError
+from gaussmix.tables import Choice, DataFileError, chosen_columns, every_column, refuse_words
+
+__all__ = ["Columns", "Scanned", "csv_files", "lazy_table", "parquet_files", "record_batches"]
+
+# How many rows pyarrow decodes at once, and how many such batches it keeps ready. More would need more memory for no more speed.
+BATCH_ROWS = 2**16
+READY = 2
+
+
+class Columns:
+    """
+    Which columns of a table are features, and which are something else.
+
+    Parameters
+    ----------
+    choose : Choice, optional
+        Chooses the features; by default all columns that are not named below.
+    sample_weight, labels : str, optional
+        The columns with the weights and with the labels that EM begins with.
+    responsibilities : list of str, optional
+        The K columns with the responsibilities that EM begins with.
+    """
+
+    def __init__(self, choose: Choice | None = None, sample_weight: str | None = None, labels: str | None = None,
+                 responsibilities: list[str] | None = None) -> None:
+        self.choose, self.sample_weight, self.labels, self.responsibilities = choose, sample_weight, labels, responsibilities
+
+    def features(self, path: str, names: list[str] | None, width: int) -> list[int]:
+        """Return the positions of the features among all columns of a file."""
+        others = [name for name in (self.sample_weight, self.labels, *(self.responsibilities or ())) if name is not None]
+        for name in others:
+            if names is None or name not in names:
+                raise DataFileError(f"{path}: has no column {name!r}")
+        if self.choose is not None:
+            return chosen_columns(path, names, width, self.choose)
+        positions = chosen_columns(path, names, width, every_column)
+        return [position for position in positions if names is None or names[position] not in others]
+
+
+class Scanned(Source):
+    """
+    Record batches of pyarrow.
+
+    Parameters
+    ----------
+    name : str
+    batches : callable
+        Returns an iterator over record batches. They have the columns of `fields`.
+    fields : list of str
+        The features, as the batches call them.
+    columns : list of str or None
+        The features' names for users.
+    roles : Columns
+        The columns that are something else, as the batches call them.
+    n_rows : int or None
+    paths : list of str
+        The files whose change is an error.
+    """
+
+    def __init__(self, name: str, batches: Callable[[], Iterator[Any]], fields: list[str], columns: list[str] | None, roles: Columns,
+                 n_rows: int | None = None, paths: list[str] | None = None) -> None:
+        self.name, self.batches, self.fields, self.columns, self.roles, self.n_rows = name, batches, fields, columns, roles, n_rows
+        self.paths, self.n_features = paths or [], len(fields)
+
+    def blocks(self) -> Iterator[RowBlock]:
+        roles, before, number = self.roles, 0, 0
+        batches = self.batches()
+        while True:
+            try:
+                batch = next(batches, None)
+            except (MemoryError, SourceError):
+                raise
+            except Exception as error:  # a damaged file can raise nearly anything
+                raise SourceError(self.name, f"could not be read: {str(error).strip().splitlines()[0]}", number, before) from None
+            if batch is None:
+                return
+            if batch.num_rows:
+                yield RowBlock(_beside([batch.column(field) for field in self.fields]), _vector(batch, roles.sample_weight),
+                               _vector(batch, roles.labels),
+                               None if roles.responsibilities is None else _beside([batch.column(one) for one in roles.responsibilities]))
+                before, number = before + batch.num_rows, number + 1
+
+    def state(self) -> object:
+        return file_state(self.paths)
+
+
+def _beside(arrays: list[Any]) -> NDArray[Any]:
+    """Columns side by side, in rows that are next to each other."""
+    single = all(str(array.type) == "float" for array in arrays)
+    rows: NDArray[Any] = np.empty((len(arrays[0]) if arrays else 0, len(arrays)), np.float32 if single else np.float64)
+    for position, array in enumerate(arrays):
+        rows[:, position] = _numbers(array)
+    return rows
+
+
+def _numbers(array: Any) -> NDArray[Any]:
+    """A column as numbers; what is missing becomes NaN."""
+    if str(array.type).startswith("decimal"):
+        array = array.cast("float64")
+    elif array.null_count and not str(array.type).startswith(("float", "double", "halffloat")):
+        array = array.cast("float64", safe=False)
+    numbers: NDArray[Any] = array.to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def _vector(batch: Any, name: str | None) -> NDArray[Any] | None:
+    return None if name is None else _numbers(batch.column(name))
+
+
+def _dataset_module(name: str) -> Any:
+    try:
+        from pyarrow import dataset
+    except ImportError:
+        raise DataFileError(f"{name}: reading this kind of data needs pyarrow: pip install 'gaussmix[cli]'") from None
+    return dataset
+
+
+def dataset_rows(dataset: Any, name: str, columns: Columns, condition: Any = None) -> Scanned:
+    """
+    The rows of a pyarrow dataset.
+
+    Parameters
+    ----------
+    dataset : pyarrow.dataset.Dataset
+    name : str
+    columns : Columns
+    condition : pyarrow.compute.Expression, optional
+        Which rows to take.
+    """
+    names = list(dataset.schema.names)
+    chosen = columns.features(name, names, len(names))
+    refuse_words(name, [(position, dataset.schema.field(position)) for position in chosen])
+    fields = [names[position] for position in chosen]
+    wanted = [*fields, *(one for one in (columns.sample_weight, columns.labels, *(columns.responsibilities or ())) if one is not None)]
+
+    def batches() -> Iterator[Any]:
+        scanner = dataset.scanner(columns=list(dict.fromkeys(wanted)), filter=condition, batch_size=BATCH_ROWS, batch_readahead=READY,
+                                  fragment_readahead=1, use_threads=True, cache_metadata=False)
+        return iter(scanner.to_batches())
+
+    known = condition is None and getattr(dataset, "format", None) is not None and dataset.format.default_extname == "parquet"
+    return Scanned(name, batches, fields, fields, columns, dataset.count_rows() if known else None,
+                   list(getattr(dataset, "files", [])))
+
+
+def parquet_files(paths: list[str], columns: Columns, condition: Any = None) -> Scanned:
+    """The rows of Parquet files, or of those in one folder."""
+    name = paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
+    dataset = _dataset_module(name)
+    try:
+        opened = dataset.dataset(paths[0] if len(paths) == 1 else paths, format="parquet")
+        if not opened.files:
+            raise SourceError(name, "has no Parquet files")
+        return dataset_rows(opened, name, columns, condition)
+    except (MemoryError, DataFileError, SourceError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            raise
+        raise SourceError(name, f"is not a Parquet file, or is damaged: {str(error).strip().splitlines()[0]}") from None
+
+
+def csv_files(paths: list[str], columns: Columns, condition: Any = None, dialect: Dialect = Dialect()) -> Scanned:
+    """The rows of CSV files with the same layout, which is that of the first."""
+    name = paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
+    dataset = _dataset_module(name)
+    import pyarrow
+    from pyarrow import csv
+
+    layout = layout_of(paths[0], dialect)
+    chosen = columns.features(name, layout.names, layout.width)
+    called = layout.names or [f"x{position + 1}" for position in range(layout.width)]
+    fields = [f"{position}" for position in range(layout.width)]
+    by_name = dict(zip(called, fields))
+    weights, labels = (None if one is None else by_name[one] for one in (columns.sample_weight, columns.labels))
+    roles = Columns(None, weights, labels, None if columns.responsibilities is None else [by_name[one] for one in columns.responsibilities])
+    wanted = [*(fields[position] for position in chosen),
+              *(one for one in (roles.sample_weight, roles.labels, *(roles.responsibilities or ())) if one is not None)]
+    if condition is not None:
+        raise ValueError("filter is for Parquet files and pyarrow datasets: open a CSV file by pyarrow.dataset to filter its rows")
+    as_numbers = csv.ConvertOptions(column_types=dict.fromkeys(wanted, "float64"), null_values=[""], decimal_point=layout.decimal)
+    form = dataset.CsvFileFormat(read_options=csv.ReadOptions(column_names=fields, skip_rows=layout.skipped),
+                                 parse_options=csv.ParseOptions(delimiter=layout.delimiter), convert_options=as_numbers)
+    opened = dataset.dataset(paths, format=form, schema=pyarrow.schema([(one, "float64") for one in dict.fromkeys(wanted)]))
+
+    def batches() -> Iterator[Any]:
+        return iter(opened.scanner(columns=list(dict.fromkeys(wanted)), batch_size=BATCH_ROWS, batch_readahead=READY, fragment_readahead=1,
+                                   use_threads=True).to_batches())
+
+    names = None if layout.names is None else [layout.names[position] for position in chosen]
+    return Scanned(name, batches, [fields[position] for position in chosen], names, roles, None, paths)
+
+
+def record_batches(reader: Any, columns: Columns) -> Scanned:
+    """The rows of a RecordBatchReader, which gives them only once: they are kept in a temporary file, which is deleted at the end."""
+    import pyarrow
+
+    dataset = _dataset_module("RecordBatchReader")
+    handle, path = tempfile.mkstemp(suffix=".arrow", prefix="gaussmix-")
+    os.close(handle)
+    try:
+        with pyarrow.OSFile(path, "wb") as file, pyarrow.ipc.new_file(file, reader.schema) as writer:
+            for batch in reader:
+                writer.write_batch(batch)
+        source = dataset_rows(dataset.dataset(path, format="ipc"), "RecordBatchReader", columns)
+    except BaseException:
+        os.unlink(path)
+        raise
+    weakref.finalize(source, os.unlink, path)
+    return source
+
+
+def lazy_table(frame: Any, columns: Columns) -> Scanned:
+    """The rows of a polars LazyFrame, whose query is carried out anew in each pass."""
+    schema = frame.collect_schema()
+    names = list(schema.names())
+    chosen = columns.features("LazyFrame", names, len(names))
+    fields = [names[position] for position in chosen]
+    wanted = [*fields, *(one for one in (columns.sample_weight, columns.labels, *(columns.responsibilities or ())) if one is not None)]
+    words = [field for field in fields if not (schema[field].is_numeric() or str(schema[field]) == "Boolean")]
+    if words:
+        raise DataFileError(f"LazyFrame: column {words[0]!r} does not hold numbers, but {schema[words[0]]}: leave it out or code it as numbers")
+    query = frame.select(list(dict.fromkeys(wanted)))
+
+    def batches() -> Iterator[Any]:
+        import warnings
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # collect_batches calls itself unstable
+            frames = query.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True)
+        for one in frames:
+            yield from one.to_arrow().to_batches(max_chunksize=BATCH_ROWS)
+
+    return Scanned("LazyFrame", batches, fields, fields, columns)

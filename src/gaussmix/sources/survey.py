@@ -1,0 +1,289 @@
+"""The first pass over a source: it counts and checks the rows, and draws a sample of them."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gaussmix._core.estep import Rows
+from gaussmix.blocks import LARGEST, fits_single, is_readable
+from gaussmix.observations import as_table
+from gaussmix.sources.ahead import ahead
+from gaussmix.sources.source import RowBlock, Source, SourceError
+
+__all__ = ["Survey", "checked", "fault", "plain_blocks", "surveyed"]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """
+    What the first pass over a source found.
+
+    Attributes
+    ----------
+    n_rows : int
+        N.
+    starts : list of int
+        The first row of each block of the source.
+    dtype : dtype
+        The number type that the loops can work in.
+    real : type
+        float32 where all rows are of that type, else float64.
+    first_row, low, high : ndarray, shape (D,)
+        The first row, and the least and largest values of rows that have weight.
+    largest_weight, total_weight : float
+    n_positive : int
+        How many rows have weight.
+    sample : ndarray, shape (n, D)
+        Rows with weight, in their order.
+    sample_weight : ndarray, shape (n,), or None
+    state : object
+        That of the source.
+    checksum : int
+        Of all rows and weights.
+    """
+
+    n_rows: int
+    starts: list[int]
+    dtype: np.dtype[Any]
+    real: type[np.floating[Any]]
+    first_row: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    largest_weight: float
+    total_weight: float
+    n_positive: int
+    sample: NDArray[Any]
+    sample_weight: NDArray[np.float64] | None
+    state: object
+    checksum: int
+
+    @property
+    def has_weights(self) -> bool:
+        return self.sample_weight is not None
+
+
+def plain_blocks(source: Source) -> Iterator[RowBlock]:
+    """
+    Yield the blocks of a source, with the rows of each as a two-dimensional array of real numbers.
+
+    Raises
+    ------
+    SourceError
+        Where the source raises an error, or a block is not such an array or has another width.
+    """
+    before, number = 0, 0
+    try:
+        blocks = iter(source.blocks())
+        while (block := next(blocks, None)) is not None:
+            given = block if isinstance(block, RowBlock) else RowBlock(block)
+            rows, _ = as_table(given.rows, name="the block")
+            if rows.shape[1] != source.n_features:
+                raise ValueError(f"the block has {rows.shape[1]} columns, but the source has {source.n_features}")
+            yield RowBlock(rows, _vector(given.sample_weight, len(rows), "sample_weight"), _vector(given.labels, len(rows), "labels"),
+                           None if given.responsibilities is None else as_table(given.responsibilities, name="responsibilities")[0])
+            before, number = before + len(rows), number + 1
+    except (SourceError, MemoryError):
+        raise
+    except Exception as error:
+        what = str(error).strip() or type(error).__name__
+        raise SourceError(source.name, what if isinstance(error, ValueError) else f"{type(error).__name__}: {what}", number, before) from error
+
+
+def _vector(values: Any, n_rows: int, name: str) -> NDArray[Any] | None:
+    if values is None:
+        return None
+    array = np.asarray(values)
+    if array.shape != (n_rows,) or array.dtype.kind not in "fiub":
+        raise ValueError(f"{name} must be one number a row, shape ({n_rows},), not {array.dtype} of shape {array.shape}")
+    return array
+
+
+def fault(rows: NDArray[Any], largest: float) -> tuple[int, str] | None:
+    """Return the first row that holds a number which is not finite, or too large, and what is wrong with it."""
+    if rows.dtype.kind in "iub":
+        return None
+    if rows.dtype in (np.float32, np.float64) and is_readable(rows, rows.dtype) and rows.size and Rows(rows).within(largest):
+        return None
+    bad = ~(np.abs(rows) <= min(largest, float(np.finfo(rows.dtype).max)))
+    if not bad.any():
+        return None
+    row, column = map(int, np.argwhere(bad)[0])
+    value = float(rows[row, column])
+    what = "NaN" if np.isnan(value) else "infinity" if np.isinf(value) else f"{value:g}, which is too large"
+    return row, f"column {column} holds {what}; all values must be finite"
+
+
+def checked(source: Source, rows: NDArray[Any], weights: NDArray[Any] | None, first: int, block_of: Callable[[int], int],
+            largest: float = LARGEST) -> None:
+    """
+    Raise where rows or weights cannot be used.
+
+    Parameters
+    ----------
+    source : Source
+    rows : ndarray, shape (n, D)
+    weights : ndarray, shape (n,), or None
+    first : int
+        The number of the first of these rows.
+    block_of : callable
+        From the number of a row to that of its block.
+    largest : float
+
+    Raises
+    ------
+    SourceError
+        Naming the block and the row.
+    """
+    found = fault(rows, largest)
+    if found is not None:
+        raise SourceError(source.name, found[1], block_of(first + found[0]), first + found[0])
+    if weights is not None:
+        bad = ~((weights >= 0) & np.isfinite(weights))
+        if bad.any():
+            row = first + int(np.argmax(bad))
+            raise SourceError(source.name, f"sample_weight is {weights[row - first]:g}; weights must be finite and not negative",
+                              block_of(row), row)
+
+
+class _Sample:
+    """Rows drawn without replacement: those with the least of as many random numbers, however the rows are cut into blocks."""
+
+    def __init__(self, n_rows: int, seed: int) -> None:
+        self.n_rows, self.rng = n_rows, np.random.default_rng(seed)
+        self.most = np.inf  # the largest random number that may still be among the least
+        self.used = 0
+        self.arrays: list[NDArray[Any]] = []  # the random numbers, the rows and perhaps the weights
+
+    def add(self, rows: NDArray[Any], weights: NDArray[np.float64] | None) -> None:
+        keys = self.rng.random(len(rows))
+        wanted = keys < self.most
+        if weights is not None:
+            wanted &= weights > 0
+        chosen = np.flatnonzero(wanted)
+        new = [keys[chosen], rows[chosen], *(() if weights is None else (weights[chosen],))]
+        if not self.arrays:
+            self.arrays = [np.empty((0, *one.shape[1:]), one.dtype) for one in new]
+        if self.used + len(chosen) > self.limit:
+            self.thin()
+        stop = self.used + len(chosen)
+        for position, one in enumerate(new):
+            array = self.arrays[position]
+            if np.result_type(array, one) != array.dtype:
+                self.arrays[position] = array = array.astype(np.result_type(array, one))
+            if stop > len(array):
+                array.resize((min(max(2 * len(array), stop), max(self.limit, stop)), *array.shape[1:]), refcheck=False)
+            array[self.used:stop] = one
+        self.used = stop
+
+    @property
+    def limit(self) -> int:
+        """How many rows to gather before those with large numbers are dropped."""
+        return self.n_rows + self.n_rows // 8
+
+    def thin(self) -> None:
+        """Keep only as many rows as are wanted."""
+        if self.used <= self.n_rows:
+            return
+        kept = np.sort(np.argpartition(self.arrays[0][:self.used], self.n_rows - 1)[:self.n_rows])
+        for array in self.arrays:
+            for start in range(0, self.n_rows, 4096):  # in place: row i comes from row i or a later one
+                array[start:start + 4096][:self.n_rows - start] = array[kept[start:start + 4096]]
+        self.used = self.n_rows
+        self.most = float(self.arrays[0][:self.used].max())
+
+    def ended(self) -> tuple[NDArray[Any], NDArray[np.float64] | None]:
+        """Return the rows, in their order, and their weights."""
+        self.thin()
+        _, rows, *weights = self.arrays
+        return rows[:self.used], weights[0][:self.used] if weights else None
+
+
+def surveyed(source: Source, sample_weight: NDArray[np.float64] | None, n_sample: int, seed: int,
+             report: Callable[[int], object] | None = None) -> Survey:
+    """
+    Make the first pass over a source.
+
+    Parameters
+    ----------
+    source : Source
+    sample_weight : ndarray, shape (N,), or None
+        Weights that do not come from the source.
+    n_sample : int
+        How many rows to draw, without replacement.
+    seed : int
+    report : callable, optional
+        Called with the number of rows of each block.
+
+    Returns
+    -------
+    Survey
+
+    Raises
+    ------
+    SourceError
+        Where a block cannot be used, naming the row.
+    ValueError
+        Where there are no rows, or another number of weights.
+    """
+    state, D = source.state(), source.n_features
+    sample = _Sample(n_sample, seed)
+    starts: list[int] = []
+    low, high = np.full(D, np.inf), np.full(D, -np.inf)
+    first_row: NDArray[np.float64] = np.zeros(D)
+    n_rows, n_positive, total, largest, checksum = 0, 0, 0.0, 0.0, 0
+    single, weighted = True, sample_weight is not None
+    with closing(ahead(plain_blocks(source))) as blocks:
+        for number, block in enumerate(blocks):
+            rows, weights = block.rows, block.sample_weight
+            starts.append(n_rows)
+            if sample_weight is not None:
+                if weights is not None:
+                    raise ValueError("the source has weights of its own: give sample_weight or the source's, not both")
+                weights = sample_weight[n_rows:n_rows + len(rows)]
+                if len(weights) < len(rows):
+                    raise ValueError(f"sample_weight must be one weight a row, but the source has more than {len(sample_weight)} rows")
+            if number and (weights is not None) != weighted:
+                raise SourceError(source.name, "some blocks have sample_weight and others have not", number, n_rows)
+            weighted = weights is not None
+            if not len(rows):
+                continue
+            # Parts that stay in the cache, as each is read several times; a memory map may come in one block.
+            step = max(1, 2**20 // max(rows.strides[0], rows.itemsize * D, 1))
+            for start in range(0, len(rows), step):
+                part = rows[start:start + step]
+                w = None if weights is None else np.asarray(weights[start:start + step], dtype=np.float64)
+                checked(source, part, w, n_rows + start, lambda row, number=number: number)  # type: ignore[misc]
+                sample.add(part, w)
+                checksum = zlib.crc32(np.ascontiguousarray(part), checksum)
+                if w is not None:
+                    checksum = zlib.crc32(w, checksum)
+                    n_positive += int(np.count_nonzero(w))
+                    total += float(w.sum())
+                    largest = max(largest, float(w.max()))
+                    part = part[w > 0]
+                if len(part):
+                    low, high = np.minimum(low, part.min(axis=0)), np.maximum(high, part.max(axis=0))
+            if not n_rows:
+                first_row = np.asarray(rows[0], dtype=np.float64)
+            single &= rows.dtype == np.float32
+            n_rows += len(rows)
+            if report is not None:
+                report(len(rows))
+    if not n_rows:
+        raise ValueError(f"{source.name}: has no rows")
+    if sample_weight is not None and len(sample_weight) != n_rows:
+        raise ValueError(f"sample_weight must be of shape ({n_rows},), one weight a row, not ({len(sample_weight)},)")
+    if weighted and not n_positive:
+        raise ValueError("sample_weight is zero for every row; at least one weight must be positive")
+    chosen, chosen_weights = sample.ended()
+    in_single = single and fits_single(low, high)
+    return Survey(n_rows, starts, np.dtype(np.float32 if in_single else np.float64), np.float32 if single else np.float64, first_row, low,
+                  high, largest if weighted else 1.0, min(total, np.finfo(np.float64).max) if weighted else float(n_rows),
+                  n_positive if weighted else n_rows, chosen, chosen_weights, state, checksum)
