@@ -21,6 +21,7 @@ __all__ = ["Columns", "Scanned", "csv_files", "lazy_table", "parquet_files", "re
 # How many rows pyarrow decodes at once, and how many such batches it keeps ready. More would need more memory for no more speed.
 BATCH_ROWS = 2**16
 READY = 2
+BUFFER = 2**18
 
 
 class Columns:
@@ -149,14 +150,33 @@ def dataset_rows(dataset: Any, name: str, columns: Columns, condition: Any = Non
     fields = [names[position] for position in chosen]
     wanted = [*fields, *(one for one in (columns.sample_weight, columns.labels, *(columns.responsibilities or ())) if one is not None)]
 
-    def batches() -> Iterator[Any]:
-        scanner = dataset.scanner(columns=list(dict.fromkeys(wanted)), filter=condition, batch_size=BATCH_ROWS, batch_readahead=READY,
-                                  fragment_readahead=1, use_threads=True, cache_metadata=False)
-        return iter(scanner.to_batches())
+    is_parquet = getattr(dataset, "format", None) is not None and dataset.format.default_extname == "parquet"
+    wanted = list(dict.fromkeys(wanted))
+    by_file = is_parquet and condition is None and all(_is_plain(fragment, wanted) for fragment in dataset.get_fragments())
 
-    known = condition is None and getattr(dataset, "format", None) is not None and dataset.format.default_extname == "parquet"
-    return Scanned(name, batches, fields, fields, columns, dataset.count_rows() if known else None,
-                   list(getattr(dataset, "files", [])))
+    def batches() -> Iterator[Any]:
+        if by_file:
+            for fragment in dataset.get_fragments():
+                yield from _file_batches(fragment, wanted)
+            return
+        yield from dataset.scanner(columns=wanted, filter=condition, batch_size=BATCH_ROWS, batch_readahead=READY, fragment_readahead=1,
+                                   use_threads=True).to_batches()
+
+    return Scanned(name, batches, fields, fields, columns, dataset.count_rows() if by_file else None, list(getattr(dataset, "files", [])))
+
+
+def _is_plain(fragment: Any, wanted: list[str]) -> bool:
+    """Whether a file has all columns itself, and none comes from the name of its folder."""
+    return str(fragment.partition_expression) == "true" and set(wanted) <= set(fragment.physical_schema.names)
+
+
+def _file_batches(fragment: Any, wanted: list[str]) -> Iterator[Any]:
+    """The batches of one Parquet file, which are decoded page by page. A scanner would hold several whole row groups."""
+    from pyarrow import parquet
+
+    with fragment.filesystem.open_input_file(fragment.path) as opened:
+        file = parquet.ParquetFile(opened, pre_buffer=False, buffer_size=BUFFER)
+        yield from file.iter_batches(BATCH_ROWS, columns=wanted, use_threads=True)
 
 
 def parquet_files(paths: list[str], columns: Columns, condition: Any = None) -> Scanned:
