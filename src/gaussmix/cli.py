@@ -20,19 +20,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gaussmix._version import __version__
+from gaussmix.answers import drawn_parts, parts_of
 from gaussmix.blocks import LARGEST
-from gaussmix.datafiles import check_table_output, read_table, write_csv, write_table
+from gaussmix.datafiles import check_table_output, read_table, table_writer, write_csv
 from gaussmix.delimited import Dialect
 from gaussmix.engines import resolve_threads
 from gaussmix.estimator import GaussianMixture
 from gaussmix.modelfile import Model, load, save
 from gaussmix.outputs import check_output
-from gaussmix.progress import bar_size
+from gaussmix.progress import Watched, bar_size
+from gaussmix.random_state import as_generator
 from gaussmix.search.budget import Budget
 from gaussmix.selection import Candidate, Selection, select
+from gaussmix.sources import SourceError
+from gaussmix.sources.opening import open_file
+from gaussmix.sources.survey import surveyed
 from gaussmix.structures import registered, structure_named
 from gaussmix.tables import (
-    STANDARD_STREAM, Choice, ColumnOfWords, DataFileError, Table, by_name, by_name_or_number, every_column)
+    STANDARD_STREAM, Choice, ColumnOfWords, DataFileError, by_name, by_name_or_number, every_column)
 
 __all__ = ["main"]
 
@@ -41,6 +46,8 @@ MOST_MATRIX_COLUMNS = 12  # wider covariances are shown by their diagonals only
 LONGEST_NAME = 20
 LONGEST_NUMBER = 10  # characters of a number in a covariance
 MOST_CANDIDATES = 10_000
+LARGE = 2**26  # bytes of a file whose rows are read block by block in every pass
+DRAWN = 20_000  # rows of such a file to draw
 PICTURES = ".png", ".svg", ".pdf"
 FOREIGN = {".pkl", ".pickle", ".joblib", ".npy", ".npz", ".csv", ".gz", ".parquet", ".h5", ".hdf5", ".mat", ".rds", ".onnx",
            ".pt", ".yaml", ".yml", ".toml", ".xml"}  # files with these suffixes are not expected to hold JSON
@@ -364,13 +371,15 @@ def _fit(options: argparse.Namespace) -> None:
             _check_not_input(output, options.file)
     draw = None if options.plot is None else _drawing_to(options.plot, options.output)
     threads = resolve_threads(options.threads)
-    table = _read(options, every_column, largest=LARGEST)
     counts, names = options.components, options.covariance
-    with _caught_warnings() as caught, _progress_bar(len(counts) * len(names)) as progress:
+    with _caught_warnings() as caught, _bars(len(counts) * len(names)) as bars:
+        table = _read(options, every_column, bars.rows, largest=LARGEST)
         try:
             selection = select(
-                table.values, counts, names, n_init=options.n_init, search_budget=options.search_budget, random_state=options.seed,
-                n_threads=threads, tol=options.tol, reg_covar=options.reg_covar, max_iter=options.max_iter, progress=progress)
+                table.X, counts, names, n_init=options.n_init, search_budget=options.search_budget, random_state=options.seed,
+                n_threads=threads, tol=options.tol, reg_covar=options.reg_covar, max_iter=options.max_iter, progress=bars.candidate(table))
+        except (DataFileError, SourceError):
+            raise
         except ValueError as error:
             raise DataFileError(f"{_called(options.file)}: {error}") from None
     for warning in caught:
@@ -381,7 +390,7 @@ def _fit(options: argparse.Namespace) -> None:
         if os.path.splitext(options.output)[1].lower() in FOREIGN:
             _tell(f"note: {options.output} holds JSON, whatever its name says; gaussmix reads it under any name")
     if draw is not None:
-        draw(options.plot, model.mixture, table.values, _names(table))
+        draw(options.plot, model.mixture, table.some(), _names(table))
     if options.format == "json":
         report = json.dumps(_as_json(_called(options.file), table, selection, options), indent=2, allow_nan=False)
     else:
@@ -408,34 +417,80 @@ def _predict(options: argparse.Namespace) -> None:
     threads = resolve_threads(options.threads)
     model = load(options.model)
     mixture = model.mixture
-    table = _read(options, every_column if model.columns is None else by_name(model.columns), mixture.n_features)
-    if table.values.shape[1] != mixture.n_features:
-        chosen = "has" if options.columns is None else "gives, by --columns,"
-        raise DataFileError(f"{_called(options.file)}: {chosen} {_counted(table.values.shape[1], 'column')}, but the model in "
-                            f"{options.model} has {mixture.n_features}")
-    labels = mixture.classify(table.values, n_threads=threads)
-    responsibilities = mixture.responsibilities(table.values, n_threads=threads)
     columns = ["label", *(f"responsibility_{k}" for k in range(mixture.n_components))]
-    _write(options.output, columns, [labels, responsibilities])
+    with _bars(1) as bars:
+        table = _read(options, every_column if model.columns is None else by_name(model.columns), bars.rows, mixture.n_features)
+        if table.shape[1] != mixture.n_features:
+            chosen = "has" if options.columns is None else "gives, by --columns,"
+            raise DataFileError(f"{_called(options.file)}: {chosen} {_counted(table.shape[1], 'column')}, but the model in "
+                                f"{options.model} has {mixture.n_features}")
+        with _writer(options.output, columns) as write:
+            for rows in table.parts():
+                write([mixture.classify(rows, n_threads=threads), mixture.responsibilities(rows, n_threads=threads)])
 
 
 def _sample(options: argparse.Namespace) -> None:
     _check_table_output(options.output, options.model)
     model = load(options.model)
-    rows = model.mixture.rvs(options.n, random_state=options.seed)
-    _write(options.output, model.columns, [rows])
+    with _writer(options.output, model.columns) as write:
+        for rows in drawn_parts(model.mixture, options.n, as_generator(options.seed)):
+            write([rows])
 
 
-def _read(options: argparse.Namespace, choose: Choice, needed: int = 1, largest: float = sys.float_info.max) -> Table:
-    """Read the table of a command: the columns of --columns, or those of `choose`. There must be at least `needed` columns."""
+@dataclasses.dataclass(frozen=True)
+class _Rows:
+    """The rows of a command, in memory or in a large file, with the names and numbers of their columns."""
+
+    X: NDArray[Any] | Watched
+    columns: list[str] | None
+    numbers: list[int]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        if isinstance(self.X, Watched):
+            return self.X.n_rows or 0, self.X.n_features
+        return self.X.shape[0], self.X.shape[1]
+
+    def parts(self) -> Iterator[NDArray[Any]]:
+        """Yield all rows, in parts."""
+        if isinstance(self.X, Watched):
+            yield from (part.rows for _, part in parts_of(self.X))
+        else:
+            yield self.X
+
+    def some(self) -> NDArray[Any]:
+        """Return rows to draw: all, or a sample of those in a file."""
+        return surveyed(self.X, None, DRAWN, 0).sample if isinstance(self.X, Watched) else self.X
+
+
+def _read(options: argparse.Namespace, choose: Choice, bar: Callable[[], Any], needed: int = 1,
+          largest: float = sys.float_info.max) -> _Rows:
+    """
+    Read or open the file of a command: the columns of --columns, or those of `choose`. There must be at least `needed` columns.
+
+    The rows of a large file, and of a folder, stay there. `bar` makes the progress bar of its rows.
+    """
     dialect = Dialect(options.delimiter, options.decimal, None if options.header is None else options.header == "yes")
     if options.columns is not None:
         choose = by_name_or_number(options.columns)
     try:
-        return read_table(options.file, choose, largest, dialect)
+        if _stays_in_files(options.file):
+            source = open_file(options.file, choose, dialect)
+            return _Rows(Watched(source, bar()), source.columns, [position + 1 for position in source.positions])
+        table = read_table(options.file, choose, largest, dialect)
+        return _Rows(table.values, table.columns, table.numbers)
     except ColumnOfWords as error:
         advice = f"; leave it out with --columns {_ranges(error.others)}" if len(error.others) >= needed else ""
         raise DataFileError(f"{error}{advice}") from None
+
+
+def _stays_in_files(path: str) -> bool:
+    """Whether rows are read block by block in every pass, and not once into memory."""
+    if path == STANDARD_STREAM or not os.path.exists(path):
+        return False
+    if os.path.isdir(path):
+        return any(name.endswith(".parquet") for name in os.listdir(path))
+    return os.path.isfile(path) and os.path.getsize(path) >= LARGE
 
 
 def _ranges(numbers: Iterable[int]) -> str:
@@ -461,11 +516,21 @@ def _check_table_output(output: str | None, *inputs: str) -> None:
         _check_not_input(output, *inputs)
 
 
-def _write(output: str | None, columns: list[str] | None, arrays: Sequence[NDArray[Any]]) -> None:
-    if output is None or output == STANDARD_STREAM:
-        write_csv(_standard_output(), columns, arrays)
-    else:
-        write_table(output, columns, arrays)
+@contextlib.contextmanager
+def _writer(output: str | None, columns: list[str] | None) -> Iterator[Callable[[Sequence[NDArray[Any]]], None]]:
+    """Yield the function that writes rows, part by part, to a file or to standard output."""
+    if output is not None and output != STANDARD_STREAM:
+        with table_writer(output, columns) as write:
+            yield write
+        return
+    names = columns
+
+    def write_out(arrays: Sequence[NDArray[Any]]) -> None:
+        nonlocal names
+        write_csv(_standard_output(), names, arrays)
+        names = None
+
+    yield write_out
 
 
 @contextlib.contextmanager
@@ -476,28 +541,65 @@ def _caught_warnings() -> Iterator[list[warnings.WarningMessage]]:
         yield caught
 
 
+class _Bars:
+    """The progress bars of a command: one for the candidates, and one for the rows of a pass over a large file."""
+
+    def __init__(self, tqdm: Callable[..., Any] | None, total: int) -> None:
+        self.tqdm, self.total, self.open = tqdm, total, list[Any]()
+
+    def _bar(self, **options: Any) -> Any:
+        if self.tqdm is None:
+            return None
+        bar = self.tqdm(leave=False, file=sys.stderr, **options, **bar_size(sys.stderr))
+        self.open.append(bar)
+        return bar
+
+    def rows(self) -> Any:
+        """Return the bar of the rows; None where nothing is shown."""
+        return self._bar(total=0, unit="row", unit_scale=True)
+
+    def candidate(self, table: _Rows) -> Callable[[Candidate], object] | None:
+        """Return the function to call after each candidate; None where nothing is shown."""
+        bar = self._bar(total=self.total, desc="Fitting", unit="fit")
+        if bar is None:
+            return None
+        done = 0
+
+        def fitted(candidate: Candidate) -> None:
+            nonlocal done
+            done += 1
+            bar.update()
+            if isinstance(table.X, Watched):
+                table.X.begin(f"fit {done + 1} of {self.total}, ")
+
+        if isinstance(table.X, Watched):
+            table.X.begin(f"fit 1 of {self.total}, ")
+        return fitted
+
+    def close(self) -> None:
+        for bar in reversed(self.open):
+            bar.close()
+
+
 @contextlib.contextmanager
-def _progress_bar(total: int) -> Iterator[Callable[[Candidate], object] | None]:
-    """Show a bar on standard error if that is a terminal; yield the function to call after each candidate, or None."""
+def _bars(total: int) -> Iterator[_Bars]:
+    """Yield the bars, which are shown on standard error if that is a terminal."""
     tqdm: Any = None
     if sys.stderr is not None and sys.stderr.isatty():
         with contextlib.suppress(ImportError):
             from tqdm import tqdm  # type: ignore[no-redef]
-    if tqdm is None:
-        yield None
-        return
-    with tqdm(total=total, desc="Fitting", unit="fit", leave=False, file=sys.stderr, **bar_size(sys.stderr)) as bar:
-        yield lambda candidate: bar.update()
+    with contextlib.closing(_Bars(tqdm, total)) as bars:
+        yield bars
 
 
 # Output for programs
 
-def _as_json(path: str, table: Table, selection: Selection, options: argparse.Namespace) -> dict[str, Any]:
+def _as_json(path: str, table: _Rows, selection: Selection, options: argparse.Namespace) -> dict[str, Any]:
     """The candidates, and the chosen model."""
     best, mixture = selection.best, selection.best.mixture_
     return {
         "file": path,
-        "n_rows": len(table.values),
+        "n_rows": table.shape[0],
         "columns": table.columns or table.numbers,
         "criterion": selection.criterion,
         "candidates": [_candidate_as_json(candidate) for candidate in selection.candidates],
@@ -526,9 +628,9 @@ def _candidate_as_json(candidate: Candidate) -> dict[str, Any]:
 
 # Output for people
 
-def _report(path: str, table: Table, selection: Selection, model: Model) -> str:
+def _report(path: str, table: _Rows, selection: Selection, model: Model) -> str:
     """The candidates, and the chosen model."""
-    n_rows, n_columns = table.values.shape
+    n_rows, n_columns = table.shape
     names = [_shown(name) for name in _names(table)]
     best, chosen = selection.best, selection.chosen
     ended = f"converged in {best.n_iter_}" if best.converged_ else f"stopped after {best.n_iter_}"
@@ -551,7 +653,7 @@ def _search_lines(best: GaussianMixture) -> list[str]:
             f"{100 * search.chance_of_better:.1f} %"]
 
 
-def _names(table: Table) -> list[str]:
+def _names(table: _Rows) -> list[str]:
     """Return the names of the columns, or their numbers in the file where they have none."""
     return table.columns or [f"column {number}" for number in table.numbers]
 

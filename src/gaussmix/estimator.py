@@ -27,6 +27,7 @@ from gaussmix.scikit_learn import Estimator, refuse_hooks
 from gaussmix.search import Search
 from gaussmix.sources import Source, is_source
 from gaussmix.sources.opening import open_like
+from gaussmix.sources.source import RowsLike
 from gaussmix.streams import Stream
 from gaussmix.structures import structure_named
 from gaussmix.summary import summary_html, summary_text
@@ -205,7 +206,7 @@ class GaussianMixture(Estimator):
 
     # Fitting.
 
-    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None, *,
+    def fit(self, X: RowsLike, y: object = None, sample_weight: ArrayLike | None = None, *,
             checkpoint: str | os.PathLike[str] | None = None, checkpoint_every: int | str = "1 s") -> Self:
         """
         Estimate the parameters by EM.
@@ -267,7 +268,7 @@ class GaussianMixture(Estimator):
         self._tell_and_take_on(fitted_by(self, data, kept))
         return self
 
-    def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> NDArray[np.intp]:
+    def fit_predict(self, X: RowsLike, y: object = None, sample_weight: ArrayLike | None = None) -> NDArray[np.intp]:
         """
         Fit, and return the labels that `predict` would then give to the same rows.
 
@@ -624,7 +625,7 @@ class GaussianMixture(Estimator):
         table, mixture = self._checked_rows(as_table(X)[0])
         return self._as_fitted(of(mixture, table, self.n_threads))
 
-    def predict(self, X: ArrayLike, *, out: Any = None) -> NDArray[np.intp]:
+    def predict(self, X: RowsLike, *, out: Any = None) -> NDArray[np.intp]:
         """
         Return for every row the component with the largest responsibility (5).
 
@@ -657,7 +658,7 @@ class GaussianMixture(Estimator):
         found: NDArray[np.intp] = self._asked(LABELS, X, out)
         return found
 
-    def predict_proba(self, X: ArrayLike, *, out: Any = None) -> NDArray[np.floating[Any]]:
+    def predict_proba(self, X: RowsLike, *, out: Any = None) -> NDArray[np.floating[Any]]:
         """
         The responsibilities γ_nk (5).
 
@@ -685,7 +686,7 @@ class GaussianMixture(Estimator):
         found: NDArray[np.floating[Any]] = self._asked(RESPONSIBILITIES, X, out)
         return found
 
-    def score_samples(self, X: ArrayLike, *, out: Any = None) -> NDArray[np.floating[Any]]:
+    def score_samples(self, X: RowsLike, *, out: Any = None) -> NDArray[np.floating[Any]]:
         """
         ln p(x_n) of every row (1).
 
@@ -712,7 +713,7 @@ class GaussianMixture(Estimator):
         found: NDArray[np.floating[Any]] = self._asked(LOG_DENSITY, X, out)
         return found
 
-    def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
+    def score(self, X: RowsLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
         """
         The mean log-likelihood of a row, (6) over Σ_n w_n.
 
@@ -780,7 +781,7 @@ class GaussianMixture(Estimator):
             return out  # type: ignore[no-any-return]  # whatever it is
         return self.mixture_.labelled_rvs(int(n_samples), as_generator(self.random_state))
 
-    def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def bic(self, X: RowsLike, sample_weight: ArrayLike | None = None) -> float:
         """
         The Bayesian information criterion, −2 L + p ln Σ_n w_n; lower is better.
 
@@ -803,7 +804,7 @@ class GaussianMixture(Estimator):
         mean, total = self._mean_log_likelihood(X, sample_weight)
         return criteria.bic(mean * total, self._n_parameters(), total)
 
-    def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def aic(self, X: RowsLike, sample_weight: ArrayLike | None = None) -> float:
         """
         The Akaike information criterion, −2 L + 2 p; lower is better.
 
@@ -826,7 +827,7 @@ class GaussianMixture(Estimator):
         mean, total = self._mean_log_likelihood(X, sample_weight)
         return criteria.aic(mean * total, self._n_parameters())
 
-    def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def icl(self, X: RowsLike, sample_weight: ArrayLike | None = None) -> float:
         """
         The integrated completed likelihood criterion, BIC − 2 Σ_n w_n ln max_k γ_nk; lower is better.
 
@@ -858,7 +859,7 @@ class GaussianMixture(Estimator):
         mean, total = self._mean_log_likelihood(X, sample_weight)
         return criteria.icl(mean * total, self._n_parameters(), total, mean_certainty * total)
 
-    def summary(self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> str:
+    def summary(self, X: RowsLike | None = None, sample_weight: ArrayLike | None = None) -> str:
         """
         The fit as a table: a row for each component, and the criteria.
 
@@ -946,7 +947,7 @@ class GaussianMixture(Estimator):
         self._require_fit()
         return plot(self, X, ax=ax)
 
-    def _mean_log_likelihood(self, X: ArrayLike, sample_weight: ArrayLike | None) -> tuple[float, float]:
+    def _mean_log_likelihood(self, X: RowsLike, sample_weight: ArrayLike | None) -> tuple[float, float]:
         """L / Σ_n w_n (6), and Σ_n w_n."""
         if is_source(X):
             return self._mean(LOG_DENSITY, X, sample_weight)

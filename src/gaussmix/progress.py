@@ -8,17 +8,18 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING, Any
 
 from gaussmix.mixture import Mixture
+from gaussmix.sources import RowBlock, Source
 
 if TYPE_CHECKING:
     from gaussmix._core.parameters import Parameters
     from gaussmix.fitting import Fit
     from gaussmix.structures import Structure
 
-__all__ = ["Progress", "SearchProgress", "bar_size"]
+__all__ = ["Progress", "SearchProgress", "Watched", "bar_size"]
 
 
 class Progress:
@@ -157,6 +158,47 @@ class SearchProgress:
         """The search ended, however."""
         if self._bar is not None:
             self._bar.end()
+
+
+class Watched(Source):
+    """
+    Another source, which counts its rows and tells a progress bar of them.
+
+    Parameters
+    ----------
+    source : Source
+    bar : tqdm's bar, optional
+
+    Attributes
+    ----------
+    title : str
+        What the bar says before the number of the pass.
+    """
+
+    def __init__(self, source: Source, bar: Any = None) -> None:
+        self.source, self.bar, self.title, self.n_passes = source, bar, "", 0
+        self.name, self.n_features, self.columns, self.n_rows = source.name, source.n_features, source.columns, source.n_rows
+
+    def begin(self, title: str) -> None:
+        """Something new begins; its passes are counted anew."""
+        self.title, self.n_passes = title, 0
+
+    def blocks(self) -> Iterator[Any]:
+        self.n_passes += 1
+        if self.bar is not None:
+            self.bar.reset(self.n_rows)
+            self.bar.set_description(f"{self.title}pass {self.n_passes}")
+        n_rows = 0
+        for block in self.source.blocks():
+            yield block
+            size = len(block.rows if isinstance(block, RowBlock) else block)
+            n_rows += size
+            if self.bar is not None:
+                self.bar.update(size)
+        self.n_rows = n_rows
+
+    def state(self) -> object:
+        return self.source.state()
 
 
 def bar_size(stream: IO[str]) -> dict[str, int]:

@@ -21,6 +21,7 @@ from gaussmix.fitting import Outcome
 from gaussmix.learning import fitted_by, observed, take_on
 from gaussmix.notebook import criteria_picture, page, table
 from gaussmix.random_state import RandomState
+from gaussmix.sources.source import RowsLike
 from gaussmix.starts import SingularStart
 from gaussmix.structures import structure_named
 
@@ -175,7 +176,7 @@ class Selection:
                                      chosen, name))
 
 
-def select(X: ArrayLike, n_components: int | Iterable[int] = range(1, 10), covariance_types: str | Iterable[str] = ("full",),
+def select(X: RowsLike, n_components: int | Iterable[int] = range(1, 10), covariance_types: str | Iterable[str] = ("full",),
            criterion: str = "bic", *, n_init: int | str = "auto", random_state: RandomState = None, n_threads: int | None = None,
            sample_weight: ArrayLike | None = None, tol: float = 1e-3, reg_covar: float | str = 1e-6, max_iter: int = 100,
            init_params: str | ArrayLike = "kmeans", progress: Callable[[Candidate], object] | None = None,
@@ -189,6 +190,7 @@ def select(X: ArrayLike, n_components: int | Iterable[int] = range(1, 10), covar
     Parameters
     ----------
     X : array_like or DataFrame, shape (N, D)
+        Or what `gaussmix.sources.open_source` opens, such as the path of a file.
     n_components : int or iterable of int, default=range(1, 10)
     covariance_types : str or iterable of str, default=("full",)
         Names of structures, as for `GaussianMixture`.

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gaussmix.sources.source import Source, SourceError
+from gaussmix.tables import Choice, chosen_columns, every_column
 
 __all__ = ["NpyFiles", "Sliced", "file_state"]
 
@@ -73,9 +74,11 @@ class NpyFiles(Source):
     Parameters
     ----------
     paths : list of str
+    choose : Choice, optional
+        Chooses the columns; by default all.
     """
 
-    def __init__(self, paths: list[str]) -> None:
+    def __init__(self, paths: list[str], choose: Choice = every_column) -> None:
         self.paths = paths
         self.name = paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
         shapes = [self._header(path)[0] for path in paths]
@@ -83,6 +86,9 @@ class NpyFiles(Source):
         for path, (_, width) in zip(paths, shapes):
             if width != self.n_features:
                 raise SourceError(path, f"has {width} columns, but {paths[0]} has {self.n_features}")
+        self.positions = chosen_columns(self.name, None, self.n_features, choose)
+        self.takes_all = self.positions == list(range(self.n_features))
+        self.n_features = len(self.positions)
 
     @staticmethod
     def _header(path: str, file: IO[bytes] | None = None) -> tuple[tuple[int, int], bool, np.dtype[Any]]:
@@ -107,6 +113,10 @@ class NpyFiles(Source):
         return (int(shape[0]), int(shape[1])), bool(by_columns), dtype
 
     def blocks(self) -> Iterator[NDArray[Any]]:
+        for block in self._whole_blocks():
+            yield block if self.takes_all else block[:, self.positions]
+
+    def _whole_blocks(self) -> Iterator[NDArray[Any]]:
         before, number = 0, 0
         for path in self.paths:
             with open(path, "rb") as file:

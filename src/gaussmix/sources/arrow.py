@@ -72,10 +72,13 @@ class Scanned(Source):
     n_rows : int or None
     paths : list of str
         The files whose change is an error.
+    positions : list of int
+        Where the features stand among all columns.
     """
 
     def __init__(self, name: str, batches: Callable[[], Iterator[Any]], fields: list[str], columns: list[str] | None, roles: Columns,
-                 n_rows: int | None = None, paths: list[str] | None = None) -> None:
+                 n_rows: int | None = None, paths: list[str] | None = None, positions: list[int] | None = None) -> None:
+        self.positions = list(range(len(fields))) if positions is None else positions
         self.name, self.batches, self.fields, self.columns, self.roles, self.n_rows = name, batches, fields, columns, roles, n_rows
         self.paths, self.n_features = paths or [], len(fields)
 
@@ -162,7 +165,8 @@ def dataset_rows(dataset: Any, name: str, columns: Columns, condition: Any = Non
         yield from dataset.scanner(columns=wanted, filter=condition, batch_size=BATCH_ROWS, batch_readahead=READY, fragment_readahead=1,
                                    use_threads=True).to_batches()
 
-    return Scanned(name, batches, fields, fields, columns, dataset.count_rows() if by_file else None, list(getattr(dataset, "files", [])))
+    n_rows, files = dataset.count_rows() if by_file else None, list(getattr(dataset, "files", []))
+    return Scanned(name, batches, fields, fields, columns, n_rows, files, chosen)
 
 
 def _is_plain(fragment: Any, wanted: list[str]) -> bool:
@@ -224,7 +228,7 @@ def csv_files(paths: list[str], columns: Columns, condition: Any = None, dialect
                                    use_threads=True).to_batches())
 
     names = None if layout.names is None else [layout.names[position] for position in chosen]
-    return Scanned(name, batches, [fields[position] for position in chosen], names, roles, None, paths)
+    return Scanned(name, batches, [fields[position] for position in chosen], names, roles, None, paths, chosen)
 
 
 def record_batches(reader: Any, columns: Columns) -> Scanned:

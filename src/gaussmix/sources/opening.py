@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from gaussmix.delimited import Dialect
 from gaussmix.sources.arrays import NpyFiles, Sliced
-from gaussmix.sources.arrow import Columns, csv_files, dataset_rows, lazy_table, parquet_files, record_batches
+from gaussmix.sources.arrow import Columns, Scanned, csv_files, dataset_rows, lazy_table, parquet_files, record_batches
 from gaussmix.sources.iterables import Iterated, is_iterable_of_blocks
 from gaussmix.sources.source import Source
-from gaussmix.tables import by_name
+from gaussmix.tables import Choice, by_name
 
-__all__ = ["is_source", "open_like", "open_source"]
+__all__ = ["is_source", "open_file", "open_like", "open_source"]
 
 PARQUET = (".parquet", ".parq", ".pq")
 PROTOCOLS = ("__array_interface__", "__array_namespace__", "__cuda_array_interface__", "__dlpack__", "tocsr", "dask")
@@ -137,6 +138,29 @@ def _ending(path: str) -> str:
     if os.path.isdir(path) or path.lower().endswith(PARQUET):
         return "parquet"
     return "npy" if path.lower().endswith(".npy") else "csv"
+
+
+def open_file(path: str, choose: Choice, dialect: Dialect) -> Scanned | NpyFiles:
+    """
+    Open a file, or a folder of Parquet files, whose columns are chosen as on the command line.
+
+    Parameters
+    ----------
+    path : str
+    choose : Choice
+    dialect : Dialect
+        What is known of the layout of CSV.
+
+    Returns
+    -------
+    Source
+        Its `positions` are those of the chosen columns.
+    """
+    kind = _ending(path)
+    if kind == "npy":
+        return NpyFiles([path], choose)
+    roles = Columns(choose)
+    return parquet_files([path], roles) if kind == "parquet" else csv_files([path], roles, dialect=dialect)
 
 
 def _are_paths(X: object) -> bool:

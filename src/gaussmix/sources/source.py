@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
     from gaussmix._core.parameters import Parameters
     from gaussmix.mixture import Mixture
 
-__all__ = ["RowBlock", "Source", "SourceError"]
+__all__ = ["RowBlock", "RowsLike", "Source", "SourceError"]
+
+
+# What `GaussianMixture.fit` and its like take as X: a table in memory, or what `open_source` opens.
+RowsLike: TypeAlias = "ArrayLike | Source | os.PathLike[str] | Iterable[Any]"
 
 
 class SourceError(ValueError):
