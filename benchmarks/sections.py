@@ -6,6 +6,7 @@ A time is in seconds, a ratio is a peer's time over ours (above one, gaussmix is
 
 import itertools
 import os
+import tempfile
 import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from time import perf_counter
 
 import numpy as np
 
-from benchmarks import kernel_costs, machine, measure, optima, shapes
+from benchmarks import kernel_costs, machine, measure, optima, out_of_core, shapes
 from benchmarks.measure import best_times, iteration_times
 from benchmarks.peers import Outcome
 
@@ -441,5 +442,36 @@ def kernels(libraries, effort):
     return [fast, slow]
 
 
+def outofcore(libraries, effort):
+    """EM over a 4 GB file with 1 GB of memory, beside the same rows in memory."""
+    n_rows, limit = (200_000, 0) if effort.operations < float("inf") else (62_500_000, 2**30)
+    n_threads = libraries[OURS].n_threads
+    table = Table(f"One EM iteration over {n_rows:,} rows of {out_of_core.D} float64 columns, K = {out_of_core.K}, in the page cache",
+                  note="In the files' processes RLIMIT_DATA is 1 GB. The bound of Parquet is the processor time of decoding and of the "
+                       "iteration in memory together, over the number of threads.")
+    with tempfile.TemporaryDirectory() as folder:
+        npy, parquet = out_of_core.write_files(folder, n_rows)
+        memory = out_of_core.run("memory", npy, n_threads, 0)
+        decoding = out_of_core.run("decode", parquet, n_threads, limit)
+        for name, kind, path in (("in memory", "memory", npy), (".npy, memory map", "map", npy), (".npy, path", "file", npy),
+                                 ("Parquet, path", "file", parquet)):
+            found = memory if kind == "memory" else out_of_core.run(kind, path, n_threads, limit)
+            row = {"rows": name, "s": found["seconds"], "rate, % of in memory": 100 * memory["seconds"] / found["seconds"],
+                   "peak of anonymous memory, MB": found["peak"]}
+            if path == parquet:
+                bound = (memory["cpu"] + decoding["cpu"]) / n_threads
+                row |= {"decoding alone, s": decoding["seconds"], "bound, s": bound, "of the bound's rate, %": 100 * bound / found["seconds"]}
+            for what in ("means", "covariances"):
+                row[f"{what}, difference"] = float(np.abs(np.array(found[what]) - memory[what]).max())
+            table.rows.append(row)
+        model = os.path.join(folder, "model.json")
+        fit = "fit", parquet, "--components", str(out_of_core.K), "--n-init", "1", "--max-iter", "2", "--output", model
+        command = Table("The command line on the Parquet file: peak of all resident memory, libraries included", [
+            {"command": "gaussmix fit", "MB": out_of_core.command_peak(*fit)},
+            {"command": "gaussmix predict",
+             "MB": out_of_core.command_peak("predict", model, parquet, "--output", os.path.join(folder, "labels.npy"))}])
+    return [table, command]
+
+
 SECTIONS = {section.__name__: section for section in (full, curve, float32, diag, predict, kmeans, fit, threads, parallel, clustered,
-                                                      hmm, optimum, kernels)}
+                                                      hmm, optimum, outofcore, kernels)}

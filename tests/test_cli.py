@@ -284,6 +284,69 @@ def test_every_format_gives_the_same_model(tmp_path, command, formats, model, na
     assert gaussmix.load(tmp_path / "other.json").columns == (["eruptions", "waiting"] if named else None)
 
 
+# Large files, which stay in files
+
+LARGE_FORMATS = [("a.npy", []), ("bare.csv", []), ("a.parquet", ["--columns", "eruptions,waiting"]), ("a.npy", ["--columns", "2,1"]),
+                 ("bare.csv", ["--columns", "2,1"]), ("text.txt", ["--columns", "eruptions,waiting"])]
+
+
+@pytest.mark.parametrize("name, options", LARGE_FORMATS)
+def test_a_large_file_gives_the_same_report_model_and_labels(tmp_path, command, formats, monkeypatch, name, options):
+    fit = "fit", formats / name, *options, "--components", "1:3", "--output", tmp_path / "model.json"
+    predict = "predict", tmp_path / "model.json", formats / name, *options
+    status, report, err = command(*fit)
+    small = (status, report, err), (tmp_path / "model.json").read_bytes(), command(*predict)
+    assert (status, err) == (0, "")
+    opened = []
+    original = cli.open_file
+    monkeypatch.setattr(cli, "open_file", lambda *arguments: opened.append(arguments) or original(*arguments))
+    monkeypatch.setattr(cli, "LARGE", 0)
+    large = command(*fit), (tmp_path / "model.json").read_bytes(), command(*predict)
+    assert len(opened) == 2
+    digits = [re.sub(r"-?\d+\.\d+", "", text) for text in (small[0][1], large[0][1])]
+    assert digits[0] == digits[1] and large[0][0] == 0
+    assert large[1:] == small[1:]
+
+
+def test_a_folder_of_parquet_files(tmp_path, command, model):
+    parquet, pa = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+    (tmp_path / "rows").mkdir()
+    for part, rows in enumerate(np.array_split(FAITHFUL, 3)):
+        parquet.write_table(pa.table({"eruptions": rows[:, 0], "waiting": rows[:, 1]}), tmp_path / "rows" / f"{part}.parquet")
+    status, out, err = command("fit", tmp_path / "rows", "--components", 2, "--output", tmp_path / "other.json", "--format", "json")
+    assert (status, err, json.loads(out)["n_rows"]) == (0, "", 272)
+    assert gaussmix.load(tmp_path / "other.json").mixture == gaussmix.load(model).mixture
+
+
+def test_a_large_file_is_drawn(tmp_path, command, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(cli, "LARGE", 0)
+    assert command("fit", FAITHFUL_FILE, "--components", 2, "--plot", tmp_path / "p.png")[0] == 0
+    assert (tmp_path / "p.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("content, what", [
+    ("1,2\n3,nan\n4,5\n", "rows.csv: block 0, row 1: column 1 holds NaN; all values must be finite"),
+    ("a,b\n1,x\n", "rows.csv: block 0, row 0: could not be read"), ("1,2\n3\n", "rows.csv: block 0, row 0: could not be read"),
+    ("1,2\n", "rows.csv: more components (2) than rows (1)")])
+def test_a_bad_large_file(tmp_path, command, monkeypatch, content, what):
+    monkeypatch.setattr(cli, "LARGE", 0)
+    (tmp_path / "rows.csv").write_text(content)
+    status, out, err = command("fit", tmp_path / "rows.csv", "--components", 2, "--output", tmp_path / "model.json")
+    assert (status, out) == (2, "")
+    assert err.startswith("gaussmix: ") and what in err and err.count("\n") == 1
+    assert os.listdir(tmp_path) == ["rows.csv"]
+
+
+@needs_posix
+def test_the_progress_of_a_large_file_counts_rows_and_passes(tmp_path):
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(300_000, 4)))
+    command = ["fit", str(tmp_path / "rows.npy"), "--components", "2:3", "--n-init", "1"]
+    program = f"from gaussmix import cli; cli.LARGE = 0; cli.main({command})"
+    shown, _ = on_a_terminal(["-c", program], 24, 100)
+    assert re.search(r"fit 2 of 2, pass 4: +\d+%.*/300k \[", shown)
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.longdouble, np.int32, np.uint8, np.bool_])
 def test_every_type_of_number_is_read_without_a_word(tmp_path, command, dtype):
     X = (FAITHFUL > FAITHFUL.mean(axis=0)) if dtype is np.bool_ else FAITHFUL

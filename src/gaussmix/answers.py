@@ -27,7 +27,7 @@ __all__ = ["CERTAINTY", "LABELS", "LOG_DENSITY", "RESPONSIBILITIES", "Question",
            "delivered", "drawn_parts", "mean_of", "parts_of"]
 
 # How many rows of a source are answered for at once. A call takes some threads, so that it should not be short.
-ROWS_AT_ONCE = 2**17
+ROWS_AT_ONCE = 2**16
 
 _Compute = Callable[[Densities, NDArray[Any], int | None], NDArray[Any]]
 
