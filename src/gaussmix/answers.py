@@ -17,14 +17,14 @@ from gaussmix._core.densities import Densities
 from gaussmix.blocks import block_bounds, weighted_mean
 from gaussmix.datafiles import check_table_output, table_writer
 from gaussmix.mixture import Mixture, labels, log_density, responsibilities
-from gaussmix.observations import as_weights
+from gaussmix.observations import as_table, as_weights, check_finite
 from gaussmix.sources.ahead import ahead
 from gaussmix.sources.rows import regrouped
 from gaussmix.sources.source import RowBlock, Source
 from gaussmix.sources.survey import checked, plain_blocks
 
 __all__ = ["CERTAINTY", "LABELS", "LOG_DENSITY", "RESPONSIBILITIES", "Question", "answer", "check_out", "collected",
-           "delivered", "drawn_parts", "mean_of", "parts_of"]
+           "delivered", "drawn_parts", "mean_of", "part_answers", "parts_of"]
 
 # How many rows of a source are answered for at once. A call takes some threads, so that it should not be short.
 ROWS_AT_ONCE = 2**16
@@ -231,6 +231,27 @@ def drawn_parts(mixture: Mixture, n_rows: int, rng: np.random.Generator) -> Iter
     """
     for start in range(0, n_rows, ROWS_AT_ONCE):
         yield mixture.rvs(min(ROWS_AT_ONCE, n_rows - start), rng)
+
+
+def part_answers(question: Question, mixture: Mixture, dtype: np.dtype[Any], rows: Any) -> NDArray[Any]:
+    """
+    Answer a question for the rows of one partition, in one thread.
+
+    Parameters
+    ----------
+    question : Question
+    mixture : Mixture
+    dtype : dtype
+        Of the result.
+    rows : array_like or DataFrame, shape (n, D)
+
+    Returns
+    -------
+    ndarray, shape (n,) or (n, K)
+    """
+    table, _ = as_table(rows)
+    check_finite(table)
+    return question.of(mixture, table, 1).astype(dtype, copy=False)
 
 
 def mean_of(question: Question, mixture: Mixture, source: Source, sample_weight: Any, n_threads: int | None) -> tuple[float, float]:

@@ -186,6 +186,10 @@ class Blocks:
         Sample weights w_n, ones by default.
     labels : ndarray, shape (N,), int32, optional
         A component for each row.
+    dtype : dtype, optional
+        The number type to work in; by default float32 for float32 data that are well inside its range, else float64.
+    scale : float, optional
+        What weights are divided by; by default what brings the largest of them into range.
 
     Attributes
     ----------
@@ -208,18 +212,20 @@ class Blocks:
     """
 
     def __init__(self, X: NDArray[Any], n_components: int, row_weights: NDArray[np.float64] | None = None,
-                 labels: NDArray[np.int32] | None = None) -> None:
+                 labels: NDArray[np.int32] | None = None, *, dtype: DTypeLike | None = None, scale: float | None = None) -> None:
         self.X = X
         self.labels = labels
         self.n_rows, self.n_features = X.shape
         self.row_weights: NDArray[np.float64] | None = None
         self.scale = 1.0
         if row_weights is not None:
-            self.row_weights, self.scale = balanced(row_weights)
+            self.row_weights, self.scale = balanced(row_weights) if scale is None else (row_weights / scale, scale)
         self.total_weight = float(self.n_rows) if row_weights is None else sum_of_weights(row_weights)
         self.n_positive = self.n_rows if row_weights is None else int(np.count_nonzero(row_weights))
         self._cut(operations_of_row, n_components)
-        self._work_in(np.float32 if X.dtype == np.float32 and fits_single(*_extremes(X, self.bounds)) else np.float64)
+        if dtype is None:
+            dtype = np.float32 if X.dtype == np.float32 and fits_single(*_extremes(X, self.bounds)) else np.float64
+        self._work_in(dtype)
 
     def for_distances(self, n_points: int) -> Self:
         """Return the same rows in blocks that suit passes over their distances to this many points."""

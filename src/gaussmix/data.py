@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from gaussmix.answers import LABELS, answer
 from gaussmix.blocks import LARGEST, Blocks, Counted, sum_of_weights
 from gaussmix.engines import Engine, Threads
+from gaussmix.engines.cluster import ClusterEngine, ClusterRows, Parts, sampled_parts, surveyed_parts
+from gaussmix.engines.dask import DaskParts, is_dask
 from gaussmix.mixture import Mixture
 from gaussmix.observations import as_table, as_weights, check_finite
 from gaussmix.random_state import RandomState, as_generator
@@ -21,7 +23,7 @@ from gaussmix.sources.rows import SourceRows
 from gaussmix.sources.survey import surveyed
 from gaussmix.streams import e_step
 
-__all__ = ["Data", "InMemory", "OutOfCore", "data_of"]
+__all__ = ["Data", "InMemory", "OnCluster", "OutOfCore", "data_of"]
 
 
 class Data(Protocol):
@@ -179,6 +181,59 @@ class OutOfCore:
         return self.survey.checksum
 
 
+class OnCluster:
+    """
+    Partitions of rows that live in other processes.
+
+    Parameters
+    ----------
+    parts : Parts
+    weighted : bool
+        Whether they have weights.
+    n_sample : int
+        How many rows to bring here, for the start.
+    seed : int
+        Of the sample.
+
+    Raises
+    ------
+    ValueError
+        Where the rows cannot be used.
+    """
+
+    def __init__(self, parts: Parts, weighted: bool, n_sample: int, seed: int) -> None:
+        if parts.n_features < 1:
+            raise ValueError(f"{parts.name}: has no features")
+        self.parts, self.survey = parts, surveyed_parts(parts, weighted)
+        self.columns, self.n_features, self.real = parts.columns, parts.n_features, self.survey.real
+        self.n_rows, self.n_positive, self.total_weight = self.survey.n_rows, self.survey.n_positive, self.survey.total_weight
+        self._sample = sampled_parts(parts, self.survey, n_sample, seed)
+
+    @property
+    def is_whole(self) -> bool:
+        return len(self._sample[0]) == self.n_positive
+
+    def observations(self, n_components: int) -> ClusterRows:
+        return ClusterRows(self.parts, self.survey, n_components)
+
+    def at_hand(self, n_components: int) -> Blocks:
+        rows, weights = self._sample
+        return Blocks(rows, n_components, weights)
+
+    def engine(self, threads: Threads) -> Engine:
+        return ClusterEngine()
+
+    def log_likelihood(self, mixture: Mixture, engine: Engine) -> float:
+        rows = self.observations(mixture.n_components)
+        return e_step(rows, mixture.structure, mixture._parameters, engine).log_likelihood * rows.scale
+
+    def labels(self, mixture: Mixture, n_threads: int | None) -> NDArray[np.intp]:
+        raise TypeError("fit_predict would bring the labels of all rows to this process: call fit, then predict, whose result is lazy")
+
+    def checksum(self) -> int:
+        return self.survey.checksum
+
+
 def data_of(X: Any, sample_weight: ArrayLike | None, n_sample: int, random_state: RandomState,
             report: Callable[[int], object] | None = None) -> Data:
     """
@@ -203,6 +258,8 @@ def data_of(X: Any, sample_weight: ArrayLike | None, n_sample: int, random_state
     ------
     ValueError
     """
+    if is_dask(X):
+        return OnCluster(DaskParts(X, sample_weight), sample_weight is not None, n_sample, _seed_of(random_state))
     if not is_source(X):
         return InMemory(X, sample_weight)
     return OutOfCore(open_source(X), sample_weight, n_sample, _seed_of(random_state), report)

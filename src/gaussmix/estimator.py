@@ -7,6 +7,7 @@ import os
 import warnings
 import zlib
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -14,10 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from gaussmix import criteria
 from gaussmix.answers import (
-    CERTAINTY, LABELS, LOG_DENSITY, RESPONSIBILITIES, Question, answer, check_out, collected, delivered, drawn_parts, mean_of)
+    CERTAINTY, LABELS, LOG_DENSITY, RESPONSIBILITIES, Question, answer, check_out, collected, delivered, drawn_parts, mean_of,
+    part_answers)
 from gaussmix.attributes import attributes_of, mixture_of
 from gaussmix.checkpoint import Checkpoint, checked_interval, identity_of
 from gaussmix.blocks import sum_of_weights, weighted_mean
+from gaussmix.engines.dask import is_dask, lazily, lazy_mean
 from gaussmix.learning import Fitted, adapted_by, fitted_by, observed, streamed_by, take_on
 from gaussmix.mixture import Mixture, component_log_densities, joint_log_densities
 from gaussmix.modelfile import load, save
@@ -556,12 +559,25 @@ class GaussianMixture(Estimator):
         """Answer a question for every row of X, which may be a source, and return the answers or write them to `out`."""
         self._require_fit()
         check_out(out)
+        if is_dask(X):
+            if out is not None:
+                raise TypeError("the answers for rows of Dask are lazy, and come without out: store them by Dask's own means")
+            return self._lazily(question, X)
         if is_source(X):
             source = self._checked_source(X, stacklevel=4)
             return answer(question, self.mixture_, source, self.n_threads, out, self._as_fitted)
         table, mixture = self._checked(X, stacklevel=5)
         answers = self._as_fitted(question.of(mixture, table, self.n_threads))
         return delivered(answers, question.columns(mixture.n_components), out)
+
+    def _lazily(self, question: Question, X: Any) -> Any:
+        """The answers for rows of Dask, as a collection of Dask; each is computed by one thread."""
+        mixture, real = self.mixture_, np.asarray(self.means_).dtype
+        self._check_features(X.shape[1])
+        columns = [str(name) for name in X.columns] if hasattr(X, "columns") else None
+        check_names(columns, getattr(self, "feature_names_in_", None), type(self).__name__, stacklevel=5)
+        of_rows = np.dtype(np.intp) if question is LABELS else real if getattr(X, "dtype", None) == real == np.float32 else np.dtype(float)
+        return lazily(X, partial(part_answers, question, mixture, of_rows), question.columns(mixture.n_components), question.is_wide, of_rows)
 
     def _checked_source(self, X: Any, stacklevel: int) -> Source:
         """A source that the mixture can read. Of a source with names, the columns of the fit are taken."""
@@ -949,13 +965,15 @@ class GaussianMixture(Estimator):
 
     def _mean_log_likelihood(self, X: RowsLike, sample_weight: ArrayLike | None) -> tuple[float, float]:
         """L / Σ_n w_n (6), and Σ_n w_n."""
-        if is_source(X):
+        if is_source(X) or is_dask(X):
             return self._mean(LOG_DENSITY, X, sample_weight)
         return _weighted(self.score_samples(X), sample_weight)
 
     def _mean(self, question: Question, X: Any, sample_weight: ArrayLike | None) -> tuple[float, float]:
         """The mean over all rows of a question with one answer a row, and Σ_n w_n."""
         self._require_fit()
+        if is_dask(X):
+            return lazy_mean(self._lazily(question, X), sample_weight)
         if is_source(X):
             return mean_of(question, self.mixture_, self._checked_source(X, stacklevel=4), sample_weight, self.n_threads)
         table, mixture = self._checked(X, stacklevel=5)
