@@ -240,7 +240,8 @@ def test_a_partition_that_cannot_be_computed_ends_the_fit_with_the_last_iteratio
         return block
 
     rows = da.from_array(X, chunks=(N // 4, -1)).map_blocks(sometimes, dtype=float, meta=np.empty((0, 3)))
-    with dask.config.set(scheduler="synchronous"), pytest.raises(SourceError, match="could not be computed: OSError: the disk is gone") as caught:
+    told = "could not be computed: OSError: the disk is gone"
+    with dask.config.set(scheduler="synchronous"), pytest.raises(SourceError, match=told) as caught:
         GaussianMixture(3, **START, max_iter=50, tol=0).fit(rows)
     assert caught.value.n_iter >= 1
     assert caught.value.mixture is not None

@@ -51,6 +51,11 @@ class Question:
     name: str
     is_wide: bool = False
 
+    @property
+    def plural(self) -> str:
+        """What one column with all answers of a row is called."""
+        return "responsibilities" if self.is_wide else self.name
+
     def of(self, mixture: Mixture, rows: NDArray[Any], n_threads: int | None) -> NDArray[Any]:
         """Return the answers for rows in memory."""
         return self.compute(mixture.densities, rows, n_threads)

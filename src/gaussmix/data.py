@@ -15,6 +15,7 @@ from gaussmix.blocks import LARGEST, Blocks, Counted, sum_of_weights
 from gaussmix.engines import Engine, Threads
 from gaussmix.engines.cluster import ClusterEngine, ClusterRows, Parts, sampled_parts, surveyed_parts
 from gaussmix.engines.dask import DaskParts, is_dask
+from gaussmix.engines.spark import SparkParts, is_spark
 from gaussmix.mixture import Mixture
 from gaussmix.observations import as_table, as_weights, check_finite
 from gaussmix.random_state import RandomState, as_generator
@@ -234,7 +235,7 @@ class OnCluster:
         return self.survey.checksum
 
 
-def data_of(X: Any, sample_weight: ArrayLike | None, n_sample: int, random_state: RandomState,
+def data_of(X: Any, sample_weight: Any, n_sample: int, random_state: RandomState,
             report: Callable[[int], object] | None = None) -> Data:
     """
     Check what a user passes as X and sample_weight.
@@ -260,6 +261,8 @@ def data_of(X: Any, sample_weight: ArrayLike | None, n_sample: int, random_state
     """
     if is_dask(X):
         return OnCluster(DaskParts(X, sample_weight), sample_weight is not None, n_sample, _seed_of(random_state))
+    if is_spark(X):
+        return OnCluster(SparkParts(X, sample_weight), sample_weight is not None, n_sample, _seed_of(random_state))
     if not is_source(X):
         return InMemory(X, sample_weight)
     return OutOfCore(open_source(X), sample_weight, n_sample, _seed_of(random_state), report)

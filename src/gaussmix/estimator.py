@@ -21,6 +21,7 @@ from gaussmix.attributes import attributes_of, mixture_of
 from gaussmix.checkpoint import Checkpoint, checked_interval, identity_of
 from gaussmix.blocks import sum_of_weights, weighted_mean
 from gaussmix.engines.dask import is_dask, lazily, lazy_mean
+from gaussmix.engines.spark import beside_rows, is_spark, mean_beside
 from gaussmix.learning import Fitted, adapted_by, fitted_by, observed, streamed_by, take_on
 from gaussmix.mixture import Mixture, component_log_densities, joint_log_densities
 from gaussmix.modelfile import load, save
@@ -559,9 +560,9 @@ class GaussianMixture(Estimator):
         """Answer a question for every row of X, which may be a source, and return the answers or write them to `out`."""
         self._require_fit()
         check_out(out)
-        if is_dask(X):
+        if is_dask(X) or is_spark(X):
             if out is not None:
-                raise TypeError("the answers for rows of Dask are lazy, and come without out: store them by Dask's own means")
+                raise TypeError("the answers for rows on a cluster are lazy, and come without out: store them by the cluster's own means")
             return self._lazily(question, X)
         if is_source(X):
             source = self._checked_source(X, stacklevel=4)
@@ -571,8 +572,13 @@ class GaussianMixture(Estimator):
         return delivered(answers, question.columns(mixture.n_components), out)
 
     def _lazily(self, question: Question, X: Any) -> Any:
-        """The answers for rows of Dask, as a collection of Dask; each is computed by one thread."""
+        """The answers for rows on a cluster, as a collection of Dask or a DataFrame of Spark; each is computed by one thread."""
         mixture, real = self.mixture_, np.asarray(self.means_).dtype
+        if is_spark(X):
+            names = getattr(self, "feature_names_in_", None)
+            of_rows = np.dtype(np.intp) if question is LABELS else np.dtype(float)
+            return beside_rows(X, partial(part_answers, question, mixture, of_rows), question.plural, question.is_wide, question is LABELS,
+                               None if names is None else list(names))
         self._check_features(X.shape[1])
         columns = [str(name) for name in X.columns] if hasattr(X, "columns") else None
         check_names(columns, getattr(self, "feature_names_in_", None), type(self).__name__, stacklevel=5)
@@ -965,7 +971,7 @@ class GaussianMixture(Estimator):
 
     def _mean_log_likelihood(self, X: RowsLike, sample_weight: ArrayLike | None) -> tuple[float, float]:
         """L / Σ_n w_n (6), and Σ_n w_n."""
-        if is_source(X) or is_dask(X):
+        if is_source(X) or is_dask(X) or is_spark(X):
             return self._mean(LOG_DENSITY, X, sample_weight)
         return _weighted(self.score_samples(X), sample_weight)
 
@@ -974,6 +980,8 @@ class GaussianMixture(Estimator):
         self._require_fit()
         if is_dask(X):
             return lazy_mean(self._lazily(question, X), sample_weight)
+        if is_spark(X):
+            return mean_beside(self._lazily(question, X), question.plural, sample_weight)
         if is_source(X):
             return mean_of(question, self.mixture_, self._checked_source(X, stacklevel=4), sample_weight, self.n_threads)
         table, mixture = self._checked(X, stacklevel=5)

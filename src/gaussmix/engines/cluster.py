@@ -182,6 +182,8 @@ def surveyed_parts(parts: Parts, weighted: bool) -> ClusterSurvey:
         Where there are no rows, or none has weight.
     """
     found = parts.each(_survey, parts.n_features)
+    if not found:
+        raise ValueError(f"{parts.name}: has no rows")
     before = 0
     for number, one in enumerate(found):
         if one.wrong is not None:
