@@ -4,8 +4,11 @@ The sections of the benchmark. Each takes the libraries and the effort, and retu
 A time is in seconds, a ratio is a peer's time over ours (above one, gaussmix is faster), and a log-likelihood is that of all rows.
 """
 
+import importlib.util
 import itertools
 import os
+import pickle
+import shutil
 import tempfile
 import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -15,9 +18,10 @@ from time import perf_counter
 
 import numpy as np
 
-from benchmarks import kernel_costs, machine, measure, optima, out_of_core, shapes
+from benchmarks import clusters, kernel_costs, machine, measure, optima, out_of_core, shapes
 from benchmarks.measure import best_times, iteration_times
 from benchmarks.peers import Outcome
+from gaussmix import functional
 
 OURS = "gaussmix"
 
@@ -473,5 +477,44 @@ def outofcore(libraries, effort):
     return [table, command]
 
 
+def cluster(libraries, effort):
+    """What an iteration costs and sends on a cluster of this machine's processes; Spark's own mixtures beside it."""
+    quick = effort.operations < float("inf")
+    sizes = ((2, 2), (8, 16)) if quick else ((2, 2), (8, 16), (32, 32), (64, 32), (128, 32))
+    counts, iterations = ((1, 8), 2) if quick else ((1, 2, 4, 8, 32, 128), 10)
+    by_size = Table("One EM iteration on a Dask cluster of two processes with one thread each, 40,000 rows",
+                    note="Statistics and Densities are the bytes of one of each, pickled. Sent is all that the machine sent to itself.")
+    by_rows = Table("Bytes that an iteration sends, D = 8, K = 16, 8 partitions")
+    if not _has("distributed", "dask"):
+        return []
+    import dask.array as da
+
+    with clusters.dask_cluster(2):
+        for D, K in sizes:
+            for n_parts in counts:
+                X = da.from_array(clusters.rows(40_000, D, K), chunks=(-(-40_000 // n_parts), -1))
+                seconds, sent, fitted = clusters.iterations_of(X, D, K, iterations)
+                statistics = len(pickle.dumps(functional.e_step(np.zeros((2, D)), fitted.mixture_)))
+                densities = len(pickle.dumps(fitted.mixture_.densities))
+                by_size.rows.append({"D · K": f"{D} · {K}", "partitions": n_parts, "ms": 1e3 * seconds, "Statistics, kB": statistics / 1e3,
+                                     "Densities, kB": densities / 1e3, "sent, kB": sent and sent / 1e3})
+        for N in (10_000, 40_000) if quick else (10_000, 100_000, 1_000_000):
+            X = da.from_array(clusters.rows(N, 8, 16), chunks=(-(-N // 8), -1))
+            seconds, sent, _ = clusters.iterations_of(X, 8, 16, iterations)
+            by_rows.rows.append({"rows": N, "sent, kB": sent and sent / 1e3, "ms": 1e3 * seconds})
+    tables = [by_size, by_rows]
+    if not quick and _has("pyspark") and shutil.which("java"):
+        with clusters.spark_session(libraries[OURS].n_threads) as session, tempfile.TemporaryDirectory() as folder:
+            shapes_of_spark = (200_000, 8, 16), (4_000_000, 8, 16), (500_000, 32, 32)
+            tables.append(Table("One EM iteration on Spark, 8 cached partitions, and L after as many iterations from the libraries' own starts",
+                                [clusters.spark_beside_mllib(session, *shape, 3, folder) for shape in shapes_of_spark],
+                                "MLlib adds 2e-16 to every density before it takes logarithms, which its own count shows."))
+    return tables
+
+
+def _has(*modules):
+    return all(importlib.util.find_spec(module) for module in modules)
+
+
 SECTIONS = {section.__name__: section for section in (full, curve, float32, diag, predict, kmeans, fit, threads, parallel, clustered,
-                                                      hmm, optimum, outofcore, kernels)}
+                                                      hmm, optimum, outofcore, cluster, kernels)}

@@ -1,9 +1,11 @@
 """Rows in a DataFrame of Spark, where pyspark and Java are there (docs/guide/clusters.md says how to install both)."""
 
 import os
+import re
 import shutil
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -154,3 +156,12 @@ def test_as_good_as_mllib(spark, quiet):
     theirs = Theirs(k=3, maxIter=30, tol=1e-3, seed=1).fit(VectorAssembler(inputCols=NAMES, outputCol="features").transform(rows))
     ours = GaussianMixture(3, max_iter=30, tol=1e-6, random_state=0).fit(rows)
     assert N * ours.score(X) >= theirs.summary.logLikelihood - 1e-6 * N
+
+
+def test_the_code_of_the_guide_runs(spark, quiet, tmp_path, monkeypatch, capsys):
+    guide = Path(__file__).resolve().parents[1] / "docs" / "guide" / "clusters.md"
+    code, = re.findall(r"```python\n(.*?)```", guide.read_text(encoding="utf-8"), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    assert re.search(r"\|label\|count\|", capsys.readouterr().out)
+    assert (tmp_path / "mixture.json").exists()

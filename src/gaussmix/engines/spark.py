@@ -20,6 +20,8 @@ __all__ = ["SparkParts", "beside_rows", "is_spark", "mean_beside"]
 _Result = TypeVar("_Result")
 
 RESULTS = "part int, result binary"  # what each partition gives, and what the branches of the tree add
+BLOCKS = "rows binary, weights binary"  # the rows as the loops read them: making them anew from columns would take most of a pass
+BYTES = 2**26  # of one block
 
 
 def is_spark(X: object) -> bool:
@@ -128,7 +130,7 @@ class SparkParts:
         columns = _Columns(X, weight)
         self.columns, self.n_features = columns.names, columns.n_features
         self._weighted, self._single = weight is not None, columns.single
-        self._rows = columns.selected(X).persist()
+        self._rows = columns.selected(X).mapInArrow(_blocks_of(self.n_features, self._weighted, self._single), BLOCKS).persist()
         weakref.finalize(self, _let_go, self._rows).atexit = False
         self._n_parts = 0  # the last partition that has rows, plus one; known after the first pass
 
@@ -183,22 +185,48 @@ def _let_go(rows: Any) -> None:
         rows.unpersist()
 
 
-def _part_of(batches: list[Any], n_features: int, weighted: bool, single: bool) -> Part:
-    """The rows and weights of a partition, from its batches. What is missing becomes NaN."""
+def _blocks_of(n_features: int, weighted: bool, single: bool) -> Callable[[Iterator[Any]], Iterator[Any]]:
+    """Return the function that turns the columns of a partition into blocks of rows. What is missing becomes NaN."""
     real = np.float32 if single else np.float64
-    n_rows = sum(batch.num_rows for batch in batches)
-    rows, weights, stop = np.empty((n_rows, n_features), real), np.empty(n_rows) if weighted else None, 0
-    for batch in batches:
-        start, stop = stop, stop + batch.num_rows
-        columns = batch.columns
-        if weights is not None:
-            weights[start:stop] = columns.pop().to_numpy(zero_copy_only=False)
-        if batch.schema.names[0] == "x":
-            rows[start:stop] = _stacked(columns[0], n_features)
-        else:
-            for position, column in enumerate(columns):
-                rows[start:stop, position] = column.to_numpy(zero_copy_only=False)
-    return rows, weights
+
+    def blocks(batches: Iterator[Any]) -> Iterator[Any]:
+        import pyarrow
+
+        gathered: list[Any] = []
+        size = 0
+
+        def block() -> Any:
+            rows, weights = (np.concatenate(parts) for parts in zip(*gathered))
+            binary = [pyarrow.array([part.tobytes()], "binary") for part in (rows, weights)]
+            return pyarrow.RecordBatch.from_arrays(binary, ["rows", "weights"])
+
+        for batch in batches:
+            columns = list(batch.columns)
+            weights = columns.pop().to_numpy(zero_copy_only=False) if weighted else np.empty(0)
+            rows = np.empty((batch.num_rows, n_features), real)
+            if batch.schema.names[0] == "x":
+                rows[...] = _stacked(columns[0], n_features)
+            else:
+                for position, column in enumerate(columns):
+                    rows[:, position] = column.to_numpy(zero_copy_only=False)
+            gathered.append((rows, np.asarray(weights, np.float64)))
+            size += rows.nbytes
+            if size >= BYTES:
+                yield block()
+                gathered, size = [], 0
+        if gathered:
+            yield block()
+
+    return blocks
+
+
+def _part_of(batches: list[Any], n_features: int, weighted: bool, single: bool) -> Part:
+    """The rows and weights of a partition, from its blocks. A single block is read where it is."""
+    def joined(name: str, real: type[np.floating[Any]]) -> NDArray[Any]:
+        blocks = [np.frombuffer(value.as_buffer(), real) for batch in batches for value in batch.column(batch.schema.names.index(name))]
+        return blocks[0] if len(blocks) == 1 else np.concatenate([np.empty(0, real), *blocks])
+
+    return joined("rows", np.float32 if single else np.float64).reshape(-1, n_features), joined("weights", np.float64) if weighted else None
 
 
 def _stacked(vectors: Any, n_features: int) -> NDArray[np.float64]:
