@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from gaussmix import GaussianMixture
+from gaussmix.checkpoint import _digest
 from gaussmix.sources import Source
 
 RNG = np.random.default_rng(0)
@@ -155,15 +156,69 @@ def test_a_checkpoint_of_another_fit_is_refused(tmp_path):
             model.fit(rows, checkpoint=path)
         assert "\n" not in str(caught.value)
         assert path.read_bytes() == before
-    with np.load(path) as file:
-        arrays = dict(file)
-    header = json.loads(arrays["header"].tobytes())
-    header["identity"]["version"] = "0.0"
-    arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
-    with open(path, "wb") as file:
-        np.savez(file, **arrays)
+
+
+def test_a_checkpoint_of_another_version_is_refused(tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr("gaussmix.checkpoint.__version__", "0.0")
+        GaussianMixture(2, random_state=0).fit(X, checkpoint=tmp_path / "state")
     with pytest.raises(ValueError, match="the version of gaussmix was 0.0, not"):
-        GaussianMixture(2, random_state=0).fit(X, checkpoint=path)
+        GaussianMixture(2, random_state=0).fit(X, checkpoint=tmp_path / "state")
+
+
+def rewritten(path, change):
+    """Change the header or the arrays of a checkpoint, and write it with a digest that fits."""
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files if name != "digest"}
+    header = json.loads(arrays.pop("header").tobytes())
+    change(header, arrays)
+    text = json.dumps(header).encode()
+    digest = np.frombuffer(_digest(text, arrays), np.uint8)
+    with open(path, "wb") as file:
+        np.savez(file, header=np.frombuffer(text, np.uint8), digest=digest, **arrays)
+
+
+@pytest.mark.parametrize("change", [
+    lambda header, arrays: header.update(n_arrays=99), lambda header, arrays: header.pop("n_arrays"),
+    lambda header, arrays: header.update(n_arrays=0), lambda header, arrays: header.update(identity=[1]),
+    lambda header, arrays: header["rng"].update(state={"array": [1], "dtype": "O"}), lambda header, arrays: header.update(rng=3),
+    lambda header, arrays: arrays.update(loop0=np.full(4, np.inf)), lambda header, arrays: arrays.update(loop0=np.full(4, np.nan)),
+    lambda header, arrays: arrays.update(loop0=np.zeros(())), lambda header, arrays: arrays.update(loop3=np.zeros((9, 9))),
+    lambda header, arrays: header.update(start="x"), lambda header, arrays: header.update(start=-5),
+    lambda header, arrays: header.update(start=100)])
+def test_an_edited_checkpoint_is_refused(change, tmp_path):
+    def stop(iteration, log_likelihood, mixture):
+        if iteration == 3:
+            raise Stop
+
+    parameters = dict(n_components=2, random_state=0, tol=0, max_iter=5)
+    with pytest.raises(Stop):
+        GaussianMixture(**parameters, callback=stop).fit(X, checkpoint=tmp_path / "state", checkpoint_every=1)
+    rewritten(tmp_path / "state", change)
+    with pytest.raises(ValueError, match="is not a checkpoint of gaussmix, or is damaged"):
+        GaussianMixture(**parameters).fit(X, checkpoint=tmp_path / "state")
+
+
+def test_starts_that_all_failed_fail_again(tmp_path):
+    line = np.column_stack([np.arange(50.0), np.zeros(50)])
+    for _ in range(2):
+        with pytest.raises(ValueError, match="is singular"):
+            GaussianMixture(2, random_state=0, reg_covar=0, n_init=2).fit(line, checkpoint=tmp_path / "state")
+
+
+def test_a_fit_that_a_callback_stopped_goes_on(tmp_path):
+    parameters = dict(n_components=3, random_state=0, tol=0, max_iter=12)
+    stopped = GaussianMixture(**parameters, callback=lambda iteration, *_: iteration >= 3).fit(X, checkpoint=tmp_path / "state",
+                                                                                               checkpoint_every=1)
+    assert stopped.n_iter_ == 3
+    same(GaussianMixture(**parameters).fit(X, checkpoint=tmp_path / "state"), GaussianMixture(**parameters).fit(X))
+
+
+def test_a_generator_is_told_in_few_words(tmp_path):
+    GaussianMixture(2, random_state=np.random.RandomState(0)).fit(X, checkpoint=tmp_path / "state")
+    with pytest.raises(ValueError, match="random_state was 'a RandomState in state") as caught:
+        GaussianMixture(2, random_state=np.random.RandomState(1)).fit(X, checkpoint=tmp_path / "state")
+    assert len(str(caught.value)) < 400
 
 
 def test_weights_are_part_of_the_data(tmp_path):

@@ -169,6 +169,20 @@ def test_wrong_weights(weights, what):
         model().fit(array(), sample_weight=weights)
 
 
+@pytest.mark.parametrize("weights, what", [
+    (np.zeros(N), "zero for every row"), (-np.ones(N), "finite and not negative"), (np.full(N, np.nan), "finite and not negative"),
+    (np.ones(5), "must be of shape"), (da.ones(1), "as many partitions as X")])
+def test_wrong_weights_of_a_question(weights, what, one_machine):
+    with pytest.raises(ValueError, match=what):
+        one_machine.score(array(), sample_weight=weights)
+
+
+def test_weights_of_a_question_about_chunks_of_unknown_sizes(one_machine):
+    rows = array()[array()[:, 0] > 2]
+    some = X[:, 0] > 2
+    assert one_machine.score(rows, sample_weight=W[some]) == pytest.approx(one_machine.score(X[some], sample_weight=W[some]), rel=1e-10)
+
+
 def test_a_data_frame_and_its_names(client):
     frame = dd.from_pandas(pd.DataFrame(X, columns=list("abc")), npartitions=7)
     fitted = model(**START).fit(frame)
@@ -250,6 +264,8 @@ def test_a_partition_that_cannot_be_computed_ends_the_fit_with_the_last_iteratio
 def test_what_a_cluster_does_not_do():
     with pytest.raises(ValueError, match="on a cluster give weights_init, means_init"):
         model(init_params=np.arange(N) % 3).fit(array())
+    with pytest.raises(ValueError, match="on a cluster give weights_init, means_init"):
+        model(init_params=np.eye(3)[np.arange(N) % 3]).fit(array())
     with pytest.raises(TypeError, match="call fit, then predict"):
         model().fit_predict(array())
     with pytest.raises(ValueError, match="Expected 2D array"):

@@ -578,3 +578,165 @@ def test_a_temporary_copy_of_a_reader_is_deleted(tmp_path, monkeypatch):
     del source
     gc.collect()
     assert os.listdir(tmp_path) == []
+
+
+# What a review found.
+
+class Listed(Source):
+    name, n_features = "listed", 4
+
+    def __init__(self, *blocks):
+        self.given = blocks
+
+    def blocks(self):
+        return iter(self.given)
+
+
+def test_a_loader_may_use_its_memory_again(quiet):
+    class Refilled:
+        def __iter__(self):
+            memory = np.empty((500, 4))
+            for start in range(0, len(X), 500):
+                memory[...] = X[start:start + 500]
+                yield memory
+
+    assert model().fit(Refilled()).mixture_ == model().fit(X).mixture_
+    np.testing.assert_array_equal(model().fit(X).predict(Refilled()), model().fit(X).predict(X))
+
+
+def test_rows_of_several_types(tmp_path, quiet):
+    single = X.astype(np.float32)
+    mixed = Listed(single[:20_000], X[20_000:], single[:10_000])
+    fitted = model().fit(mixed)
+    assert fitted.means_.dtype == np.float64
+    of_single = model().fit(single)
+    mixed = Listed(np.tile(single, (5, 1)), np.tile(X, (5, 1)))
+    expected = of_single.predict_proba(mixed)
+    of_single.predict_proba(mixed, out=tmp_path / "out.npy")
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, rtol=1e-6, atol=1e-30)
+    of_single.predict_proba(mixed, out=tmp_path / "out.parquet")
+
+
+@pytest.mark.parametrize("blocks, what", [
+    ((X[:10], None, X[10:]), "block 1, row 10: "),
+    ((RowBlock(X[:10], responsibilities=np.ones((12, 1))), RowBlock(X[10:], responsibilities=np.ones((len(X) - 12, 1)))),
+     "block 0, row 0: the block has 10 rows, but responsibilities of 12"),
+    ((RowBlock(X[:10], labels=np.zeros(10, int)), RowBlock(X[10:])), "block 1, row 10: some blocks have labels and others have not"),
+    ((RowBlock(X[:10]), RowBlock(X[10:], np.ones(len(X) - 10))), "block 1, row 10: some blocks have sample_weight and others have not"),
+    ((RowBlock(X, np.ones(3)),), r"block 0, row 0: sample_weight must be one number a row, shape \(30000,\)")])
+def test_blocks_that_do_not_go_together(blocks, what, quiet):
+    for act in (model().fit, model().fit(X[:100]).score):
+        with pytest.raises(SourceError, match="listed: " + what):
+            act(Listed(*blocks))
+
+
+def test_tables_as_blocks_must_have_the_same_columns(quiet):
+    table = pd.DataFrame(X, columns=NAMES)
+
+    class Tables:
+        def __init__(self, *tables):
+            self.tables = tables
+
+        def __iter__(self):
+            return iter(self.tables)
+
+    fitted = model().fit(Tables(table[:1_000], table[1_000:]))
+    assert list(fitted.feature_names_in_) == NAMES
+    with pytest.raises(SourceError, match=r"block 1, row 1,000: the block has the columns \['b', 'a', 'c', 'd'\]"):
+        model().fit(Tables(table[:1_000], table[1_000:][["b", "a", "c", "d"]]))
+
+
+def test_csv_files_must_have_the_same_columns(tmp_path):
+    (tmp_path / "a.csv").write_text("x,y\n1,10\n2,20\n3,31\n")
+    (tmp_path / "b.csv").write_text("y,x\n10,1\n20,2\n31,3\n")
+    (tmp_path / "c.csv").write_text("10,1\n20,2\n31,3\n")
+    for other in ("b.csv", "c.csv"):
+        with pytest.raises(ValueError, match=f"{other}: has other columns than .*a.csv"):
+            GaussianMixture().fit([tmp_path / "a.csv", tmp_path / other])
+
+
+@pytest.mark.parametrize("weights, what", [(-np.ones(len(X)), "sample_weight is -1"), (np.full(len(X), np.nan), "sample_weight is nan"),
+                                           (np.zeros(len(X)), "zero for every row")])
+def test_weights_of_a_source_are_checked_in_questions_too(weights, what, in_memory):
+    for name in ("score", "bic", "icl"):
+        with pytest.raises(ValueError, match=what):
+            getattr(in_memory, name)(Pieces(X, sample_weight=weights))
+
+
+def test_both_weights_and_one_for_all(in_memory):
+    with pytest.raises(ValueError, match="give sample_weight or the source's, not both"):
+        in_memory.score(Pieces(X, sample_weight=np.ones(len(X))), sample_weight=np.ones(len(X)))
+    assert in_memory.bic(Pieces(X), sample_weight=2.0) == pytest.approx(in_memory.bic(X, sample_weight=np.full(len(X), 2.0)), rel=1e-12)
+
+
+def test_weights_in_single_precision_of_any_scale(quiet):
+    single, weights = X.astype(np.float32), np.random.default_rng(1).random(len(X))
+    expected = model().fit(single, sample_weight=weights)
+    for scale in (1e-60, 1e60):
+        np.testing.assert_allclose(model().fit(Pieces(single, sample_weight=scale * weights)).means_, expected.means_, rtol=1e-4)
+
+
+def test_a_generator_of_random_numbers_is_used_as_for_rows_in_memory(quiet):
+    fits = [GaussianMixture(3, random_state=np.random.default_rng(5), max_iter=3).fit(rows) for rows in (X, Pieces(X))]
+    assert fits[0].mixture_ == fits[1].mixture_
+
+
+def test_a_dataset_on_another_file_system(tmp_path, quiet):
+    from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
+
+    path = parquet(tmp_path)
+    source = pyarrow.dataset.dataset(path.name, filesystem=SubTreeFileSystem(str(tmp_path), LocalFileSystem()))
+    assert model().fit(source).mixture_ == model().fit(X).mixture_
+
+    def change(iteration, log_likelihood, mixture):
+        os.utime(path, (1, 1))
+
+    with pytest.raises(SourceError, match="has changed since the first pass"):
+        model(callback=change).fit(source)
+
+
+def test_a_reader_is_asked_several_questions_at_once(in_memory, quiet):
+    assert in_memory.icl(TABLE.to_reader()) == pytest.approx(in_memory.icl(X), rel=1e-12)
+    assert "ICL" in in_memory.summary(TABLE.to_reader())
+
+
+def test_csv_is_compressed_or_not_whatever_its_name_says(tmp_path, quiet):
+    packed = packed_csv(tmp_path).rename(tmp_path / "packed.csv")
+    plain = csv(tmp_path).rename(tmp_path / "file:plain.csv.gz")
+    for path in (packed, plain):
+        assert model().fit(path).mixture_ == model().fit(X).mixture_
+
+
+def test_a_parquet_file_of_an_unusual_name_and_a_folder_with_other_files(tmp_path, quiet):
+    path = parquet(tmp_path).rename(tmp_path / "s3:rows.parquet")
+    assert model().fit(path).mixture_ == model().fit(X).mixture_
+    state = tmp_path / "fit.state"
+    first = model().fit(tmp_path, checkpoint=state)
+    assert model().fit(tmp_path, checkpoint=state).mixture_ == first.mixture_
+
+
+def test_a_column_of_words_is_told_of_by_name(tmp_path):
+    (tmp_path / "words.csv").write_text("a,word\n" + "1,x\n" * 100)
+    with pytest.raises(ValueError, match="words.csv: column 2, 'word', holds words, as 'x' in line 2"):
+        model().fit(tmp_path / "words.csv")
+
+
+def test_an_error_while_answers_are_written_leaves_no_thread(quiet):
+    """Also where the error, and with it its traceback, is kept."""
+    long = np.tile(X, (10, 1))
+    kept = []
+    for out in (np.empty(5, int), np.empty(len(long) + 1, int)):
+        try:
+            model().fit(X).predict(Pieces(long, 70_000), out=out)
+        except ValueError as error:
+            kept.append(error)
+    assert len(kept) == 2
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("gaussmix")]
+
+
+def test_fit_predict_that_fails_at_the_end_changes_nothing():
+    failing = Later(X, lambda number, block: 1 / 0 if number == 3 else block, from_pass=7)
+    fresh = model()
+    with pytest.raises(SourceError):
+        fresh.fit_predict(failing)
+    assert not hasattr(fresh, "means_")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import repeat
@@ -101,7 +101,7 @@ def parts_of(source: Source, report: Callable[[int], object] | None = None) -> I
     with closing(ahead(regrouped(numbered, repeat(ROWS_AT_ONCE)))) as parts:
         for part in parts:
             numbers, before = np.asarray(part.labels), first
-            checked(source, part.rows, None, first, lambda row: int(numbers[row - before]), math.inf)  # noqa: B023  # called at once
+            checked(source, part.rows, part.sample_weight, first, lambda row: int(numbers[row - before]), math.inf)  # noqa: B023  # called at once
             yield first, part
             first += len(part.rows)
             if report is not None:
@@ -185,7 +185,7 @@ def answer(question: Question, mixture: Mixture, source: Source, n_threads: int 
     return collected((part for _, part in answers()), question.columns(mixture.n_components), out, source.n_rows)
 
 
-def collected(parts: Iterator[NDArray[Any]], columns: list[str], out: Any, n_rows: int | None) -> Any:
+def collected(parts: Generator[NDArray[Any]], columns: list[str], out: Any, n_rows: int | None) -> Any:
     """
     Write rows to an array or a file, part by part.
 
@@ -203,6 +203,11 @@ def collected(parts: Iterator[NDArray[Any]], columns: list[str], out: Any, n_row
     ndarray or path
         `out`.
     """
+    with closing(parts):  # whose source may be open
+        return _written(parts, columns, out, n_rows)
+
+
+def _written(parts: Iterator[NDArray[Any]], columns: list[str], out: Any, n_rows: int | None) -> Any:
     if isinstance(out, np.ndarray):
         stop = 0
         for part in parts:
@@ -214,13 +219,15 @@ def collected(parts: Iterator[NDArray[Any]], columns: list[str], out: Any, n_row
         if stop < len(out):
             raise ValueError(f"out must have {stop} rows, not {len(out)}")
         return out
+    kind = None  # that of the first part: float32 rows may come before others
     with table_writer(os.fsdecode(out), columns) as write:
         for part in parts:
-            write([part])
+            kind = part.dtype if kind is None else kind
+            write([part.astype(kind, copy=False)])
     return out
 
 
-def drawn_parts(mixture: Mixture, n_rows: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
+def drawn_parts(mixture: Mixture, n_rows: int, rng: np.random.Generator) -> Generator[NDArray[np.float64]]:
     """
     Draw rows from a mixture, in parts that need little memory.
 
@@ -276,15 +283,24 @@ def mean_of(question: Question, mixture: Mixture, source: Source, sample_weight:
     -------
     mean, total : float
     """
-    given = None if sample_weight is None else as_weights(sample_weight, len(np.atleast_1d(sample_weight)))
+    given: NDArray[np.float64] | None = None
+    same = 1.0  # the weight of every row
+    if sample_weight is not None and np.ndim(sample_weight) == 0:
+        checked_weight = as_weights(sample_weight, 1)
+        assert checked_weight is not None
+        same = float(checked_weight[0])
+    elif sample_weight is not None:
+        given = as_weights(sample_weight, len(sample_weight))
     means, totals, n_rows = [], [], 0
     for first, part in parts_of(source):
         n_rows = first + len(part.rows)
+        if sample_weight is not None and part.sample_weight is not None:
+            raise ValueError("the source has weights of its own: give sample_weight or the source's, not both")
         weights = part.sample_weight if given is None else given[first:n_rows]
         values = question.of(mixture, part.rows, n_threads).astype(np.float64, copy=False)
         if weights is None:
             means.append(float(values.mean()))
-            totals.append(float(len(values)))
+            totals.append(same * len(values))
         else:
             w = np.asarray(weights, dtype=np.float64)
             if len(w) < len(values):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import time
-import zipfile
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from gaussmix.fitting import Fit, Fitting
 from gaussmix.outputs import check_output, whole_file
 from gaussmix.search import Optimum, Search
 from gaussmix.search.budget import seconds_of
+from gaussmix.starts import SingularStart
 
 if TYPE_CHECKING:
     from gaussmix.estimator import GaussianMixture
@@ -77,7 +78,8 @@ def identity_of(model: GaussianMixture, data: Data) -> dict[str, Any]:
 def _shown(value: Any) -> Any:
     """A value of a parameter as JSON can hold it; of an array its shape and a checksum."""
     if isinstance(value, (np.random.Generator, np.random.RandomState)):
-        return repr(value.bit_generator.state if isinstance(value, np.random.Generator) else value.get_state())
+        state = value.bit_generator.state if isinstance(value, np.random.Generator) else value.get_state()
+        return f"a {type(value).__name__} in state {zlib.crc32(repr(state).encode()):08x}"
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (np.bool_, np.integer, np.floating)):
@@ -124,14 +126,17 @@ class Checkpoint:
         try:
             with np.load(self.path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
-            header = json.loads(arrays.pop("header").tobytes())
+            text = arrays.pop("header").tobytes()
+            if arrays.pop("digest").tobytes() != _digest(text, arrays):
+                raise ValueError("its content is not what was written")
+            header = json.loads(text)
             identity = header["identity"]
-            _ = header["start"], header["rng"], header["best"], header["search"]
+            _ = header["start"], header["rng"], header["best"], header["search"], identity["parameters"]
         except (OSError, MemoryError) as error:
             if isinstance(error, MemoryError) or error.errno is not None:
                 raise
             raise self._damaged(error) from None
-        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except Exception as error:  # a damaged file can raise nearly anything
             raise self._damaged(error) from None
         for what in ("format", "version", "parameters", "data"):
             self._compare(what, identity.get(what), json.loads(json.dumps(self.identity[what])))
@@ -147,16 +152,17 @@ class Checkpoint:
             return
         detail = what
         if isinstance(before, dict) and isinstance(now, dict):
-            name = next(name for name in {**now, **before} if before.get(name) != now.get(name))
+            name = next((name for name in {**now, **before} if before.get(name) != now.get(name)), None)
             detail = f"{name} was {before.get(name)!r}, not {now.get(name)!r}" if what == "parameters" else f"the {name} of the data differ"
         elif what in ("version", "format"):
             detail = f"the {what} of gaussmix was {before}, not {now}"
         raise ValueError(f"{self.path}: is the checkpoint of another fit, as {detail}: give another name, or delete the file to begin anew")
 
     def _write(self) -> None:
-        header = np.frombuffer(json.dumps(self.header).encode(), dtype=np.uint8)
+        text = json.dumps(self.header).encode()
+        header, digest = (np.frombuffer(part, dtype=np.uint8) for part in (text, _digest(text, self.arrays)))
         with whole_file(self.path, partial=f".{os.path.basename(self.path)}.part") as file:
-            np.savez(file, allow_pickle=False, header=header, **self.arrays)
+            np.savez(file, allow_pickle=False, header=header, digest=digest, **self.arrays)
             file.flush()
             os.fsync(file.fileno())
         self._written_at = time.monotonic()
@@ -181,21 +187,32 @@ class Checkpoint:
             The best of those before it.
         """
         self._rng = rng
+        start, ended = self.header["start"], self.header["best"] is not None or self.header.get("failure") is not None
+        if not isinstance(start, int) or start < 0 or start > 0 and not ended:
+            raise self._damaged(ValueError(f"its start is {start!r}"))
         if self.header["rng"] is None:
             self.header["rng"] = _state_of(rng)
         else:
             try:
                 rng.bit_generator.state = _with_arrays(self.header["rng"])
-            except (ValueError, KeyError, TypeError) as error:
+            except Exception as error:
                 raise self._damaged(error) from None
         best = self._fit("best", fitting) if self.header["best"] is not None else None
         return self.header["start"], best
 
-    def begun(self) -> tuple[list[NDArray[np.float64]], list[float]] | None:
-        """Return the state of the start that is under way, and its history; None where it has not begun."""
-        if "history" not in self.arrays:
-            return None
-        return ([self.arrays[f"loop{number}"] for number in range(self.header["n_arrays"])], self.arrays["history"].tolist())
+    @property
+    def has_begun(self) -> bool:
+        """Whether the state of a start that is under way is known."""
+        return "history" in self.arrays
+
+    def resume(self, loop: EM) -> list[float]:
+        """Put the start that is under way into a new loop, and return its history."""
+        try:
+            loop.restore([self.arrays[f"loop{number}"] for number in range(self.header["n_arrays"])])
+            history: list[float] = self.arrays["history"].tolist()
+        except Exception as error:
+            raise self._damaged(error) from None
+        return history
 
     def keep(self, loop: EM, history: list[float]) -> None:
         """Write the state after an iteration, if it is due."""
@@ -210,15 +227,22 @@ class Checkpoint:
         self.header.update(n_arrays=len(state), n_iter=loop.n_passes, rng=_state_of(self._rng))
         self._write()
 
-    def ended(self, number: int, best: Fit | None) -> None:
-        """A start has ended; write which is the best so far."""
+    def ended(self, number: int, best: Fit | None, failure: SingularStart | None) -> None:
+        """A start has ended; write which is the best so far, and why the last one that failed did."""
         assert self._rng is not None
         self._forget("loop", "history")
         self._written = 0
         self.header.update(start=number + 1, rng=_state_of(self._rng), n_iter=0)
+        self.header["failure"] = None if failure is None else str(failure)
         if best is not None:
             self._hold("best", best)
         self._write()
+
+    @property
+    def failure(self) -> SingularStart | None:
+        """Why the last start that ended could not begin."""
+        text = self.header.get("failure")
+        return None if text is None else SingularStart(str(text))
 
     # A search.
 
@@ -254,12 +278,22 @@ class Checkpoint:
             for number, array in enumerate(parameters.numbers()):
                 array[...] = self.arrays[f"{name}{number}"]
             return fitting.judged(Run(parameters, self.arrays[f"{name}_history"].tolist(), **self.header[name]))
-        except (KeyError, ValueError, TypeError) as error:
+        except Exception as error:
             raise self._damaged(error) from None
 
     def _forget(self, *names: str) -> None:
         for key in [key for key in self.arrays if any(key == name or key[len(name):].isdigit() and key.startswith(name) for name in names)]:
             del self.arrays[key]
+
+
+def _digest(text: bytes, arrays: dict[str, NDArray[Any]]) -> bytes:
+    """What tells that a file holds what was written: of its header, and of the names, types and numbers of its arrays."""
+    digest = hashlib.sha256(text)
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.digest()
 
 
 def _state_of(rng: np.random.Generator) -> Any:

@@ -10,7 +10,7 @@ import sys
 import zlib
 from array import array
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import IO, TypeAlias
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from gaussmix.tables import (
     STANDARD_STREAM, Choice, ColumnOfWords, DataFileError, Table, chosen_columns, fault, first_fault, label, shown)
 
-__all__ = ["Dialect", "Layout", "layout_of", "read_delimited"]
+__all__ = ["Dialect", "Layout", "layout_of", "read_delimited", "refuse_words_of", "text_bytes"]
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
@@ -134,6 +134,24 @@ def layout_of(path: str, dialect: Dialect) -> Layout:
         Where it holds no table.
     """
     return _found_layout(_Source(path, lambda: open(path, "rb")), dialect)
+
+
+def refuse_words_of(path: str, layout: Layout, chosen: list[int]) -> None:
+    """
+    Raise ColumnOfWords where some of the chosen columns of a file begin with words, but not all of them.
+
+    Parameters
+    ----------
+    path : str
+    layout : Layout
+    chosen : list of int
+    """
+    _refuse_words(_Source(path, lambda: open(path, "rb")), layout, chosen)
+
+
+def text_bytes(path: str) -> AbstractContextManager[IO[bytes] | gzip.GzipFile]:
+    """Open a file for its bytes, decompressed if they are compressed by gzip."""
+    return _Source(path, lambda: open(path, "rb")).open()
 
 
 def _read(source: _Source, choose: Choice, largest: float, dialect: Dialect) -> Table:

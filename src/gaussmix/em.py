@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
 
 from gaussmix._core.em import EM, AcceleratedEM, Objective, SmallChange, Stopping
 from gaussmix._core.mstep import MStep
@@ -24,8 +22,12 @@ Report = Callable[[int, float, Parameters], bool]
 class Keeper(Protocol):
     """Keeps the state of a run of EM where it outlives the process."""
 
-    def begun(self) -> tuple[list[NDArray[np.float64]], list[float]] | None:
-        """Return the state of the loop that was kept, and its history; None for a run that begins."""
+    @property
+    def has_begun(self) -> bool:
+        """Whether the state of this run was kept."""
+
+    def resume(self, loop: EM) -> list[float]:
+        """Put the state that was kept into a new loop, and return its history."""
 
     def keep(self, loop: EM, history: list[float]) -> None:
         """Another iteration is over. The keeper decides whether to write its state."""
@@ -104,9 +106,8 @@ def maximize_likelihood(passes: Passes, start: Parameters, m_step: MStep, *, tol
     """
     loop = ALGORITHMS[algorithm](passes, start, m_step, SmallChange(tol) if stopping is None else stopping, previous, objective)
     history: list[float] = []
-    if keeper is not None and (begun := keeper.begun()) is not None:
-        loop.restore(begun[0])
-        history = begun[1]
+    if keeper is not None and keeper.has_begun:
+        history = keeper.resume(loop)
     stopped, at_once = False, passes.at_once if report is None and keeper is None else 1
     while loop.n_passes < max_iter and not (loop.converged or loop.collapsed >= 0 or stopped):
         try:

@@ -60,18 +60,19 @@ class GaussianMixture(Estimator):
     max_iter : int, default=100
         EM stops after this many iterations.
     n_init : int or "auto", default=1
-        How many starts; the best fit is kept. "auto" searches for the best proper optimum until another round of the search is unlikely
-        to find a better one, or `search_budget` is spent; `search_` then tells what it found. It makes starts of all kinds, whatever
-        `init_params` says, and follows them by the accelerated algorithm to within 0.1 nats of their limits, whatever `tol`, `stopping`
-        and `algorithm` say; `max_iter` bounds the E steps of each. Where `weights_init`, `means_init`, `precisions_init`, an array as
-        `init_params` or `warm_start` after an earlier fit say where to start, "auto" means 1: EM goes on from there, without swaps.
+        How many starts; the best fit is kept. "auto" searches for the best proper optimum until another round of the search is
+        unlikely to find a better one, or `search_budget` is spent; `search_` then tells what it found. It makes starts of all
+        kinds, whatever `init_params` says, and follows them by the accelerated algorithm to within 0.1 nats of their limits,
+        whatever `tol`, `stopping` and `algorithm` say; `max_iter` bounds the E steps of each. Where `weights_init`, `means_init`,
+        `precisions_init`, an array as `init_params` or `warm_start` after an earlier fit say where to start, "auto" means 1: EM
+        goes on from there, without swaps.
     init_params : str or array_like, default="kmeans"
-        Where EM starts: "kmeans", "k-means++", "random", "random_from_data", or, in units of the data's own spread so that the start
-        does not depend on the units of the features, "kmeans_standardized", "kmeans_whitened", "k-means++_standardized" or
-        "k-means++_whitened". The last two assign each row to the nearest of K chosen rows. An array of whole numbers, shape (N,), gives
-        the label of every row; an array of shape (N, K) gives the responsibilities. With either, EM begins with an M step. "k-means++"
-        and "random_from_data" choose K rows as means, with equal weights. The variances are then almost zero, plus `reg_covar`, so
-        that the first E step gives every row to the nearest mean.
+        Where EM starts: "kmeans", "k-means++", "random", "random_from_data", or, in units of the data's own spread so that the
+        start does not depend on the units of the features, "kmeans_standardized", "kmeans_whitened", "k-means++_standardized" or
+        "k-means++_whitened". The last two assign each row to the nearest of K chosen rows. An array of whole numbers, shape (N,),
+        gives the label of every row; an array of shape (N, K) gives the responsibilities. With either, EM begins with an M step.
+        "k-means++" and "random_from_data" choose K rows as means, with equal weights. The variances are then almost zero, plus
+        `reg_covar`, so that the first E step gives every row to the nearest mean.
     weights_init : array_like, shape (K,), optional
     means_init : array_like, shape (K, D), optional
     precisions_init : array_like, optional
@@ -97,13 +98,13 @@ class GaussianMixture(Estimator):
         Under "distance", EM stops when the log-likelihood of all rows is estimated to be less than `tol` nats below its limit, in ten
         iterations in a row.
     step_exponent, step_offset : float, default=0.6, 2
-        For `partial_fit`: its step t = 0, 1, … gives the new rows the share (t + offset)^(−exponent) in the statistics. The exponent is
-        more than ½ and at most 1, the offset at least 1.
+        For `partial_fit`: its step t = 0, 1, … gives the new rows the share (t + offset)^(−exponent) in the statistics. The
+        exponent is more than ½ and at most 1, the offset at least 1.
     half_life : float or None, default=None
         For `partial_fit` to data that drift: rows count for half after so many further rows, instead of the shares above.
     search_budget : int, str or None, default=None
-        The most that a search with n_init="auto" may cost: a number of starts, or a time such as "10 s". A search that ends by time may
-        find something else the next time.
+        The most that a search with n_init="auto" may cost: a number of starts, or a time such as "10 s". A search that ends by
+        time may find something else the next time.
     start_sample : int, default=100_000
         Of rows that are not in memory (docs/guide/out-of-core.md), the start and the search for it see a random sample of this many.
         EM then goes over all rows.
@@ -126,7 +127,8 @@ class GaussianMixture(Estimator):
     lower_bounds_, history_ : list of float
         The mean log-likelihood that each iteration of the best start found.
     search_ : Search
-        Exists only after a fit with n_init="auto": the optima that were found and how often, and the chance that there is a better one.
+        Exists only after a fit with n_init="auto": the optima that were found and how often, and the chance that there is a
+        better one.
     n_parameters_ : int
         The number of free parameters, which AIC and BIC count.
     n_features_in_ : int
@@ -293,8 +295,9 @@ class GaussianMixture(Estimator):
         array([0, 0, 0, 1, 1, 1])
         """
         fitted = fitted_by(self, observed(self, X, sample_weight))
+        found = fitted.data.labels(fitted.fit.mixture, self.n_threads)
         self._tell_and_take_on(fitted)
-        return fitted.data.labels(self.mixture_, self.n_threads)
+        return found
 
     def _tell_and_take_on(self, fitted: Fitted) -> None:
         """Give the warnings of a fit, then take it on. Where a warning is raised as an error, this estimator stays unchanged."""
@@ -580,7 +583,8 @@ class GaussianMixture(Estimator):
             return beside_rows(X, partial(part_answers, question, mixture, of_rows), question.plural, question.is_wide, question is LABELS,
                                None if names is None else list(names))
         self._check_features(X.shape[1])
-        columns = [str(name) for name in X.columns] if hasattr(X, "columns") else None
+        given = list(getattr(X, "columns", []))
+        columns = given if given and all(isinstance(name, str) for name in given) else None
         check_names(columns, getattr(self, "feature_names_in_", None), type(self).__name__, stacklevel=5)
         of_rows = np.dtype(np.intp) if question is LABELS else real if getattr(X, "dtype", None) == real == np.float32 else np.dtype(float)
         return lazily(X, partial(part_answers, question, mixture, of_rows), question.columns(mixture.n_components), question.is_wide, of_rows)
@@ -592,6 +596,11 @@ class GaussianMixture(Estimator):
         check_names(source.columns, names, type(self).__name__, stacklevel=stacklevel + 1)
         self._check_features(source.n_features)
         return source
+
+    def _opened(self, X: Any) -> Any:
+        """X, or where it is a source, one that several questions may be asked of."""
+        self._require_fit()
+        return self._checked_source(X, stacklevel=4) if is_source(X) else X
 
     def _checked(self, X: ArrayLike, stacklevel: int) -> tuple[NDArray[Any], Mixture]:
         self._require_fit()
@@ -877,6 +886,7 @@ class GaussianMixture(Estimator):
         Biernacki, Celeux and Govaert, "Assessing a mixture model for clustering with the integrated completed likelihood",
         IEEE Transactions on Pattern Analysis and Machine Intelligence 22 (2000).
         """
+        X = self._opened(X)
         mean_certainty, _ = self._mean(CERTAINTY, X, sample_weight)
         mean, total = self._mean_log_likelihood(X, sample_weight)
         return criteria.icl(mean * total, self._n_parameters(), total, mean_certainty * total)
@@ -913,6 +923,7 @@ class GaussianMixture(Estimator):
         """
         self._require_fit()
         if X is not None:
+            X = self._opened(X)
             mean, rows = self._mean_log_likelihood(X, sample_weight)
             return summary_text(self, rows, mean * rows, self.icl(X, sample_weight))
         if sample_weight is not None:

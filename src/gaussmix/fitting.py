@@ -175,7 +175,7 @@ class Fitting:
             Where EM cannot begin.
         """
         start = self.request.start if start is None else start
-        known = keeper is not None and keeper.begun() is not None
+        known = keeper is not None and keeper.has_begun
         begun = self.request.structure.parameters(*self.problem.shape) if known else start.begin(self.problem, rng)
         fit = self.climb(begun, previous=previous, report=report, keeper=keeper)
         if fit.collapsed is not None and fit.n_iter == 1 and not start.has_covariances:

@@ -137,7 +137,7 @@ def _searched(model: GaussianMixture, request: Request, data: Data, threads: Thr
         listener = SearchProgress(model.verbose, model.progress, model.callback, request.structure)
         with closing(listener):
             fit, search = best_optimum(request, at_hand, threads, rng, listener, Budget.of(model.search_budget))
-        if checkpoint is not None:
+        if checkpoint is not None and search.ended_by != "callback":
             checkpoint.search_ended(fit, search)
     if not data.is_whole:
         fit = _from_one_start(model, replace(request, start=FromParameters(fit.parameters)), data, threads, rng, checkpoint)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from gaussmix._core.densities import Densities
-from gaussmix._core.estep import Block, EStep
+from gaussmix._core.estep import Block, EStep, GivenLabels, GivenResponsibilities
 from gaussmix._core.passes import Passes
 from gaussmix.blocks import LARGEST, LARGEST_SINGLE, Blocks, Observations, fits_single, weight_scale
 from gaussmix.engines.threads import Threads
@@ -24,6 +24,9 @@ __all__ = ["FAN", "ClusterEngine", "ClusterRows", "ClusterSurvey", "Parts", "add
 
 # How many Statistics are added at once. The tree depends on the number of partitions only.
 FAN = 8
+
+NOT_SENT = ("labels or responsibilities as init_params are for rows in this process: on a cluster give weights_init, means_init and "
+            "precisions_init, or the name of a start")
 
 _Result = TypeVar("_Result")
 
@@ -183,14 +186,14 @@ def surveyed_parts(parts: Parts, weighted: bool) -> ClusterSurvey:
     """
     found = parts.each(_survey, parts.n_features)
     if not found:
-        raise ValueError(f"{parts.name}: has no rows")
+        raise SourceError(parts.name, "has no rows")
     before = 0
     for number, one in enumerate(found):
         if one.wrong is not None:
             raise SourceError(parts.name, one.wrong[1], number, before + one.wrong[0])
         before += one.n_rows
     if not before:
-        raise ValueError(f"{parts.name}: has no rows")
+        raise SourceError(parts.name, "has no rows")
     n_positive = sum(one.n_positive for one in found)
     if not n_positive:
         raise ValueError("sample_weight is zero for every row; at least one weight must be positive")
@@ -299,8 +302,7 @@ class ClusterRows:
 
     def with_labels(self, labels: NDArray[np.int32]) -> Self:
         """Labels are not sent to the partitions."""
-        raise ValueError("labels or responsibilities as init_params are for rows in this process: on a cluster give weights_init, means_init "
-                         "and precisions_init, or the name of a start")
+        raise ValueError(NOT_SENT)
 
 
 class ClusterEngine:
@@ -310,6 +312,8 @@ class ClusterEngine:
         """See `Engine.passes`."""
         if not isinstance(observations, ClusterRows):
             raise TypeError(f"the rows must be in partitions, not {type(observations).__name__}")
+        if isinstance(estep, (GivenLabels, GivenResponsibilities)):
+            raise ValueError(NOT_SENT)
         return _ClusterPasses(observations, estep)
 
 

@@ -172,10 +172,22 @@ def lazy_mean(values: Any, weights: Any) -> tuple[float, float]:
     known = not (weights is None or is_dask(weights))  # then the weights are here, and are cut as the rows are
     values = values.to_dask_array(lengths=True if known else None) if hasattr(values, "to_dask_array") else values
     if known:
-        weights = _dask().array.from_array(np.broadcast_to(np.asarray(weights, np.float64), values.shape), chunks=values.chunks)
+        if any(size != size for size in values.chunks[0]):
+            values = values.compute_chunk_sizes()
+        weights = np.asarray(weights, np.float64)
+        if weights.ndim and weights.shape != values.shape:
+            raise ValueError(f"sample_weight must be of shape {values.shape}, one weight a row, not {weights.shape}")
+        weights = _dask().array.from_array(np.broadcast_to(weights, values.shape), chunks=values.chunks)
     elif weights is None:
         weights = values.map_blocks(np.ones_like, dtype=np.float64)
     elif hasattr(weights, "to_dask_array"):
         weights = weights.to_dask_array()
-    total, weight = map(float, _dask().compute((values * weights).sum(), weights.sum()))
-    return total / weight, weight
+    if weights.numblocks != values.numblocks:
+        raise ValueError(f"sample_weight must have as many partitions as X, {values.numblocks[0]}, not {weights.numblocks[0]}: repartition "
+                         "one of them")
+    wrong = (~(weights >= 0) | (weights == np.inf)).any()
+    total, weight, is_wrong = _dask().compute((values * weights).sum(), weights.sum(), wrong)
+    if is_wrong or not weight:
+        raise ValueError("sample_weight must be finite and not negative in every row" if is_wrong else
+                         "sample_weight is zero for every row; at least one weight must be positive")
+    return float(total / weight), float(weight)

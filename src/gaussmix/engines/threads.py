@@ -165,6 +165,8 @@ class Threads:
                 _Turns(iter(pieces), compute, add).taken_by(helpers)
         finally:
             _budget.leave(lent)
+            if isinstance(pieces, Generator):
+                pieces.close()  # which an error's traceback would keep open
 
     def n_workers(self, pieces: Iterable[object]) -> int:
         """Return how many threads may work on these pieces at once."""

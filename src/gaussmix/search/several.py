@@ -37,8 +37,12 @@ class Keeping(Keeper, Protocol):
     def starts(self, fitting: Fitting, rng: np.random.Generator) -> tuple[int, Fit | None]:
         """Return the number of the start that is next or under way, and the best fit before it; `rng` takes on the state that it had."""
 
-    def ended(self, number: int, best: Fit | None) -> None:
-        """A start has ended; which fit is the best so far."""
+    def ended(self, number: int, best: Fit | None, failure: SingularStart | None) -> None:
+        """A start has ended; which fit is the best so far, and why the last start that failed did."""
+
+    @property
+    def failure(self) -> SingularStart | None:
+        """What `ended` was told last."""
 
 
 def best_fit(request: Request, observations: Counted[Any], engine: Engine, rng: np.random.Generator, listener: Listener, *,
@@ -71,7 +75,7 @@ def best_fit(request: Request, observations: Counted[Any], engine: Engine, rng: 
     """
     fitting = Fitting(request, observations, engine)
     first, best = (0, None) if checkpoint is None else checkpoint.starts(fitting, rng)
-    failure: SingularStart | None = None
+    failure = None if checkpoint is None else checkpoint.failure
     for number in range(first, n_init):
         if listener.stopped:
             break
@@ -84,8 +88,8 @@ def best_fit(request: Request, observations: Counted[Any], engine: Engine, rng: 
         listener.end(fit)
         if fit is not None and (best is None or rank(fit) > rank(best)):
             best = fit
-        if checkpoint is not None:
-            checkpoint.ended(number, best)
+        if checkpoint is not None and not listener.stopped:  # a fit that was stopped goes on from its last state
+            checkpoint.ended(number, best, failure)
     if best is None:
         assert failure is not None
         raise failure

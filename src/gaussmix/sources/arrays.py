@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from io import BufferedReader
 from typing import IO, Any
 
 import numpy as np
@@ -38,6 +39,8 @@ class Sliced(Source):
     array : object
         A memory map is read in place.
     """
+
+    gives_new_memory = True
 
     def __init__(self, array: Any) -> None:
         self.array = array
@@ -77,6 +80,8 @@ class NpyFiles(Source):
     choose : Choice, optional
         Chooses the columns; by default all.
     """
+
+    gives_new_memory = True
 
     def __init__(self, paths: list[str], choose: Choice = every_column) -> None:
         self.paths = paths
@@ -121,19 +126,28 @@ class NpyFiles(Source):
         for path in self.paths:
             with open(path, "rb") as file:
                 (n_rows, width), by_columns, dtype = self._header(path, file)
-                if by_columns and width > 1:
-                    yield np.memmap(path, dtype, "r", file.tell(), (n_rows, width), "F")
-                    before, number = before + n_rows, number + 1
-                    continue
-                step = rows_at_once(width * dtype.itemsize)
+                step, begin = rows_at_once(width * dtype.itemsize), file.tell()
                 for start in range(0, n_rows, step):
-                    block = np.empty((min(step, n_rows - start), width), dtype)
-                    bytes_read = file.readinto(block.data.cast("B")) if block.size else 0
-                    if bytes_read < block.nbytes:
-                        raise SourceError(path, "the file ends here", number, before + start + bytes_read // (width * dtype.itemsize))
-                    yield block
+                    stop = min(start + step, n_rows)
+                    if by_columns and width > 1:
+                        block = np.empty((width, stop - start), dtype)
+                        for column in range(width):
+                            file.seek(begin + (column * n_rows + start) * dtype.itemsize)
+                            self._fill(block[column], file, path, number, before + start)
+                        yield block.T
+                    else:
+                        block = np.empty((stop - start, width), dtype)
+                        self._fill(block, file, path, number, before + start)
+                        yield block
                     number += 1
             before += n_rows
+
+    @staticmethod
+    def _fill(block: NDArray[Any], file: BufferedReader, path: str, number: int, first: int) -> None:
+        """Read numbers that stand next to each other."""
+        found = file.readinto(block.data.cast("B")) if block.size else 0
+        if found < block.nbytes:
+            raise SourceError(path, "the file ends here", number, first + found // max(block[:1].nbytes, 1))
 
     def state(self) -> object:
         return file_state(self.paths)

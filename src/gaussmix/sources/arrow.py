@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gaussmix.delimited import Dialect, layout_of
+from gaussmix.delimited import Dialect, layout_of, refuse_words_of, text_bytes
 from gaussmix.sources.arrays import file_state
 from gaussmix.sources.source import RowBlock, Source, SourceError
 from gaussmix.tables import Choice, DataFileError, chosen_columns, every_column, refuse_words
@@ -22,6 +22,8 @@ __all__ = ["Columns", "Scanned", "csv_files", "lazy_table", "parquet_files", "re
 BATCH_ROWS = 2**16
 READY = 2
 BUFFER = 2**18
+CSV_BYTES = 2**22
+PARQUET = (".parquet", ".parq", ".pq")
 
 
 class Columns:
@@ -70,17 +72,19 @@ class Scanned(Source):
     roles : Columns
         The columns that are something else, as the batches call them.
     n_rows : int or None
-    paths : list of str
-        The files whose change is an error.
+    state : callable, optional
+        Returns what changes with the files.
     positions : list of int
         Where the features stand among all columns.
     """
 
+    gives_new_memory = True
+
     def __init__(self, name: str, batches: Callable[[], Iterator[Any]], fields: list[str], columns: list[str] | None, roles: Columns,
-                 n_rows: int | None = None, paths: list[str] | None = None, positions: list[int] | None = None) -> None:
+                 n_rows: int | None = None, state: Callable[[], object] = lambda: None, positions: list[int] | None = None) -> None:
         self.positions = list(range(len(fields))) if positions is None else positions
         self.name, self.batches, self.fields, self.columns, self.roles, self.n_rows = name, batches, fields, columns, roles, n_rows
-        self.paths, self.n_features = paths or [], len(fields)
+        self._state, self.n_features = state, len(fields)
 
     def blocks(self) -> Iterator[RowBlock]:
         roles, before, number = self.roles, 0, 0
@@ -101,7 +105,7 @@ class Scanned(Source):
                 before, number = before + batch.num_rows, number + 1
 
     def state(self) -> object:
-        return file_state(self.paths)
+        return self._state()
 
 
 def _beside(arrays: list[Any]) -> NDArray[Any]:
@@ -165,8 +169,11 @@ def dataset_rows(dataset: Any, name: str, columns: Columns, condition: Any = Non
         yield from dataset.scanner(columns=wanted, filter=condition, batch_size=BATCH_ROWS, batch_readahead=READY, fragment_readahead=1,
                                    use_threads=True).to_batches()
 
-    n_rows, files = dataset.count_rows() if by_file else None, list(getattr(dataset, "files", []))
-    return Scanned(name, batches, fields, fields, columns, n_rows, files, chosen)
+    def state() -> object:
+        files = getattr(dataset, "files", [])
+        return [(one.size, one.mtime_ns) for one in dataset.filesystem.get_file_info(files)] if files else None
+
+    return Scanned(name, batches, fields, fields, columns, dataset.count_rows() if by_file else None, state, chosen)
 
 
 def _is_plain(fragment: Any, wanted: list[str]) -> bool:
@@ -187,10 +194,13 @@ def parquet_files(paths: list[str], columns: Columns, condition: Any = None) -> 
     """The rows of Parquet files, or of those in one folder."""
     name = paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
     dataset = _dataset_module(name)
+    from pyarrow.fs import LocalFileSystem
+
     try:
-        opened = dataset.dataset(paths[0] if len(paths) == 1 else paths, format="parquet")
-        if not opened.files:
+        files = [file for path in paths for file in ([path] if os.path.isfile(path) else _parquet_files_in(path))]
+        if not files:
             raise SourceError(name, "has no Parquet files")
+        opened = dataset.dataset(files, format="parquet", filesystem=LocalFileSystem())
         return dataset_rows(opened, name, columns, condition)
     except (MemoryError, DataFileError, SourceError):
         raise
@@ -200,35 +210,49 @@ def parquet_files(paths: list[str], columns: Columns, condition: Any = None) -> 
         raise SourceError(name, f"is not a Parquet file, or is damaged: {str(error).strip().splitlines()[0]}") from None
 
 
+def _parquet_files_in(folder: str) -> list[str]:
+    """The Parquet files of a folder and of those in it, in the order of their names; hidden ones are not for readers."""
+    found = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
+        found += [os.path.join(place, name) for name in sorted(files) if name.endswith(PARQUET) and not name.startswith((".", "_"))]
+    return found
+
+
 def csv_files(paths: list[str], columns: Columns, condition: Any = None, dialect: Dialect = Dialect()) -> Scanned:
     """The rows of CSV files with the same layout, which is that of the first."""
     name = paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
-    dataset = _dataset_module(name)
-    import pyarrow
+    _dataset_module(name)
     from pyarrow import csv
 
     layout = layout_of(paths[0], dialect)
-    chosen = columns.features(name, layout.names, layout.width)
-    called = layout.names or [f"x{position + 1}" for position in range(layout.width)]
-    fields = [f"{position}" for position in range(layout.width)]
-    by_name = dict(zip(called, fields))
-    weights, labels = (None if one is None else by_name[one] for one in (columns.sample_weight, columns.labels))
-    roles = Columns(None, weights, labels, None if columns.responsibilities is None else [by_name[one] for one in columns.responsibilities])
-    wanted = [*(fields[position] for position in chosen),
-              *(one for one in (roles.sample_weight, roles.labels, *(roles.responsibilities or ())) if one is not None)]
+    for path in paths[1:]:
+        other = layout_of(path, dialect)
+        if (other.names, other.width, other.delimiter) != (layout.names, layout.width, layout.delimiter):
+            raise DataFileError(f"{path}: has other columns than {paths[0]}: all files of a source must have the same, in the same order")
     if condition is not None:
         raise ValueError("filter is for Parquet files and pyarrow datasets: open a CSV file by pyarrow.dataset to filter its rows")
-    as_numbers = csv.ConvertOptions(column_types=dict.fromkeys(wanted, "float64"), null_values=[""], decimal_point=layout.decimal)
-    form = dataset.CsvFileFormat(read_options=csv.ReadOptions(column_names=fields, skip_rows=layout.skipped),
-                                 parse_options=csv.ParseOptions(delimiter=layout.delimiter), convert_options=as_numbers)
-    opened = dataset.dataset(paths, format=form, schema=pyarrow.schema([(one, "float64") for one in dict.fromkeys(wanted)]))
+    chosen = columns.features(name, layout.names, layout.width)
+    refuse_words_of(paths[0], layout, chosen)
+    fields = [f"{position}" for position in range(layout.width)]
+    by_name = dict(zip(layout.names or fields, fields))
+    weights, labels = (None if one is None else by_name[one] for one in (columns.sample_weight, columns.labels))
+    roles = Columns(None, weights, labels, None if columns.responsibilities is None else [by_name[one] for one in columns.responsibilities])
+    wanted = list(dict.fromkeys([*(fields[position] for position in chosen),
+                                 *(one for one in (weights, labels, *(roles.responsibilities or ())) if one is not None)]))
+    options: dict[str, Any] = dict(
+        read_options=csv.ReadOptions(column_names=fields, skip_rows=layout.skipped, block_size=CSV_BYTES),
+        parse_options=csv.ParseOptions(delimiter=layout.delimiter),
+        convert_options=csv.ConvertOptions(column_types=dict.fromkeys(wanted, "float64"), include_columns=wanted, null_values=[""],
+                                           decimal_point=layout.decimal))
 
     def batches() -> Iterator[Any]:
-        return iter(opened.scanner(columns=list(dict.fromkeys(wanted)), batch_size=BATCH_ROWS, batch_readahead=READY, fragment_readahead=1,
-                                   use_threads=True).to_batches())
+        for path in paths:
+            with text_bytes(path) as file:
+                yield from csv.open_csv(file, **options)
 
     names = None if layout.names is None else [layout.names[position] for position in chosen]
-    return Scanned(name, batches, [fields[position] for position in chosen], names, roles, None, paths, chosen)
+    return Scanned(name, batches, [fields[position] for position in chosen], names, roles, None, lambda: file_state(paths), chosen)
 
 
 def record_batches(reader: Any, columns: Columns) -> Scanned:

@@ -47,7 +47,8 @@ class Iterated(Source):
             close()
         if first is None:
             raise SourceError(self.name, "gives no blocks")
-        self.n_features = as_table(first.rows if isinstance(first, RowBlock) else first, name="block 0 of X")[0].shape[1]
+        rows, self.columns = as_table(first.rows if isinstance(first, RowBlock) else first, name="block 0 of X")
+        self.n_features = rows.shape[1]
 
     def blocks(self) -> Iterator[NDArray[Any] | RowBlock]:
         return iter(self.iterable)

@@ -10,14 +10,13 @@ import numpy as np
 
 from gaussmix.delimited import Dialect
 from gaussmix.sources.arrays import NpyFiles, Sliced
-from gaussmix.sources.arrow import Columns, Scanned, csv_files, dataset_rows, lazy_table, parquet_files, record_batches
+from gaussmix.sources.arrow import PARQUET, Columns, Scanned, csv_files, dataset_rows, lazy_table, parquet_files, record_batches
 from gaussmix.sources.iterables import Iterated, is_iterable_of_blocks
 from gaussmix.sources.source import Source
 from gaussmix.tables import Choice, by_name
 
 __all__ = ["is_source", "open_file", "open_like", "open_source"]
 
-PARQUET = (".parquet", ".parq", ".pq")
 PROTOCOLS = ("__array_interface__", "__array_namespace__", "__cuda_array_interface__", "__dlpack__", "tocsr", "dask")
 
 

@@ -109,6 +109,8 @@ class Source:
         N, where it is known before the rows are read.
     columns : list of str or None
         The names of the features.
+    gives_new_memory : bool
+        Whether every block has memory of its own, which nothing changes later. Where it may not, as by default, each block is copied.
 
     Examples
     --------
@@ -132,6 +134,7 @@ class Source:
     name: str = "the source"
     n_rows: int | None = None
     columns: list[str] | None = None
+    gives_new_memory: bool = False
 
     def blocks(self) -> Iterator[NDArray[Any] | RowBlock]:
         """

@@ -17,6 +17,8 @@ from gaussmix.observations import as_table
 from gaussmix.sources.ahead import ahead
 from gaussmix.sources.source import RowBlock, Source, SourceError
 
+PARTS = ("sample_weight", "labels", "responsibilities")  # what a block may have beside its rows
+
 __all__ = ["Survey", "checked", "fault", "plain_blocks", "surveyed"]
 
 
@@ -79,21 +81,36 @@ def plain_blocks(source: Source) -> Iterator[RowBlock]:
         Where the source raises an error, or a block is not such an array or has another width.
     """
     before, number = 0, 0
+    there: tuple[bool, ...] | None = None  # which of the parts the first block has
     try:
-        blocks = iter(source.blocks())
-        while (block := next(blocks, None)) is not None:
+        for block in source.blocks():
             given = block if isinstance(block, RowBlock) else RowBlock(block)
-            rows, _ = as_table(given.rows, name="the block")
+            rows, names = as_table(given.rows, name="the block")
             if rows.shape[1] != source.n_features:
                 raise ValueError(f"the block has {rows.shape[1]} columns, but the source has {source.n_features}")
-            yield RowBlock(rows, _vector(given.sample_weight, len(rows), "sample_weight"), _vector(given.labels, len(rows), "labels"),
-                           None if given.responsibilities is None else as_table(given.responsibilities, name="responsibilities")[0])
+            if names is not None and source.columns is not None and names != source.columns:
+                raise ValueError(f"the block has the columns {names}, but the source has {source.columns}")
+            shares = None if given.responsibilities is None else as_table(given.responsibilities, name="responsibilities")[0]
+            if shares is not None and len(shares) != len(rows):
+                raise ValueError(f"the block has {len(rows)} rows, but responsibilities of {len(shares)}")
+            plain = RowBlock(rows, _vector(given.sample_weight, len(rows), "sample_weight"), _vector(given.labels, len(rows), "labels"), shares)
+            parts = tuple(getattr(plain, name) is not None for name in PARTS)
+            if there is not None and parts != there:
+                name = next(name for name, one, other in zip(PARTS, parts, there) if one != other)
+                raise ValueError(f"some blocks have {name} and others have not")
+            there = parts
+            yield plain if source.gives_new_memory else copied(plain)
             before, number = before + len(rows), number + 1
     except (SourceError, MemoryError):
         raise
     except Exception as error:
         what = str(error).strip() or type(error).__name__
         raise SourceError(source.name, what if isinstance(error, ValueError) else f"{type(error).__name__}: {what}", number, before) from error
+
+
+def copied(block: RowBlock) -> RowBlock:
+    """Return a block with memory of its own: the next one may be put where it was."""
+    return RowBlock(*(None if one is None else np.array(one) for one in (block.rows, *(getattr(block, name) for name in PARTS))))
 
 
 def _vector(values: Any, n_rows: int, name: str) -> NDArray[Any] | None:
@@ -249,8 +266,6 @@ def surveyed(source: Source, sample_weight: NDArray[np.float64] | None, n_sample
                 weights = sample_weight[n_rows:n_rows + len(rows)]
                 if len(weights) < len(rows):
                     raise ValueError(f"sample_weight must be one weight a row, but the source has more than {len(sample_weight)} rows")
-            if number and (weights is not None) != weighted:
-                raise SourceError(source.name, "some blocks have sample_weight and others have not", number, n_rows)
             weighted = weights is not None
             if not len(rows):
                 continue
@@ -277,7 +292,7 @@ def surveyed(source: Source, sample_weight: NDArray[np.float64] | None, n_sample
             if report is not None:
                 report(len(rows))
     if not n_rows:
-        raise ValueError(f"{source.name}: has no rows")
+        raise SourceError(source.name, "has no rows")
     if sample_weight is not None and len(sample_weight) != n_rows:
         raise ValueError(f"sample_weight must be of shape ({n_rows},), one weight a row, not ({len(sample_weight)},)")
     if weighted and not n_positive:
