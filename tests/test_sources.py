@@ -2,7 +2,12 @@
 
 import gc
 import os
+import signal
+import subprocess
+import sys
+import textwrap
 import threading
+import time
 import warnings
 
 import numpy as np
@@ -740,3 +745,40 @@ def test_fit_predict_that_fails_at_the_end_changes_nothing():
     with pytest.raises(SourceError):
         fresh.fit_predict(failing)
     assert not hasattr(fresh, "means_")
+
+
+INTERRUPTED = """
+    import signal, sys, time
+    import numpy as np
+    from gaussmix import GaussianMixture
+    from gaussmix.sources import Source
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    class Slow(Source):
+        name, n_features = "slow", 2
+        def blocks(self):
+            for seed in range(50):
+                time.sleep(0.01)
+                yield np.random.default_rng(seed).normal(size=(1000, 2))
+
+    gm = GaussianMixture(2, max_iter=10**6, tol=0, n_threads=int(sys.argv[1]), random_state=0)
+    print("begun", flush=True)
+    try:
+        gm.fit(Slow())
+    except KeyboardInterrupt:
+        print("interrupted", hasattr(gm, "means_"), flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_ctrl_c_ends_a_fit_and_its_reader(n_threads, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(textwrap.dedent(INTERRUPTED))
+    with subprocess.Popen([sys.executable, program, str(n_threads)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "begun\n"
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=20)
+    assert (said, process.returncode) == ("interrupted False\n", 0)
