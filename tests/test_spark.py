@@ -112,6 +112,19 @@ def test_answers_stand_beside_the_rows(spark, quiet):
         assert getattr(fitted, name)(rows) == pytest.approx(getattr(fitted, name)(table), rel=1e-10)
 
 
+def test_answers_need_the_features_and_a_free_name(spark, quiet):
+    fitted = model(**START).fit(frame(spark))
+    rows = frame(spark, label=np.arange(N), log_density=np.ones(N))
+    with pytest.raises(ValueError, match="has a column 'label', where the answers would stand"):
+        fitted.predict(rows)
+    with pytest.raises(ValueError, match="has no column 'b', which the model was fitted to"):
+        fitted.predict(rows.select("a", "log_density", "c"))
+    assert fitted.score(rows) == pytest.approx(fitted.mixture_.log_likelihood(X) / N, rel=1e-10)
+    by_number = model(**START).fit(X)
+    with pytest.raises(ValueError, match="X has 4 features, but the model was fitted to 3"):
+        by_number.predict(rows.drop("label"))
+
+
 def test_select(spark, quiet):
     found, expected = (select(rows, [2, 3], n_init=1, random_state=0) for rows in (frame(spark), X))
     assert found.chosen.n_components == expected.chosen.n_components

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["GaussianMixture"]
 
+ASKED = "gaussmix: asked"  # a column that a Spark DataFrame has for a moment
+
 
 class GaussianMixture(Estimator):
     """
@@ -574,14 +576,14 @@ class GaussianMixture(Estimator):
         answers = self._as_fitted(question.of(mixture, table, self.n_threads))
         return delivered(answers, question.columns(mixture.n_components), out)
 
-    def _lazily(self, question: Question, X: Any) -> Any:
+    def _lazily(self, question: Question, X: Any, column: str | None = None) -> Any:
         """The answers for rows on a cluster, as a collection of Dask or a DataFrame of Spark; each is computed by one thread."""
         mixture, real = self.mixture_, np.asarray(self.means_).dtype
         if is_spark(X):
             names = getattr(self, "feature_names_in_", None)
             of_rows = np.dtype(np.intp) if question is LABELS else np.dtype(float)
-            return beside_rows(X, partial(part_answers, question, mixture, of_rows), question.plural, question.is_wide, question is LABELS,
-                               None if names is None else list(names))
+            return beside_rows(X, partial(part_answers, question, mixture, of_rows), column or question.plural, question.is_wide,
+                               question is LABELS, None if names is None else list(names), mixture.n_features)
         self._check_features(X.shape[1])
         given = list(getattr(X, "columns", []))
         columns = given if given and all(isinstance(name, str) for name in given) else None
@@ -992,7 +994,7 @@ class GaussianMixture(Estimator):
         if is_dask(X):
             return lazy_mean(self._lazily(question, X), sample_weight)
         if is_spark(X):
-            return mean_beside(self._lazily(question, X), question.plural, sample_weight)
+            return mean_beside(self._lazily(question, X, ASKED), ASKED, sample_weight)
         if is_source(X):
             return mean_of(question, self.mixture_, self._checked_source(X, stacklevel=4), sample_weight, self.n_threads)
         table, mixture = self._checked(X, stacklevel=5)

@@ -256,7 +256,7 @@ def _add_branches(batches: Iterator[Any]) -> Iterator[Any]:
 
 
 def beside_rows(X: Any, function: Callable[[NDArray[np.float64]], NDArray[Any]], name: str, wide: bool, whole: bool,
-                like: list[str] | None) -> Any:
+                like: list[str] | None, n_features: int) -> Any:
     """
     Answer a question for every row, when Spark is asked for the result.
 
@@ -272,17 +272,31 @@ def beside_rows(X: Any, function: Callable[[NDArray[np.float64]], NDArray[Any]],
     whole : bool
         Whether answers are whole numbers.
     like : list of str or None
-        The features, by name, where the model knows their names and X has them; the other columns stay beside the answers.
+        The features of the model, where it knows their names: these columns of X are taken, and the others stay beside the answers.
+    n_features : int
 
     Returns
     -------
     pyspark.sql.DataFrame
         X with one more column.
+
+    Raises
+    ------
+    ValueError
+        Where X has not the features, or has a column with the name of the answers.
     """
     import pandas
 
-    functions, names = _functions(), set(X.columns)
-    features = _Columns(X.select(*(f"`{one}`" for one in like)) if like is not None and set(like) <= names else X, None)
+    functions = _functions()
+    if name in X.columns:
+        raise ValueError(f"Spark DataFrame: has a column {name!r}, where the answers would stand: rename it")
+    missing = [] if like is None else [one for one in like if one not in X.columns]
+    vectors = any(type(field.dataType).__name__ == "VectorUDT" for field in X.schema.fields)
+    if missing and not vectors:
+        raise ValueError(f"Spark DataFrame: has no column {missing[0]!r}, which the model was fitted to")
+    features = _Columns(X.select(*(f"`{one}`" for one in like)) if like is not None and not missing else X, None)
+    if features.n_features != n_features:
+        raise ValueError(f"X has {features.n_features} features, but the model was fitted to {n_features}")
     kind = "array<double>" if wide else "long" if whole else "double"
 
     def answered(vectors: Any) -> Any:
@@ -306,5 +320,5 @@ def mean_beside(X: Any, name: str, weight: Any) -> tuple[float, float]:
     """
     functions = _functions()
     w = functions.lit(1.0) if weight is None else functions.col(f"`{weight}`").cast("double")
-    total, weights = X.select((functions.col(name) * w).alias("v"), w.alias("w")).agg(functions.sum("v"), functions.sum("w")).first()
+    total, weights = X.select((functions.col(f"`{name}`") * w).alias("v"), w.alias("w")).agg(functions.sum("v"), functions.sum("w")).first()
     return float(total / weights), float(weights)
