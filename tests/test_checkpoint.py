@@ -315,3 +315,17 @@ def test_kill_at_twenty_random_moments(tmp_path):
         for name in whole.files:
             np.testing.assert_array_equal(whole[name], killed[name])
 
+
+
+def test_a_fit_without_a_seed_goes_on_from_its_sample(tmp_path):
+    """Whatever comes after the state that was written is the same in each process that goes on from it."""
+    parameters = dict(n_components=4, tol=0, max_iter=6, n_init=3, start_sample=300, init_params="random_from_data")
+
+    def stop(iteration, log_likelihood, mixture):
+        if iteration == 3:
+            raise Stop
+
+    with pytest.raises(Stop):
+        GaussianMixture(**parameters, callback=stop).fit(Ending(), checkpoint=tmp_path / "one", checkpoint_every=1)
+    (tmp_path / "two").write_bytes((tmp_path / "one").read_bytes())
+    same(*(GaussianMixture(**parameters).fit(Ending(), checkpoint=tmp_path / name) for name in ("one", "two")))

@@ -328,7 +328,7 @@ def test_a_large_file_is_drawn(tmp_path, command, monkeypatch):
 @pytest.mark.parametrize("content, what", [
     ("1,2\n3,nan\n4,5\n", "rows.csv: block 0, row 1: column 1 holds NaN; all values must be finite"),
     ("a,b\n1,x\n", "rows.csv: column 2, 'b', holds words, as 'x' in line 2; leave it out with --columns 1"),
-    ("1,2\n3\n", "rows.csv: block 0, row 0: could not be read"),
+    ("1,2\n3\n", "rows.csv: block 0: could not be read after row 0"),
     ("1,2\n", "rows.csv: more components (2) than rows (1)")])
 def test_a_bad_large_file(tmp_path, command, monkeypatch, content, what):
     monkeypatch.setattr(cli, "LARGE", 0)

@@ -432,9 +432,12 @@ class Later(Pieces):
 
 
 @pytest.mark.parametrize("wrong, what", [
-    (lambda number, block: np.full_like(block, np.nan) if number == 3 else block, r"pieces: block 3, row 2,331: column 0 holds NaN"),
+    (lambda number, block: np.full_like(block, np.nan) if number == 3 else block, r"pieces: block 3, row 2,331: gives other rows"),
+    (lambda number, block: np.where(np.arange(len(block))[:, None] == 5, np.nan, block) if number == 3 else block,
+     r"pieces: block 3, row 2,336: column 0 holds NaN"),
     (lambda number, block: block[:-1] if number == 3 else block, r"pieces: row 29,999: gives 29,999 rows in this pass, but gave 30,000"),
     (lambda number, block: np.concatenate([block, block]) if number == 3 else block, r"gives more rows in this pass than the 30,000"),
+    (lambda number, block: block[::-1] if number == 3 else block, r"pieces: block 3, row 2,331: gives other rows than in the first pass"),
     (lambda number, block: 1 / 0 if number == 3 else block, r"pieces: block 3, row 2,331: ZeroDivisionError")])
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_what_goes_wrong_in_a_later_pass_ends_the_fit_with_the_last_iteration(wrong, what, n_threads):
@@ -482,7 +485,7 @@ def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(ValueError, match="text.parquet: is not a Parquet file"):
         model().fit(tmp_path / "text.parquet")
     (tmp_path / "words.csv").write_text("a,b\n1,2\n3,x\n")
-    with pytest.raises(SourceError, match="words.csv: block 0, row 0: could not be read: .*'x'"):
+    with pytest.raises(SourceError, match="words.csv: block 0: could not be read after row 0: .*'x'"):
         model().fit(tmp_path / "words.csv")
     pq.write_table(pa.table({"a": [1.0, 2.0], "b": ["x", "y"]}), tmp_path / "words.parquet")
     with pytest.raises(ValueError, match="words.parquet: column 2, 'b', does not hold numbers, but string"):
@@ -782,3 +785,34 @@ def test_ctrl_c_ends_a_fit_and_its_reader(n_threads, tmp_path):
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=20)
     assert (said, process.returncode) == ("interrupted False\n", 0)
+
+
+def test_a_loader_that_shuffles_is_refused():
+    class Shuffling:
+        rng = np.random.default_rng(0)
+
+        def __iter__(self):
+            order = self.rng.permutation(len(X))
+            return (X[order[start:start + 777]] for start in range(0, len(X), 777))
+
+    with pytest.raises(SourceError, match="Shuffling: block 0, row 0: gives other rows than in the first pass, or in another order"):
+        model().fit(Shuffling())
+
+
+def test_a_parquet_file_without_a_column_is_named(tmp_path):
+    pq.write_table(TABLE, tmp_path / "1.parquet")
+    pq.write_table(TABLE.select(["a", "b", "d"]), tmp_path / "2.parquet")
+    with pytest.raises(SourceError, match="2.parquet: has no column 'c'"):
+        model().fit(tmp_path)
+
+
+def test_names_of_columns_must_be_names(tmp_path):
+    for wrong in ([0, 1], "a"):
+        with pytest.raises(TypeError, match="columns must be a list of names"):
+            open_source(parquet(tmp_path), columns=wrong)
+
+
+def test_a_source_where_rows_in_memory_are_needed(in_memory):
+    for act in (in_memory.mixture_.logpdf, in_memory.adapt, in_memory.partial_fit):
+        with pytest.raises(TypeError, match="X is a source, where rows in memory are needed"):
+            act(Pieces(X))

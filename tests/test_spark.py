@@ -86,6 +86,11 @@ def test_vectors(spark, quiet):
     np.testing.assert_array_equal(answers, fitted.predict(X))
     with pytest.raises(ValueError, match="numeric columns or one column of vectors"):
         model().fit(rows)
+    beside = rows.select("features", (rows["a"] * 0 + 2).alias("w"))
+    np.testing.assert_array_equal(fitted.predict(beside).toPandas()["label"], answers)
+    assert fitted.score(beside, sample_weight="w") == pytest.approx(fitted.score(X), rel=1e-10)
+    with pytest.raises(SourceError, match="column 0 holds NaN"):
+        model().fit(rows.selectExpr("case when a < 0 then null else features end as features"))
 
 
 def test_weights_are_a_column(spark, quiet):

@@ -269,6 +269,8 @@ def data_of(X: Any, sample_weight: Any, n_sample: int, random_state: RandomState
 
 
 def _seed_of(random_state: RandomState) -> int:
-    """A number that a copy of the source of random numbers draws."""
+    """A number that a copy of the source of random numbers draws; without one always the same, so that a fit may go on later."""
+    if random_state is None:
+        return 0
     copied = copy.deepcopy(random_state) if isinstance(random_state, (np.random.Generator, np.random.RandomState)) else random_state
     return int(as_generator(copied).integers(2**63))

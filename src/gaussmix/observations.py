@@ -53,6 +53,10 @@ def as_table(X: Any, *, name: str = "X") -> tuple[NDArray[Any], list[str] | None
         raise TypeError(f"{name} is a sparse matrix, but dense data is needed: pass {name}.toarray()")
     if type(X).__name__ == "LazyFrame":
         raise TypeError(f"{name} is a lazy table, which has no values yet: pass {name}.collect()")
+    if hasattr(X, "mapInArrow"):
+        raise TypeError(f"{name} is a DataFrame of Spark, where rows in memory are needed: pass {name}.toPandas()")
+    if callable(getattr(X, "blocks", None)) and hasattr(X, "state"):
+        raise TypeError(f"{name} is a source, where rows in memory are needed: read some of its blocks first")
     if isinstance(X, (str, os.PathLike)):
         raise TypeError(f"{name} is a path, where rows in memory are needed: read the file first")
     columns = _column_names(X)

@@ -75,7 +75,8 @@ class _Columns:
             if len(fields) > 1:
                 raise ValueError(f"Spark DataFrame: features must be numeric columns or one column of vectors, but there are {list(kinds)}: "
                                  "select what to fit")
-            first = X.select(self.vector).first()
+            vector = _functions().col(f"`{self.vector}`")
+            first = X.select(vector).where(vector.isNotNull()).first()
             if first is None:
                 raise ValueError("Spark DataFrame: has no rows")
             self.names, self.n_features = None, len(first[0])
@@ -90,7 +91,8 @@ class _Columns:
         else:
             from pyspark.ml.functions import vector_to_array
 
-            features = [vector_to_array(functions.col(f"`{self.vector}`")).alias("x")]
+            vector = functions.col(f"`{self.vector}`")
+            features = [functions.when(vector.isNotNull(), vector_to_array(vector)).alias("x")]
         weights = [] if self.weight is None else [functions.col(f"`{self.weight}`").cast("double").alias("w")]
         return X.select(*features, *weights)
 
@@ -291,10 +293,11 @@ def beside_rows(X: Any, function: Callable[[NDArray[np.float64]], NDArray[Any]],
     if name in X.columns:
         raise ValueError(f"Spark DataFrame: has a column {name!r}, where the answers would stand: rename it")
     missing = [] if like is None else [one for one in like if one not in X.columns]
-    vectors = any(type(field.dataType).__name__ == "VectorUDT" for field in X.schema.fields)
+    vectors = [field.name for field in X.schema.fields if type(field.dataType).__name__ == "VectorUDT"]
     if missing and not vectors:
         raise ValueError(f"Spark DataFrame: has no column {missing[0]!r}, which the model was fitted to")
-    features = _Columns(X.select(*(f"`{one}`" for one in like)) if like is not None and not missing else X, None)
+    chosen = vectors if len(vectors) == 1 else like if not missing else None
+    features = _Columns(X if chosen is None else X.select(*(f"`{one}`" for one in chosen)), None)
     if features.n_features != n_features:
         raise ValueError(f"X has {features.n_features} features, but the model was fitted to {n_features}")
     kind = "array<double>" if wide else "long" if whole else "double"
@@ -321,4 +324,6 @@ def mean_beside(X: Any, name: str, weight: Any) -> tuple[float, float]:
     functions = _functions()
     w = functions.lit(1.0) if weight is None else functions.col(f"`{weight}`").cast("double")
     total, weights = X.select((functions.col(f"`{name}`") * w).alias("v"), w.alias("w")).agg(functions.sum("v"), functions.sum("w")).first()
+    if not weights:
+        raise ValueError("Spark DataFrame: has no rows, or sample_weight is zero for every row")
     return float(total / weights), float(weights)

@@ -95,7 +95,8 @@ class Scanned(Source):
             except (MemoryError, SourceError):
                 raise
             except Exception as error:  # a damaged file can raise nearly anything
-                raise SourceError(self.name, f"could not be read: {str(error).strip().splitlines()[0]}", number, before) from None
+                what = str(error).strip().splitlines()[0]
+                raise SourceError(self.name, f"could not be read after row {before:,}: {what}", number) from None
             if batch is None:
                 return
             if batch.num_rows:
@@ -159,6 +160,10 @@ def dataset_rows(dataset: Any, name: str, columns: Columns, condition: Any = Non
 
     is_parquet = getattr(dataset, "format", None) is not None and dataset.format.default_extname == "parquet"
     wanted = list(dict.fromkeys(wanted))
+    for fragment in dataset.get_fragments() if is_parquet else ():
+        lacking = [one for one in wanted if one not in fragment.physical_schema.names]
+        if lacking and str(fragment.partition_expression) == "true":
+            raise SourceError(fragment.path, f"has no column {lacking[0]!r}, which another file of the source has")
     by_file = is_parquet and condition is None and all(_is_plain(fragment, wanted) for fragment in dataset.get_fragments())
 
     def batches() -> Iterator[Any]:

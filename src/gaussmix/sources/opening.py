@@ -91,6 +91,9 @@ def open_source(X: Any, *, columns: Sequence[str] | None = None, filter: Any = N
     >>> block.rows.tolist(), block.sample_weight.tolist()
     ([[2.0], [5.0]], [3.0, 1.0])
     """
+    for name, names in (("columns", columns), ("responsibilities", responsibilities)):
+        if names is not None and (isinstance(names, str) or not all(isinstance(one, str) for one in names)):
+            raise TypeError(f"{name} must be a list of names, not {names!r}")
     roles = Columns(None if columns is None else by_name(list(columns)), sample_weight, labels,
                     None if responsibilities is None else list(responsibilities))
     plain = columns is None and filter is None and sample_weight is None and labels is None and responsibilities is None

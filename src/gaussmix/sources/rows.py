@@ -16,7 +16,7 @@ from gaussmix._core.estep import Block, Rows
 from gaussmix.blocks import LARGEST_SINGLE, block_bounds, is_readable, weight_scale
 from gaussmix.sources.ahead import ahead
 from gaussmix.sources.source import RowBlock, Source, SourceError
-from gaussmix.sources.survey import Survey, checked, plain_blocks
+from gaussmix.sources.survey import Survey, checked, first_of, plain_blocks
 
 __all__ = ["SourceRows", "recut", "regrouped"]
 
@@ -101,12 +101,22 @@ class SourceRows:
     def pieces(self) -> Generator[_Drawn]:
         """Yield the blocks of one pass, as they are read."""
         self._check_state()
-        with closing(ahead(recut(plain_blocks(self.source), self.bounds, self.source.name))) as blocks:
+        with closing(ahead(recut(self._unchanged(), self.bounds, self.source.name))) as blocks:
             for index, block in enumerate(blocks):
                 yield index, self.bounds[index][0], block
                 if self.report is not None:
                     self.report(len(block.rows))
         self._check_state()
+
+    def _unchanged(self) -> Iterator[RowBlock]:
+        """Yield the blocks of the source, as long as they begin with the rows of the first pass."""
+        survey, before = self.survey, 0
+        for number, block in enumerate(plain_blocks(self.source)):
+            if number < len(survey.starts) and before == survey.starts[number] and first_of(block) != survey.firsts[number]:
+                raise SourceError(self.source.name, "gives other rows than in the first pass, or in another order: it must give the same "
+                                  "rows in each pass", number, before)
+            yield block
+            before += len(block.rows)
 
     def _check_state(self) -> None:
         if self.source.state() != self.survey.state:

@@ -19,7 +19,7 @@ from gaussmix.sources.source import RowBlock, Source, SourceError
 
 PARTS = ("sample_weight", "labels", "responsibilities")  # what a block may have beside its rows
 
-__all__ = ["Survey", "checked", "fault", "plain_blocks", "surveyed"]
+__all__ = ["Survey", "checked", "fault", "first_of", "plain_blocks", "surveyed"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class Survey:
         That of the source.
     checksum : int
         Of all rows and weights.
+    firsts : list of int
+        Checksums of the first row of each block of the source, which tell that a later pass gives other rows or another order.
     """
 
     n_rows: int
@@ -65,6 +67,7 @@ class Survey:
     sample_weight: NDArray[np.float64] | None
     state: object
     checksum: int
+    firsts: list[int]
 
     @property
     def has_weights(self) -> bool:
@@ -106,6 +109,11 @@ def plain_blocks(source: Source) -> Iterator[RowBlock]:
     except Exception as error:
         what = str(error).strip() or type(error).__name__
         raise SourceError(source.name, what if isinstance(error, ValueError) else f"{type(error).__name__}: {what}", number, before) from error
+
+
+def first_of(block: RowBlock) -> int:
+    """Return a checksum of the first row of a block."""
+    return zlib.crc32(np.ascontiguousarray(block.rows[:1]))
 
 
 def copied(block: RowBlock) -> RowBlock:
@@ -252,6 +260,7 @@ def surveyed(source: Source, sample_weight: NDArray[np.float64] | None, n_sample
     state, D = source.state(), source.n_features
     sample = _Sample(n_sample, seed)
     starts: list[int] = []
+    firsts: list[int] = []
     low, high = np.full(D, np.inf), np.full(D, -np.inf)
     first_row: NDArray[np.float64] = np.zeros(D)
     n_rows, n_positive, total, largest, checksum = 0, 0, 0.0, 0.0, 0
@@ -260,6 +269,7 @@ def surveyed(source: Source, sample_weight: NDArray[np.float64] | None, n_sample
         for number, block in enumerate(blocks):
             rows, weights = block.rows, block.sample_weight
             starts.append(n_rows)
+            firsts.append(first_of(block))
             if sample_weight is not None:
                 if weights is not None:
                     raise ValueError("the source has weights of its own: give sample_weight or the source's, not both")
@@ -301,4 +311,4 @@ def surveyed(source: Source, sample_weight: NDArray[np.float64] | None, n_sample
     in_single = single and fits_single(low, high)
     return Survey(n_rows, starts, np.dtype(np.float32 if in_single else np.float64), np.float32 if single else np.float64, first_row, low,
                   high, largest if weighted else 1.0, min(total, np.finfo(np.float64).max) if weighted else float(n_rows),
-                  n_positive if weighted else n_rows, chosen, chosen_weights, state, checksum)
+                  n_positive if weighted else n_rows, chosen, chosen_weights, state, checksum, firsts)
