@@ -245,6 +245,8 @@ def test_what_cannot_be_a_checkpoint(tmp_path):
         model.fit(X, checkpoint=tmp_path / "none" / "state")
     with pytest.raises(IsADirectoryError):
         model.fit(X, checkpoint=tmp_path)
+    with pytest.raises(TypeError, match="checkpoint must be the path of a file, not 5"):
+        model.fit(X, checkpoint=5)
     for every in (0, -1, "1", "soon", None, True, 1.5):
         with pytest.raises(ValueError, match="checkpoint_every must be a number of iterations, or a time such as '10 min'"):
             model.fit(X, checkpoint=tmp_path / "state", checkpoint_every=every)

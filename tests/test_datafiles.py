@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 import pytest
 
-from gaussmix.datafiles import read_table, write_table
+from gaussmix.datafiles import read_table, table_writer
 from gaussmix.tables import first_fault
 from gaussmix.delimited import Dialect
 from gaussmix.tables import ColumnOfWords, DataFileError, by_name, by_name_or_number
@@ -19,6 +19,11 @@ X = np.random.default_rng(5).normal(size=(300, 3)) * 10.0 ** np.arange(-9, 6, 5)
 NAMES = ["a", "b", "c"]
 COMMA = Dialect(decimal=",")
 WHOLE_NUMBERS = np.arange(12.0).reshape(4, 3)
+
+
+def write_table(path, columns, arrays):
+    with table_writer(path, columns) as write:
+        write(arrays)
 
 
 def text_of(values, delimiter=",", names=None, decimal=".", quoted=False, words=()):

@@ -816,3 +816,16 @@ def test_a_source_where_rows_in_memory_are_needed(in_memory):
     for act in (in_memory.mixture_.logpdf, in_memory.adapt, in_memory.partial_fit):
         with pytest.raises(TypeError, match="X is a source, where rows in memory are needed"):
             act(Pieces(X))
+
+
+def test_a_source_without_a_width_and_an_array_that_cannot_be_written(in_memory):
+    class Unfinished(Source):
+        def blocks(self):
+            yield X
+
+    with pytest.raises(TypeError, match="Unfinished must set n_features"):
+        model().fit(Unfinished())
+    fixed = np.empty(len(X), int)
+    fixed.flags.writeable = False
+    with pytest.raises(ValueError, match="out is read-only"):
+        in_memory.predict(X, out=fixed)

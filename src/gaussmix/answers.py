@@ -126,6 +126,8 @@ def check_out(out: Any) -> None:
         check_table_output(os.fsdecode(out))
     elif out is not None and not isinstance(out, np.ndarray):
         raise TypeError(f"out must be an array, a memory map or the path of a file to write, not {type(out).__name__}")
+    elif isinstance(out, np.ndarray) and not out.flags.writeable:
+        raise ValueError("out is read-only: open a memory map with mode 'r+', or make another array")
 
 
 def delivered(answers: NDArray[Any], columns: list[str], out: Any) -> Any:

@@ -110,6 +110,8 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | os.PathLike[str], identity: dict[str, Any], every: object) -> None:
+        if not isinstance(path, (str, os.PathLike)):
+            raise TypeError(f"checkpoint must be the path of a file, not {path!r}")
         self.path, self.identity = os.fspath(path), identity
         self.iterations, self.seconds = checked_interval(every)
         check_output(self.path)

@@ -21,7 +21,7 @@ from gaussmix.tables import (
     STANDARD_STREAM, Choice, DataFileError, Table, check_values, chosen_columns, every_column,
     refuse_words, shown)
 
-__all__ = ["check_table_output", "read_table", "table_writer", "write_csv", "write_table"]
+__all__ = ["check_table_output", "read_table", "table_writer", "write_csv"]
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".npy")
 ROWS_AT_ONCE = 10_000
@@ -146,7 +146,7 @@ def _parquet_column(path: str, name: str, column: Any) -> NDArray[Any]:
 
 def check_table_output(path: str) -> None:
     """
-    Raise where `write_table` could not write a file. This is called before the work whose result the file will hold.
+    Raise where `table_writer` could not write a file. This is called before the work whose result the file will hold.
 
     Parameters
     ----------
@@ -165,27 +165,6 @@ def check_table_output(path: str) -> None:
         _pyarrow_parquet(path, "writing")
 
 
-def write_table(path: str, columns: list[str] | None, arrays: Sequence[NDArray[Any]]) -> None:
-    """
-    Write columns to a file, as a whole or not at all. The suffix decides the format.
-
-    Parameters
-    ----------
-    path : str
-    columns : list of str or None
-        Names for CSV and Parquet. Without names CSV has no header, and the columns of Parquet are called x1, x2 …
-    arrays : list of ndarray, shape (N,) or (N, D)
-        The columns, side by side. A `.npy` file holds them in one array.
-
-    Raises
-    ------
-    OSError
-    DataFileError
-    """
-    with table_writer(path, columns) as write:
-        write(arrays)
-
-
 Write = Callable[[Sequence[NDArray[Any]]], None]
 
 
@@ -196,13 +175,16 @@ def table_writer(path: str, columns: list[str] | None) -> Iterator[Write]:
 
     Parameters
     ----------
-    path, columns
-        As for `write_table`.
+    path : str
+        The suffix decides the format.
+    columns : list of str or None
+        Names for CSV and Parquet. Without names CSV has no header, and the columns of Parquet are called x1, x2 …
 
     Yields
     ------
     callable
-        It takes what `write_table` takes as `arrays`, and is called once for each part of the rows. All parts have the same columns.
+        It takes a list of arrays, of shape (n,) or (n, D), whose columns stand side by side; a `.npy` file holds them in one array. It is
+        called once for each part of the rows. All parts have the same columns.
 
     Raises
     ------

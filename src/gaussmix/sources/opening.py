@@ -112,6 +112,8 @@ def open_source(X: Any, *, columns: Sequence[str] | None = None, filter: Any = N
     if not plain:
         raise ValueError(f"columns can be chosen in files and tables that name them, not in {type(X).__name__}: give its rows as RowBlock")
     if isinstance(X, Source):
+        if not isinstance(getattr(X, "n_features", None), (int, np.integer)):
+            raise TypeError(f"{type(X).__name__} must set n_features, the width of its blocks, to a whole number")
         return X
     if isinstance(X, np.memmap) or _is_sliced(X):
         return Sliced(X)
