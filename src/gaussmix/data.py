@@ -116,7 +116,7 @@ class InMemory:
 
     def checksum(self) -> int:
         rows = np.ascontiguousarray(self.table)
-        return zlib.crc32(np.empty(0) if self.weights is None else self.weights, zlib.crc32(rows))
+        return zlib.crc32(b"" if self.weights is None else self.weights.data, zlib.crc32(rows.data))
 
 
 class OutOfCore:

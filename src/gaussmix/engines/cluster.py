@@ -110,7 +110,7 @@ class _PartSurvey:
 
 
 def _survey(number: int, rows: NDArray[Any], weights: NDArray[np.float64] | None, n_features: int) -> _PartSurvey:
-    checksum = zlib.crc32(np.empty(0) if weights is None else weights, zlib.crc32(rows))
+    checksum = zlib.crc32(b"" if weights is None else weights.data, zlib.crc32(rows.data))
     wrong = None
     if rows.shape[1] != n_features:
         wrong = 0, f"the partition has {rows.shape[1]} columns, but the data have {n_features}"
@@ -205,7 +205,7 @@ def surveyed_parts(parts: Parts, weighted: bool) -> ClusterSurvey:
                          np.float32 if single else np.float64, low, high, next(one.first_row for one in found if one.first_row is not None),
                          sum(one.total_weight for one in found),
                          weight_scale(max(one.largest_weight for one in found)) if weighted else 1.0,
-                         zlib.crc32(np.array([[one.n_rows, one.checksum] for one in found])))
+                         zlib.crc32(np.array([[one.n_rows, one.checksum] for one in found]).data))
 
 
 def _rows_at(number: int, rows: NDArray[Any], weights: NDArray[np.float64] | None, chosen: list[NDArray[np.intp]]) -> Part:

@@ -113,7 +113,7 @@ def plain_blocks(source: Source) -> Iterator[RowBlock]:
 
 def first_of(block: RowBlock) -> int:
     """Return a checksum of the first row of a block."""
-    return zlib.crc32(np.ascontiguousarray(block.rows[:1]))
+    return zlib.crc32(np.ascontiguousarray(block.rows[:1]).data)
 
 
 def copied(block: RowBlock) -> RowBlock:
@@ -286,9 +286,9 @@ def surveyed(source: Source, sample_weight: NDArray[np.float64] | None, n_sample
                 w = None if weights is None else np.asarray(weights[start:start + step], dtype=np.float64)
                 checked(source, part, w, n_rows + start, lambda row, number=number: number)  # type: ignore[misc]
                 sample.add(part, w)
-                checksum = zlib.crc32(np.ascontiguousarray(part), checksum)
+                checksum = zlib.crc32(np.ascontiguousarray(part).data, checksum)
                 if w is not None:
-                    checksum = zlib.crc32(w, checksum)
+                    checksum = zlib.crc32(w.data, checksum)
                     n_positive += int(np.count_nonzero(w))
                     total += float(w.sum())
                     largest = max(largest, float(w.max()))
