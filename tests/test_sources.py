@@ -282,6 +282,34 @@ def test_columns_and_rows_can_be_chosen(tmp_path, quiet):
     np.testing.assert_array_equal(fitted.predict(path), fitted.predict(pd.DataFrame(X, columns=NAMES)[["c", "a"]]))
 
 
+def test_rows_of_csv_can_be_chosen_by_any_column(tmp_path, quiet):
+    path = str(tmp_path / "rows.csv.gz")
+    frame = pd.DataFrame(X, columns=NAMES)
+    frame.insert(1, "kind", np.where(np.arange(len(X)) % 3 == 0, "third", "other"))
+    frame.to_csv(path, index=False)
+    field = pyarrow.compute.field
+    chosen = open_source(path, columns=["c", "a"], filter=(field("kind") == "third") & (field("b") > 4))
+    rows = X[(np.arange(len(X)) % 3 == 0) & (X[:, 1] > 4)][:, [2, 0]]
+    np.testing.assert_array_equal(np.concatenate([block.rows for block in chosen.blocks()]), rows)
+    assert model().fit(chosen).mixture_ == model().fit(rows).mixture_
+
+
+@pytest.mark.parametrize("text, what", [("1,2\n3,4\n", "has no header, so that filter cannot name its columns"),
+                                        ("a,a,b\n3,4,5\n", "two columns have the name .a.")])
+def test_a_filter_needs_names(tmp_path, text, what):
+    path = tmp_path / "rows.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=what):
+        open_source(path, columns=["b"], filter=pyarrow.compute.field("a") > 2)
+
+
+def test_a_filter_of_a_column_that_is_not_there_is_told_of(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b\n3,4\n")
+    with pytest.raises(SourceError, match=r"rows.csv.*could not be read.*z"):
+        model().fit(open_source(path, filter=pyarrow.compute.field("z") > 2))
+
+
 def test_a_start_of_many_rows_is_made_from_a_sample(quiet):
     sampled = GaussianMixture(3, random_state=0, start_sample=2_000, tol=1e-9, max_iter=500).fit(Pieces(X, 501))
     other = GaussianMixture(3, random_state=0, start_sample=2_000, tol=1e-9, max_iter=500).fit(Pieces(X, 7_000))

@@ -228,6 +228,7 @@ def csv_files(paths: list[str], columns: Columns, condition: Any = None, dialect
     """The rows of CSV files with the same layout, which is that of the first."""
     name = paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
     _dataset_module(name)
+    import pyarrow
     from pyarrow import csv
 
     layout = layout_of(paths[0], dialect)
@@ -235,11 +236,9 @@ def csv_files(paths: list[str], columns: Columns, condition: Any = None, dialect
         other = layout_of(path, dialect)
         if (other.names, other.width, other.delimiter) != (layout.names, layout.width, layout.delimiter):
             raise DataFileError(f"{path}: has other columns than {paths[0]}: all files of a source must have the same, in the same order")
-    if condition is not None:
-        raise ValueError("filter is for Parquet files and pyarrow datasets: open a CSV file by pyarrow.dataset to filter its rows")
     chosen = columns.features(name, layout.names, layout.width)
     refuse_words_of(paths[0], layout, chosen)
-    fields = [f"{position}" for position in range(layout.width)]
+    fields = [f"{position}" for position in range(layout.width)] if condition is None else _names_for_filter(name, layout.names)
     by_name = dict(zip(layout.names or fields, fields))
     weights, labels = (None if one is None else by_name[one] for one in (columns.sample_weight, columns.labels))
     roles = Columns(None, weights, labels, None if columns.responsibilities is None else [by_name[one] for one in columns.responsibilities])
@@ -248,16 +247,27 @@ def csv_files(paths: list[str], columns: Columns, condition: Any = None, dialect
     options: dict[str, Any] = dict(
         read_options=csv.ReadOptions(column_names=fields, skip_rows=layout.skipped, block_size=CSV_BYTES),
         parse_options=csv.ParseOptions(delimiter=layout.delimiter),
-        convert_options=csv.ConvertOptions(column_types=dict.fromkeys(wanted, "float64"), include_columns=wanted, null_values=[""],
-                                           decimal_point=layout.decimal))
+        convert_options=csv.ConvertOptions(column_types=dict.fromkeys(wanted, "float64"), include_columns=wanted if condition is None else [],
+                                           null_values=[""], decimal_point=layout.decimal))
 
     def batches() -> Iterator[Any]:
         for path in paths:
             with text_bytes(path) as file:
-                yield from csv.open_csv(file, **options)
+                for batch in csv.open_csv(file, **options):
+                    yield from [batch] if condition is None else pyarrow.Table.from_batches([batch]).filter(condition).to_batches()
 
     names = None if layout.names is None else [layout.names[position] for position in chosen]
     return Scanned(name, batches, [fields[position] for position in chosen], names, roles, None, lambda: file_state(paths), chosen)
+
+
+def _names_for_filter(name: str, names: list[str] | None) -> list[str]:
+    """The names of all columns, by which a filter calls them."""
+    if names is None:
+        raise DataFileError(f"{name}: has no header, so that filter cannot name its columns: choose rows of it by a Source of your own")
+    twice = next((one for one in names if names.count(one) > 1), None)
+    if twice is not None:
+        raise DataFileError(f"{name}: two columns have the name {twice!r}, so that filter cannot tell them apart: rename one")
+    return names
 
 
 def record_batches(reader: Any, columns: Columns) -> Scanned:

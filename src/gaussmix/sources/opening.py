@@ -56,7 +56,7 @@ def open_source(X: Any, *, columns: Sequence[str] | None = None, filter: Any = N
     columns : list of str, optional
         The features. By default all columns that are not named below. Only for files and tables whose columns have names.
     filter : pyarrow.compute.Expression, optional
-        Which rows to take, for Parquet files and pyarrow datasets.
+        Which rows to take, for Parquet and CSV files and pyarrow datasets. It may name any column.
     sample_weight : str, optional
         The column with the sample weights.
     labels : str, optional
@@ -104,7 +104,7 @@ def open_source(X: Any, *, columns: Sequence[str] | None = None, filter: Any = N
     if kind == "Dataset":
         return dataset_rows(X, "pyarrow dataset", roles, filter)
     if filter is not None:
-        raise ValueError("filter is for Parquet files and pyarrow datasets: filter other rows before they come here")
+        raise ValueError("filter is for Parquet and CSV files and pyarrow datasets: filter other rows before they come here")
     if kind == "RecordBatchReader":
         return record_batches(X, roles)
     if _is_lazy(X):
