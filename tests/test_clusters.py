@@ -85,7 +85,7 @@ def listed(sizes, weights=None):
 def test_a_pass_over_partitions_is_a_pass_over_the_rows(sizes, weights):
     mixture = model(**START).fit(X[:1_000]).mixture_
     expected = e_step(X, mixture, sample_weight=weights)
-    data = OnCluster(listed(sizes, weights), weights is not None, 500, 0)
+    data = OnCluster(listed(sizes, weights), 500, 0)
     rows = data.observations(3)
     from gaussmix.streams import e_step as by_engine
 
@@ -315,7 +315,7 @@ def test_the_sample_is_drawn_evenly_and_without_replacement(weights):
     sizes = [7_000, 0, 1, 12_999]
     ends = np.cumsum(sizes)
     parts = InThisProcess([(rows[stop - size:stop], None if weights is None else weights[stop - size:stop]) for size, stop in zip(sizes, ends)])
-    survey = surveyed_parts(parts, weights is not None)
+    survey = surveyed_parts(parts)
     drawn = [sampled_parts(parts, survey, 400, seed)[0][:, 0] for seed in range(50)]
     for one in drawn:
         assert len(one) == 400 and (np.diff(one) > 0).all()
@@ -328,12 +328,12 @@ def test_the_sample_is_drawn_evenly_and_without_replacement(weights):
 
 
 def test_rows_of_a_cluster_are_not_here():
-    data = OnCluster(listed([N]), False, 10, 0)
+    data = OnCluster(listed([N]), 10, 0)
     rows = data.observations(3)
     assert isinstance(rows, ClusterRows)
     with pytest.raises(TypeError, match="only a ClusterEngine"):
         rows.block(0)
-    with pytest.raises(IndexError, match="row 7 of list is not in this process"):
+    with pytest.raises(IndexError, match="row 7 of list is not in memory"):
         rows.row(7)
     np.testing.assert_array_equal(rows.row(0), X[0])
     with pytest.raises(TypeError, match="must be in partitions, not Blocks"):

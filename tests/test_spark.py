@@ -70,7 +70,7 @@ def test_a_fit_is_that_of_the_rows_and_of_the_same_partitions_on_one_machine(spa
     ends = np.cumsum(rows.rdd.glom().map(len).collect())
     assert len(ends) == 11
     parts = InThisProcess([(part, None) for part in np.split(X, ends[:-1])])
-    one_machine = fitted_by(model(), OnCluster(parts, False, 100_000, 0))
+    one_machine = fitted_by(model(), OnCluster(parts, 100_000, 0))
     assert fitted.mixture_ == one_machine.fit.mixture
     assert fitted.history_ == one_machine.fit.history
     assert model().fit(rows).mixture_ == fitted.mixture_

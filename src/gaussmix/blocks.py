@@ -171,7 +171,31 @@ class Counted(Observations[_Piece], Protocol):
         """Return the same rows with other labels, shape (N,)."""
 
 
-class Blocks:
+class NumberType:
+    """
+    The number type that the loops over some rows work in.
+
+    Attributes
+    ----------
+    dtype : dtype
+    size : int
+        Bytes of a number.
+    limit : float
+        Densities with a number as large need a wider type.
+    """
+
+    def _work_in(self, dtype: DTypeLike) -> None:
+        self.dtype: np.dtype[Any] = np.dtype(dtype)
+        self.size = self.dtype.itemsize
+        self.limit = LARGEST_SINGLE if self.size == 4 else np.inf
+
+    def widen_for(self, densities: Densities) -> None:
+        """Switch to float64 for good where float32 cannot hold these densities."""
+        if self.size == 4 and not densities.largest() < self.limit:
+            self._work_in(np.float64)
+
+
+class Blocks(NumberType):
     """
     A two-dimensional array and its sample weights as blocks of rows.
 
@@ -268,15 +292,8 @@ class Blocks:
         return range(len(self.bounds))
 
     def _work_in(self, dtype: DTypeLike) -> None:
-        self.dtype: np.dtype[Any] = np.dtype(dtype)
-        self.size = self.dtype.itemsize
-        self.limit = LARGEST_SINGLE if self.size == 4 else np.inf
+        super()._work_in(dtype)
         self._blocks: list[Block | None] = [None] * len(self.bounds)
-
-    def widen_for(self, densities: Densities) -> None:
-        """Switch to float64 for good where float32 cannot hold these densities."""
-        if self.size == 4 and not densities.largest() < self.limit:
-            self._work_in(np.float64)
 
     def row(self, n: int) -> NDArray[Any]:
         """Return row n in its original type."""

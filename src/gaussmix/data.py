@@ -22,6 +22,7 @@ from gaussmix.random_state import RandomState, as_generator
 from gaussmix.sources import Source, is_source, open_source
 from gaussmix.sources.rows import SourceRows
 from gaussmix.sources.survey import surveyed
+from gaussmix.sources.tally import Tally
 from gaussmix.streams import e_step
 
 __all__ = ["Data", "InMemory", "OnCluster", "OutOfCore", "data_of"]
@@ -119,7 +120,27 @@ class InMemory:
         return zlib.crc32(b"" if self.weights is None else self.weights.data, zlib.crc32(rows.data))
 
 
-class OutOfCore:
+class _Tallied:
+    """Rows that are not in memory, of which a tally is known, and some of which are at hand."""
+
+    def __init__(self, tally: Tally, columns: list[str] | None, sample: NDArray[Any], sample_weight: NDArray[np.float64] | None,
+                 checksum: int) -> None:
+        self.columns, self.n_features, self.real = columns, len(tally.low), tally.real
+        self.n_rows, self.n_positive, self.total_weight = tally.n_rows, tally.n_positive, tally.total_weight
+        self._sample, self._sample_weight, self._checksum = sample, sample_weight, checksum
+
+    @property
+    def is_whole(self) -> bool:
+        return len(self._sample) == self.n_positive
+
+    def at_hand(self, n_components: int) -> Blocks:
+        return Blocks(self._sample, n_components, self._sample_weight)
+
+    def checksum(self) -> int:
+        return self._checksum
+
+
+class OutOfCore(_Tallied):
     """
     A source whose rows are read in every pass.
 
@@ -153,19 +174,11 @@ class OutOfCore:
                 raise ValueError("sample_weight must be one weight a row, not a single number, as the number of rows is not known")
             weights = as_weights(sample_weight, n_rows)
         self.source, self.weights, self.report = source, weights, report
-        self.survey = surveyed(source, weights, n_sample, seed, report)
-        self.columns, self.n_features, self.real = source.columns, source.n_features, self.survey.real
-        self.n_rows, self.n_positive, self.total_weight = self.survey.n_rows, self.survey.n_positive, self.survey.total_weight
-
-    @property
-    def is_whole(self) -> bool:
-        return len(self.survey.sample) == self.n_positive
+        self.survey = survey = surveyed(source, weights, n_sample, seed, report)
+        super().__init__(survey.tally, source.columns, survey.sample, survey.sample_weight, survey.checksum)
 
     def observations(self, n_components: int) -> SourceRows:
         return SourceRows(self.source, self.survey, n_components, self.weights, self.report)
-
-    def at_hand(self, n_components: int) -> Blocks:
-        return Blocks(self.survey.sample, n_components, self.survey.sample_weight)
 
     def engine(self, threads: Threads) -> Engine:
         return threads
@@ -178,19 +191,14 @@ class OutOfCore:
         found: NDArray[np.intp] = answer(LABELS, mixture, self.source, n_threads)
         return found
 
-    def checksum(self) -> int:
-        return self.survey.checksum
 
-
-class OnCluster:
+class OnCluster(_Tallied):
     """
     Partitions of rows that live in other processes.
 
     Parameters
     ----------
     parts : Parts
-    weighted : bool
-        Whether they have weights.
     n_sample : int
         How many rows to bring here, for the start.
     seed : int
@@ -202,24 +210,14 @@ class OnCluster:
         Where the rows cannot be used.
     """
 
-    def __init__(self, parts: Parts, weighted: bool, n_sample: int, seed: int) -> None:
+    def __init__(self, parts: Parts, n_sample: int, seed: int) -> None:
         if parts.n_features < 1:
             raise ValueError(f"{parts.name}: has no features")
-        self.parts, self.survey = parts, surveyed_parts(parts, weighted)
-        self.columns, self.n_features, self.real = parts.columns, parts.n_features, self.survey.real
-        self.n_rows, self.n_positive, self.total_weight = self.survey.n_rows, self.survey.n_positive, self.survey.total_weight
-        self._sample = sampled_parts(parts, self.survey, n_sample, seed)
-
-    @property
-    def is_whole(self) -> bool:
-        return len(self._sample[0]) == self.n_positive
+        self.parts, self.survey = parts, surveyed_parts(parts)
+        super().__init__(self.survey.tally, parts.columns, *sampled_parts(parts, self.survey, n_sample, seed), self.survey.checksum)
 
     def observations(self, n_components: int) -> ClusterRows:
         return ClusterRows(self.parts, self.survey, n_components)
-
-    def at_hand(self, n_components: int) -> Blocks:
-        rows, weights = self._sample
-        return Blocks(rows, n_components, weights)
 
     def engine(self, threads: Threads) -> Engine:
         return ClusterEngine()
@@ -230,9 +228,6 @@ class OnCluster:
 
     def labels(self, mixture: Mixture, n_threads: int | None) -> NDArray[np.intp]:
         raise TypeError("fit_predict would bring the labels of all rows to this process: call fit, then predict, whose result is lazy")
-
-    def checksum(self) -> int:
-        return self.survey.checksum
 
 
 def data_of(X: Any, sample_weight: Any, n_sample: int, random_state: RandomState,
@@ -260,9 +255,9 @@ def data_of(X: Any, sample_weight: Any, n_sample: int, random_state: RandomState
     ValueError
     """
     if is_dask(X):
-        return OnCluster(DaskParts(X, sample_weight), sample_weight is not None, n_sample, _seed_of(random_state))
+        return OnCluster(DaskParts(X, sample_weight), n_sample, _seed_of(random_state))
     if is_spark(X):
-        return OnCluster(SparkParts(X, sample_weight), sample_weight is not None, n_sample, _seed_of(random_state))
+        return OnCluster(SparkParts(X, sample_weight), n_sample, _seed_of(random_state))
     if not is_source(X):
         return InMemory(X, sample_weight)
     return OutOfCore(open_source(X), sample_weight, n_sample, _seed_of(random_state), report)

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from gaussmix._core.densities import Densities
 from gaussmix._core.estep import Block, EStep, GivenLabels, GivenResponsibilities
 from gaussmix._core.passes import Passes
-from gaussmix.blocks import LARGEST, LARGEST_SINGLE, Blocks, Observations, fits_single, weight_scale
+from gaussmix.blocks import Blocks, Observations
 from gaussmix.engines.threads import Threads
 from gaussmix.observations import as_table
 from gaussmix.sources.source import SourceError
-from gaussmix.sources.survey import fault
+from gaussmix.sources.tally import Tally, TalliedRows, fault
 from gaussmix.statistics import Statistics
 
 __all__ = ["FAN", "ClusterEngine", "ClusterRows", "ClusterSurvey", "Parts", "add_parts", "as_part", "sampled_parts", "surveyed_parts"]
@@ -95,38 +95,23 @@ def as_part(rows: Any, weights: Any = None) -> Part:
 
 @dataclass(frozen=True)
 class _PartSurvey:
-    """What was found in one partition: as `Survey`, and what is wrong with a row."""
+    """What was found in one partition: perhaps a row that cannot be used, and what is wrong with it."""
 
-    n_rows: int
-    n_positive: int
-    single: bool
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    first_row: NDArray[np.float64] | None
-    total_weight: float
-    largest_weight: float
+    tally: Tally
     checksum: int
     wrong: tuple[int, str] | None
 
 
 def _survey(number: int, rows: NDArray[Any], weights: NDArray[np.float64] | None, n_features: int) -> _PartSurvey:
-    checksum = zlib.crc32(b"" if weights is None else weights.data, zlib.crc32(rows.data))
-    wrong = None
+    wrong: tuple[int, str] | None
     if rows.shape[1] != n_features:
         wrong = 0, f"the partition has {rows.shape[1]} columns, but the data have {n_features}"
     elif weights is not None and weights.shape != (len(rows),):
         wrong = 0, f"the partition has {len(rows)} rows, but weights of shape {weights.shape}"
-    elif weights is not None and not (np.isfinite(weights) & (weights >= 0)).all():
-        row = int(np.argmax(~(np.isfinite(weights) & (weights >= 0))))
-        wrong = row, f"sample_weight is {weights[row]:g}; weights must be finite and not negative"
-    wrong = wrong or fault(rows, LARGEST)
-    alive = rows if weights is None or wrong else rows[weights > 0]
-    none = np.full(n_features, np.inf)
-    low, high = (alive.min(axis=0), alive.max(axis=0)) if len(alive) and not wrong else (none, -none)
-    single = rows.dtype == np.float32
-    return _PartSurvey(len(rows), len(alive), single, np.asarray(low, np.float64), np.asarray(high, np.float64),
-                       np.asarray(rows[0], np.float64) if len(rows) else None, float(len(rows) if weights is None else weights.sum()),
-                       1.0 if weights is None else float(weights.max(initial=0.0)), checksum, wrong)
+    else:
+        wrong = fault(rows, weights)
+    checksum = zlib.crc32(b"" if weights is None else weights.data, zlib.crc32(rows.data))
+    return _PartSurvey(Tally.of(rows[:0]) if wrong else Tally.of(rows, weights), checksum, wrong)
 
 
 @dataclass(frozen=True)
@@ -136,42 +121,25 @@ class ClusterSurvey:
 
     Attributes
     ----------
-    n_rows, n_positive : int
+    tally : Tally
+        Of all rows.
     counts : list of int
         How many rows with weight each partition has.
-    dtype : dtype
-        The number type that the loops can work in.
-    real : type
-        float32 where all rows are of that type, else float64.
-    low, high, first_row : ndarray, shape (D,)
-    total_weight : float
-    scale : float
-        What weights are divided by.
     checksum : int
     """
 
-    n_rows: int
-    n_positive: int
+    tally: Tally
     counts: list[int]
-    dtype: np.dtype[Any]
-    real: type[np.floating[Any]]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    first_row: NDArray[np.float64]
-    total_weight: float
-    scale: float
     checksum: int
 
 
-def surveyed_parts(parts: Parts, weighted: bool) -> ClusterSurvey:
+def surveyed_parts(parts: Parts) -> ClusterSurvey:
     """
     Make the first pass over all partitions.
 
     Parameters
     ----------
     parts : Parts
-    weighted : bool
-        Whether they have weights.
 
     Returns
     -------
@@ -185,27 +153,14 @@ def surveyed_parts(parts: Parts, weighted: bool) -> ClusterSurvey:
         Where there are no rows, or none has weight.
     """
     found = parts.each(_survey, parts.n_features)
-    if not found:
-        raise SourceError(parts.name, "has no rows")
-    before = 0
+    tally = Tally.of(np.empty((0, parts.n_features), np.float32))
     for number, one in enumerate(found):
         if one.wrong is not None:
-            raise SourceError(parts.name, one.wrong[1], number, before + one.wrong[0])
-        before += one.n_rows
-    if not before:
-        raise SourceError(parts.name, "has no rows")
-    n_positive = sum(one.n_positive for one in found)
-    if not n_positive:
-        raise ValueError("sample_weight is zero for every row; at least one weight must be positive")
-    single = all(one.single for one in found if one.n_rows)
-    low = np.array([one.low for one in found]).min(axis=0)
-    high = np.array([one.high for one in found]).max(axis=0)
-    in_single = single and fits_single(low, high)
-    return ClusterSurvey(before, n_positive, [one.n_positive for one in found], np.dtype(np.float32 if in_single else np.float64),
-                         np.float32 if single else np.float64, low, high, next(one.first_row for one in found if one.first_row is not None),
-                         sum(one.total_weight for one in found),
-                         weight_scale(max(one.largest_weight for one in found)) if weighted else 1.0,
-                         zlib.crc32(np.array([[one.n_rows, one.checksum] for one in found]).data))
+            raise SourceError(parts.name, one.wrong[1], number, tally.n_rows + one.wrong[0])
+        tally += one.tally
+    tally.check_rows(parts.name)
+    return ClusterSurvey(tally, [one.tally.n_positive for one in found],
+                         zlib.crc32(np.array([[one.tally.n_rows, one.checksum] for one in found]).data))
 
 
 def _rows_at(number: int, rows: NDArray[Any], weights: NDArray[np.float64] | None, chosen: list[NDArray[np.intp]]) -> Part:
@@ -231,8 +186,8 @@ def sampled_parts(parts: Parts, survey: ClusterSurvey, n_rows: int, seed: int) -
     rows : ndarray, shape (n, D)
     weights : ndarray, shape (n,), or None
     """
-    n_rows = min(n_rows, survey.n_positive)
-    chosen = np.sort(np.random.default_rng(seed).choice(survey.n_positive, n_rows, replace=False, shuffle=False))
+    n_rows = min(n_rows, survey.tally.n_positive)
+    chosen = np.sort(np.random.default_rng(seed).choice(survey.tally.n_positive, n_rows, replace=False, shuffle=False))
     ends = np.cumsum(survey.counts)
     places = [part - start for part, start in zip(np.split(chosen, np.searchsorted(chosen, ends[:-1])), [0, *ends[:-1]])]
     found = parts.each(_rows_at, places)
@@ -252,7 +207,7 @@ def _sum(number: int, rows: NDArray[Any], weights: NDArray[np.float64] | None, e
     return found
 
 
-class ClusterRows:
+class ClusterRows(TalliedRows):
     """
     The rows of all partitions, as observations.
 
@@ -266,31 +221,8 @@ class ClusterRows:
     """
 
     def __init__(self, parts: Parts, survey: ClusterSurvey, n_components: int) -> None:
-        self.parts, self.survey, self.n_components = parts, survey, n_components
-        self.n_rows, self.n_features = survey.n_rows, parts.n_features
-        self.n_positive, self.total_weight, self.scale = survey.n_positive, survey.total_weight, survey.scale
-        self.at_once = 1
-        self._work_in(survey.dtype)
-
-    def _work_in(self, dtype: DTypeLike) -> None:
-        self.dtype: np.dtype[Any] = np.dtype(dtype)
-        self.size = self.dtype.itemsize
-        self.limit = LARGEST_SINGLE if self.size == 4 else np.inf
-
-    def widen_for(self, densities: Densities) -> None:
-        """Switch to float64 for good where float32 cannot hold these densities."""
-        if self.size == 4 and not densities.largest() < self.limit:
-            self._work_in(np.float64)
-
-    def is_constant(self, feature: int) -> bool:
-        """Whether a feature has the same value in all rows that have weight."""
-        return bool(self.survey.low[feature] == self.survey.high[feature])
-
-    def row(self, n: int) -> NDArray[Any]:
-        """Return the first row, the only one that is here."""
-        if n != 0:
-            raise IndexError(f"row {n} of {self.parts.name} is not in this process")
-        return self.survey.first_row
+        super().__init__(survey.tally, n_components, parts.name)
+        self.parts, self.survey = parts, survey
 
     def pieces(self) -> range:
         """Return the numbers of the partitions."""

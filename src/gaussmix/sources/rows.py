@@ -6,24 +6,24 @@ import bisect
 import copy
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
-from gaussmix._core.densities import Densities
 from gaussmix._core.estep import Block, Rows
-from gaussmix.blocks import LARGEST_SINGLE, block_bounds, is_readable, weight_scale
+from gaussmix.blocks import block_bounds, is_readable
 from gaussmix.sources.ahead import ahead
 from gaussmix.sources.source import RowBlock, Source, SourceError
 from gaussmix.sources.survey import Survey, checked, first_of, plain_blocks
+from gaussmix.sources.tally import TalliedRows
 
 __all__ = ["SourceRows", "recut", "regrouped"]
 
 _Drawn = tuple[int, int, RowBlock]  # the number of a block, its first row, and what it holds
 
 
-class SourceRows:
+class SourceRows(TalliedRows):
     """
     The rows of a source, which are read anew in each pass and cut where `Blocks` cuts an array of as many rows.
 
@@ -38,37 +38,16 @@ class SourceRows:
         Weights that do not come from the source.
     report : callable, optional
         Called in each pass with the number of rows of each block that is read.
-
-    Attributes
-    ----------
-    n_rows, n_features, n_positive : int
-    dtype, size, limit, scale, total_weight
-        As those of `Blocks`.
-    at_once : int
     """
 
     def __init__(self, source: Source, survey: Survey, n_components: int, sample_weight: NDArray[np.float64] | None = None,
                  report: Callable[[int], object] | None = None) -> None:
+        super().__init__(survey.tally, n_components, source.name)
         self.source, self.survey, self.sample_weight, self.report = source, survey, sample_weight, report
-        self.n_rows, self.n_features, self.n_components = survey.n_rows, source.n_features, n_components
-        self.n_positive, self.total_weight = survey.n_positive, survey.total_weight
-        self.scale = weight_scale(survey.largest_weight) if survey.has_weights else 1.0
         self.bounds = block_bounds(self.n_rows, self.n_features, n_components)
         self.labels: NDArray[np.int32] | None = None
         self.takes_labels = False
         self.shares: dict[int, NDArray[np.float64]] | None = None
-        self.at_once = 1
-        self._work_in(survey.dtype)
-
-    def _work_in(self, dtype: DTypeLike) -> None:
-        self.dtype: np.dtype[Any] = np.dtype(dtype)
-        self.size = self.dtype.itemsize
-        self.limit = LARGEST_SINGLE if self.size == 4 else np.inf
-
-    def widen_for(self, densities: Densities) -> None:
-        """Switch to float64 for good where float32 cannot hold these densities."""
-        if self.size == 4 and not densities.largest() < self.limit:
-            self._work_in(np.float64)
 
     def with_labels(self, labels: NDArray[np.int32]) -> Self:
         """Return the same rows with labels, shape (N,)."""
@@ -87,16 +66,6 @@ class SourceRows:
         other = copy.copy(self)
         other.shares = {}
         return other
-
-    def is_constant(self, feature: int) -> bool:
-        """Whether a feature has the same value in all rows that have weight."""
-        return bool(self.survey.low[feature] == self.survey.high[feature])
-
-    def row(self, n: int) -> NDArray[Any]:
-        """Return the first row, the only one that is kept."""
-        if n != 0:
-            raise IndexError(f"row {n} of {self.source.name} is not in memory")
-        return self.survey.first_row
 
     def pieces(self) -> Generator[_Drawn]:
         """Yield the blocks of one pass, as they are read."""

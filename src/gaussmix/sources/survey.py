@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gaussmix._core.estep import Rows
-from gaussmix.blocks import LARGEST, fits_single, is_readable
+from gaussmix.blocks import LARGEST
 from gaussmix.observations import as_table
 from gaussmix.sources.ahead import ahead
 from gaussmix.sources.source import RowBlock, Source, SourceError
+from gaussmix.sources.tally import Tally, fault
 
 PARTS = ("sample_weight", "labels", "responsibilities")  # what a block may have beside its rows
 
-__all__ = ["Survey", "checked", "fault", "first_of", "plain_blocks", "surveyed"]
+__all__ = ["Survey", "checked", "first_of", "plain_blocks", "surveyed"]
 
 
 @dataclass(frozen=True)
@@ -29,19 +29,10 @@ class Survey:
 
     Attributes
     ----------
-    n_rows : int
-        N.
+    tally : Tally
+        Of all rows.
     starts : list of int
         The first row of each block of the source.
-    dtype : dtype
-        The number type that the loops can work in.
-    real : type
-        float32 where all rows are of that type, else float64.
-    first_row, low, high : ndarray, shape (D,)
-        The first row, and the least and largest values of rows that have weight.
-    largest_weight, total_weight : float
-    n_positive : int
-        How many rows have weight.
     sample : ndarray, shape (n, D)
         Rows with weight, in their order.
     sample_weight : ndarray, shape (n,), or None
@@ -53,25 +44,13 @@ class Survey:
         Checksums of the first row of each block of the source, which tell that a later pass gives other rows or another order.
     """
 
-    n_rows: int
+    tally: Tally
     starts: list[int]
-    dtype: np.dtype[Any]
-    real: type[np.floating[Any]]
-    first_row: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    largest_weight: float
-    total_weight: float
-    n_positive: int
     sample: NDArray[Any]
     sample_weight: NDArray[np.float64] | None
     state: object
     checksum: int
     firsts: list[int]
-
-    @property
-    def has_weights(self) -> bool:
-        return self.sample_weight is not None
 
 
 def plain_blocks(source: Source) -> Iterator[RowBlock]:
@@ -130,21 +109,6 @@ def _vector(values: Any, n_rows: int, name: str) -> NDArray[Any] | None:
     return array
 
 
-def fault(rows: NDArray[Any], largest: float) -> tuple[int, str] | None:
-    """Return the first row that holds a number which is not finite, or too large, and what is wrong with it."""
-    if rows.dtype.kind in "iub":
-        return None
-    if rows.dtype in (np.float32, np.float64) and is_readable(rows, rows.dtype) and rows.size and Rows(rows).within(largest):
-        return None
-    bad = ~(np.abs(rows) <= min(largest, float(np.finfo(rows.dtype).max)))
-    if not bad.any():
-        return None
-    row, column = map(int, np.argwhere(bad)[0])
-    value = float(rows[row, column])
-    what = "NaN" if np.isnan(value) else "infinity" if np.isinf(value) else f"{value:g}, which is too large"
-    return row, f"column {column} holds {what}; all values must be finite"
-
-
 def checked(source: Source, rows: NDArray[Any], weights: NDArray[Any] | None, first: int, block_of: Callable[[int], int],
             largest: float = LARGEST) -> None:
     """
@@ -166,15 +130,9 @@ def checked(source: Source, rows: NDArray[Any], weights: NDArray[Any] | None, fi
     SourceError
         Naming the block and the row.
     """
-    found = fault(rows, largest)
+    found = fault(rows, weights, largest)
     if found is not None:
         raise SourceError(source.name, found[1], block_of(first + found[0]), first + found[0])
-    if weights is not None:
-        bad = ~((weights >= 0) & np.isfinite(weights))
-        if bad.any():
-            row = first + int(np.argmax(bad))
-            raise SourceError(source.name, f"sample_weight is {weights[row - first]:g}; weights must be finite and not negative",
-                              block_of(row), row)
 
 
 class _Sample:
@@ -261,13 +219,10 @@ def surveyed(source: Source, sample_weight: NDArray[np.float64] | None, n_sample
     sample = _Sample(n_sample, seed)
     starts: list[int] = []
     firsts: list[int] = []
-    low, high = np.full(D, np.inf), np.full(D, -np.inf)
-    first_row: NDArray[np.float64] = np.zeros(D)
-    n_rows, n_positive, total, largest, checksum = 0, 0, 0.0, 0.0, 0
-    single, weighted = True, sample_weight is not None
+    tally, checksum = Tally.of(np.empty((0, D), np.float32)), 0
     with closing(ahead(plain_blocks(source))) as blocks:
         for number, block in enumerate(blocks):
-            rows, weights = block.rows, block.sample_weight
+            rows, weights, n_rows = block.rows, block.sample_weight, tally.n_rows
             starts.append(n_rows)
             firsts.append(first_of(block))
             if sample_weight is not None:
@@ -276,9 +231,6 @@ def surveyed(source: Source, sample_weight: NDArray[np.float64] | None, n_sample
                 weights = sample_weight[n_rows:n_rows + len(rows)]
                 if len(weights) < len(rows):
                     raise ValueError(f"sample_weight must be one weight a row, but the source has more than {len(sample_weight)} rows")
-            weighted = weights is not None
-            if not len(rows):
-                continue
             # Parts that stay in the cache, as each is read several times; a memory map may come in one block.
             step = max(1, 2**20 // max(rows.strides[0], rows.itemsize * D, 1))
             for start in range(0, len(rows), step):
@@ -289,26 +241,10 @@ def surveyed(source: Source, sample_weight: NDArray[np.float64] | None, n_sample
                 checksum = zlib.crc32(np.ascontiguousarray(part).data, checksum)
                 if w is not None:
                     checksum = zlib.crc32(w.data, checksum)
-                    n_positive += int(np.count_nonzero(w))
-                    total += float(w.sum())
-                    largest = max(largest, float(w.max()))
-                    part = part[w > 0]
-                if len(part):
-                    low, high = np.minimum(low, part.min(axis=0)), np.maximum(high, part.max(axis=0))
-            if not n_rows:
-                first_row = np.asarray(rows[0], dtype=np.float64)
-            single &= rows.dtype == np.float32
-            n_rows += len(rows)
+                tally += Tally.of(part, w)
             if report is not None:
                 report(len(rows))
-    if not n_rows:
-        raise SourceError(source.name, "has no rows")
-    if sample_weight is not None and len(sample_weight) != n_rows:
-        raise ValueError(f"sample_weight must be of shape ({n_rows},), one weight a row, not ({len(sample_weight)},)")
-    if weighted and not n_positive:
-        raise ValueError("sample_weight is zero for every row; at least one weight must be positive")
-    chosen, chosen_weights = sample.ended()
-    in_single = single and fits_single(low, high)
-    return Survey(n_rows, starts, np.dtype(np.float32 if in_single else np.float64), np.float32 if single else np.float64, first_row, low,
-                  high, largest if weighted else 1.0, min(total, np.finfo(np.float64).max) if weighted else float(n_rows),
-                  n_positive if weighted else n_rows, chosen, chosen_weights, state, checksum, firsts)
+    if tally.n_rows and sample_weight is not None and len(sample_weight) != tally.n_rows:
+        raise ValueError(f"sample_weight must be of shape ({tally.n_rows},), one weight a row, not ({len(sample_weight)},)")
+    tally.check_rows(source.name)
+    return Survey(tally, starts, *sample.ended(), state, checksum, firsts)
