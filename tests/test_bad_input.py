@@ -311,3 +311,23 @@ def test_errors_can_be_caught_as_scikit_learns_without_it():
     from gaussmix.exceptions import InvalidParameterError, NotFittedError
     assert issubclass(InvalidParameterError, ValueError) and issubclass(InvalidParameterError, TypeError)
     assert issubclass(NotFittedError, ValueError) and issubclass(NotFittedError, AttributeError)
+
+
+@pytest.mark.parametrize("column, kind", [
+    (lambda pl: pl.Series("b", [[1.0, 2.0]] * 4, dtype=pl.Array(pl.Float64, 2)), "Array"), (lambda pl: pl.Series("b", [[1.0]] * 4), "List"),
+    (lambda pl: pl.Series("b", [{"x": 1}] * 4), "Struct"), (lambda pl: pl.Series("b", [1, 2, 3, 4]).cast(pl.Date), "Date"),
+    (lambda pl: pl.Series("b", [1, 2, 3, 4]).cast(pl.Duration), "Duration")])
+def test_columns_of_polars_that_hold_no_numbers(column, kind):
+    pl = pytest.importorskip("polars")
+    table = pl.DataFrame({"a": [1.0, 2.0, 3.0, 4.0]}).with_columns(column(pl))
+    with pytest.raises(TypeError, match=f"X must hold numbers only, but column 'b' holds {kind}.*: leave it out or code it as numbers"):
+        GaussianMixture(2).fit(table)
+
+
+@pytest.mark.parametrize("library", ["pandas", "pyarrow"])
+def test_a_column_of_lists(library):
+    columns = {"a": [1.0, 2.0, 3.0], "b": [[1.0, 2.0], [3.0], [4.0, 5.0]]}
+    module = pytest.importorskip(library)
+    table = module.DataFrame(columns) if library == "pandas" else module.table(columns)
+    with pytest.raises(TypeError, match="X must hold numbers only, but column 'b' holds several values a row: make a column of each"):
+        GaussianMixture(2).fit(table)

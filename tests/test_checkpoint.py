@@ -4,12 +4,15 @@ import copy
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import time
 import warnings
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -331,3 +334,59 @@ def test_a_fit_without_a_seed_goes_on_from_its_sample(tmp_path):
         GaussianMixture(**parameters, callback=stop).fit(Ending(), checkpoint=tmp_path / "one", checkpoint_every=1)
     (tmp_path / "two").write_bytes((tmp_path / "one").read_bytes())
     same(*(GaussianMixture(**parameters).fit(Ending(), checkpoint=tmp_path / name) for name in ("one", "two")))
+
+
+def test_a_fit_that_was_widened_goes_on_to_the_same_bits(tmp_path):
+    """float32 rows, under a start that float32 cannot hold, are worked on in float64 from then on."""
+    rng = np.random.default_rng(1)
+    rows = (np.concatenate([rng.normal(size=(500, 1)), rng.normal(size=(500, 1)) + 3]) * 2e-12).astype(np.float32)
+    parameters = dict(n_components=2, reg_covar=0, tol=0, max_iter=20, covariance_type="spherical", n_threads=1, weights_init=[0.5, 0.5],
+                      means_init=[[0.0], [6e-12]], precisions_init=[1e27, 1e28])
+    whole = GaussianMixture(**parameters).fit(rows)
+    for stop in (2, 5, 10):
+        path = tmp_path / f"{stop}.npz"
+        GaussianMixture(**parameters, callback=lambda number, *_: number == stop).fit(rows, checkpoint=path, checkpoint_every=1)  # noqa: B023
+        same(GaussianMixture(**parameters).fit(rows, checkpoint=path), whole)
+
+
+@pytest.mark.parametrize("random_state", [lambda seed: np.random.SeedSequence(seed), lambda seed: np.random.PCG64(seed)])
+def test_another_source_of_random_numbers_is_another_fit(random_state, tmp_path):
+    def fitted(seed):
+        return GaussianMixture(4, random_state=random_state(seed), init_params="random_from_data", max_iter=3, tol=0).fit(
+            X, checkpoint=tmp_path / "state.npz")
+
+    same(fitted(3), fitted(3))
+    with pytest.raises(ValueError, match="is the checkpoint of another fit, as random_state was"):
+        fitted(4)
+
+
+def test_arrays_of_objects_are_told_apart_by_their_numbers(tmp_path):
+    path, parameters = tmp_path / "state.npz", dict(max_iter=3, tol=0)
+    means = [[Decimal("0"), Fraction(1, 2)], [Decimal("7"), Fraction(13, 2)]]
+    first = GaussianMixture(2, means_init=means, **parameters).fit(X, checkpoint=path)
+    same(GaussianMixture(2, means_init=np.array(means, dtype=object), **parameters).fit(X, checkpoint=path), first)
+    means[0][1] = Fraction(1, 3)
+    with pytest.raises(ValueError, match="is the checkpoint of another fit, as means_init was"):
+        GaussianMixture(2, means_init=means, **parameters).fit(X, checkpoint=path)
+
+
+def test_a_longer_float_as_a_parameter(tmp_path):
+    same(*(GaussianMixture(2, random_state=0, tol=np.longdouble(1e-3)).fit(X, checkpoint=tmp_path / "state.npz") for _ in range(2)))
+
+
+@pytest.mark.parametrize("content", [b"import this\n", b"", b"PAR1" * 100, b"PK\x03\x04" * 50])
+def test_another_kind_of_file_is_no_checkpoint(content, tmp_path):
+    path = tmp_path / "state.npz"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"state.npz: is not a checkpoint of gaussmix, or is damaged: it is no archive of arrays; give another"):
+        GaussianMixture(2).fit(X, checkpoint=path)
+    assert path.read_bytes() == content
+
+
+def test_a_folder_that_is_gone_is_told_of(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with pytest.raises(FileNotFoundError, match="cannot be written: its folder") as caught:
+        GaussianMixture(2, random_state=0, tol=0, max_iter=5, callback=lambda number, *_: number == 2 and shutil.rmtree(folder)).fit(
+            X, checkpoint=folder / "state.npz", checkpoint_every=1)
+    assert caught.value.filename == str(folder / "state.npz")

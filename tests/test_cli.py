@@ -325,10 +325,33 @@ def test_a_large_file_is_drawn(tmp_path, command, monkeypatch):
     assert (tmp_path / "p.png").stat().st_size > 10_000
 
 
+def test_output_does_not_replace_what_is_read_in_a_folder(tmp_path, command, model):
+    parquet, pa = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    parquet.write_table(pa.table({"eruptions": FAITHFUL[:, 0], "waiting": FAITHFUL[:, 1]}), folder / "1.parquet")
+    before = (folder / "1.parquet").read_bytes()
+    for name in ("1.parquet", "2.parquet"):
+        for arguments in (("predict", model, folder), ("fit", folder, "--components", 2)):
+            status, out, err = command(*arguments, "--output", folder / name)
+            assert (status, out) == (2, "")
+            assert err == f"gaussmix: {folder / name}: cannot be written, as its folder is read: put the output elsewhere\n"
+    assert os.listdir(folder) == ["1.parquet"] and (folder / "1.parquet").read_bytes() == before
+
+
+@pytest.mark.parametrize("arguments", [("--header", "no"), ("--delimiter", ";"), ("--decimal-comma",)])
+def test_the_layout_of_csv_is_not_said_of_other_large_files(tmp_path, command, monkeypatch, arguments):
+    monkeypatch.setattr(cli, "LARGE", 0)
+    np.save(tmp_path / "rows.npy", np.zeros((9, 2)))
+    status, out, err = command("fit", tmp_path / "rows.npy", "--components", 2, *arguments)
+    assert (status, out) == (2, "") and err.count("\n") == 1
+    assert "rows.npy: is not CSV: leave out --delimiter, --decimal-comma and --header, which are for CSV only" in err
+
+
 @pytest.mark.parametrize("content, what", [
     ("1,2\n3,nan\n4,5\n", "rows.csv: block 0, row 1: column 1 holds NaN; all values must be finite"),
     ("a,b\n1,x\n", "rows.csv: column 2, 'b', holds words, as 'x' in line 2; leave it out with --columns 1"),
-    ("1,2\n3\n", "rows.csv: block 0: could not be read after row 0"),
+    ("1,2\n3\n", "rows.csv: line 2 has 1 field, but line 1 has 2"),
     ("1,2\n", "rows.csv: more components (2) than rows (1)")])
 def test_a_bad_large_file(tmp_path, command, monkeypatch, content, what):
     monkeypatch.setattr(cli, "LARGE", 0)

@@ -162,7 +162,7 @@ def test_weights(client):
 
 
 @pytest.mark.parametrize("weights, what", [
-    (W[:-1], "must be of shape"), (-W, "sample_weight is -.*; weights must be finite and not negative"), (0 * W, "zero for every row"),
+    (W[:-1], "must be of shape"), (-W, r"sample_weight\[0\] is -.*; weights must not be negative"), (0 * W, "zero for every row"),
     (da.from_array(W, chunks=N), "as many partitions as X, 12, not 1")])
 def test_wrong_weights(weights, what):
     with pytest.raises(ValueError, match=what):
@@ -170,7 +170,7 @@ def test_wrong_weights(weights, what):
 
 
 @pytest.mark.parametrize("weights, what", [
-    (np.zeros(N), "zero for every row"), (-np.ones(N), "finite and not negative"), (np.full(N, np.nan), "finite and not negative"),
+    (np.zeros(N), "zero for every row"), (-np.ones(N), "must not be negative"), (np.full(N, np.nan), "must be finite"),
     (np.ones(5), "must be of shape"), (da.ones(1), "as many partitions as X")])
 def test_wrong_weights_of_a_question(weights, what, one_machine):
     with pytest.raises(ValueError, match=what):
@@ -323,8 +323,10 @@ def test_the_sample_is_drawn_evenly_and_without_replacement(weights):
             assert (one % 3 == 1).all()
     counts = np.histogram(np.concatenate(drawn), 10, (0, N))[0]
     assert ((counts - 2_000) ** 2 / 2_000).sum() < 28  # χ² with 9 degrees of freedom, 1 in 1,000
-    everything, _ = sampled_parts(parts, survey, 10**6, 0)
-    np.testing.assert_array_equal(everything, rows if weights is None else rows[weights > 0])
+    everything, _ = sampled_parts(parts, survey, N, 0)
+    np.testing.assert_array_equal(everything, rows)  # those without weight too, as in memory
+    most, _ = sampled_parts(parts, survey, N - 1, 0)
+    assert weights is None or np.array_equal(most, rows[weights > 0])
 
 
 def test_rows_of_a_cluster_are_not_here():
@@ -345,3 +347,50 @@ def test_warnings_are_those_of_a_fit():
         warnings.simplefilter("always")
         model().fit(array())
     assert any("did not converge" in str(one.message) for one in caught)
+
+
+@pytest.mark.parametrize("weight", [1e305, 5e-324, 1.0])
+def test_criteria_under_weights_of_any_size(weight):
+    fitted, weights = model().fit(X), np.full(len(X), weight)
+    with dask.config.set(scheduler="synchronous"):
+        for given in (weights, da.from_array(weights, chunks=CHUNKS[:1])):
+            for name in ("score", "bic"):
+                expected = getattr(fitted, name)(X, sample_weight=weights)
+                assert getattr(fitted, name)(array(), sample_weight=given) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("weights, error, what", [
+    (np.ma.masked_array(np.ones(N), np.arange(N) == 3), TypeError, "sample_weight is a masked array"),
+    (np.ones(N) * (1 + 1j), ValueError, "[Cc]omplex"),
+    (da.ones(N, chunks=CHUNKS[:1]) * 1j, ValueError, "sample_weight must be one number a row, not complex128 in 1 dimensions"),
+    (da.ones((N, 1), chunks=(CHUNKS[0], 1)), ValueError, "sample_weight must be one number a row, not float64 in 2 dimensions")])
+def test_weights_that_are_none_are_refused(weights, error, what):
+    fitted = model().fit(X)
+    with dask.config.set(scheduler="synchronous"):
+        for call in (model().fit, fitted.score):
+            with pytest.raises(error, match=what):
+                call(array(), sample_weight=weights)
+
+
+def test_what_is_no_table_of_dask_is_told_of():
+    fitted = model().fit(X)
+    with pytest.raises(ValueError, match="Expected 2D array for X, got 1D dask Array instead"):
+        fitted.predict(array()[:, 0])
+    with pytest.raises(TypeError, match="must be an array or a DataFrame of Dask, not a Bag"):
+        model().fit(pytest.importorskip("dask.bag").from_sequence([1, 2]))
+    with pytest.raises(TypeError, match=r"X is a DataFrame of Dask, where rows in memory are needed: pass X.compute\(\)"):
+        fitted.adapt(dd.from_dask_array(array()))
+
+
+def test_rows_that_are_not_there_have_no_score():
+    with dask.config.set(scheduler="synchronous"), pytest.raises(ValueError, match="X has no rows"):
+        model().fit(X).score(array()[:0])
+
+
+def test_rows_without_weight_are_in_a_start_as_in_memory():
+    weights = np.where(np.arange(N) < N // 6, 0.0, 1.0)
+    with dask.config.set(scheduler="synchronous"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        one, other = (GaussianMixture(3, random_state=0, init_params="random", tol=1e-9, max_iter=500).fit(rows, sample_weight=weights)
+                      for rows in (X, array()))
+    assert one.lower_bound_ == pytest.approx(other.lower_bound_, rel=1e-12)

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -460,12 +461,12 @@ class Later(Pieces):
 
 
 @pytest.mark.parametrize("wrong, what", [
-    (lambda number, block: np.full_like(block, np.nan) if number == 3 else block, r"pieces: block 3, row 2,331: gives other rows"),
+    (lambda number, block: np.full_like(block, np.nan) if number == 3 else block, r"pieces: block 3, row 3,000: gives other rows"),
     (lambda number, block: np.where(np.arange(len(block))[:, None] == 5, np.nan, block) if number == 3 else block,
      r"pieces: block 3, row 2,336: column 0 holds NaN"),
     (lambda number, block: block[:-1] if number == 3 else block, r"pieces: row 29,999: gives 29,999 rows in this pass, but gave 30,000"),
     (lambda number, block: np.concatenate([block, block]) if number == 3 else block, r"gives more rows in this pass than the 30,000"),
-    (lambda number, block: block[::-1] if number == 3 else block, r"pieces: block 3, row 2,331: gives other rows than in the first pass"),
+    (lambda number, block: block[::-1] if number == 3 else block, r"pieces: block 3, row 3,000: gives other rows than in the first pass"),
     (lambda number, block: 1 / 0 if number == 3 else block, r"pieces: block 3, row 2,331: ZeroDivisionError")])
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_what_goes_wrong_in_a_later_pass_ends_the_fit_with_the_last_iteration(wrong, what, n_threads):
@@ -513,7 +514,7 @@ def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(ValueError, match="text.parquet: is not a Parquet file"):
         model().fit(tmp_path / "text.parquet")
     (tmp_path / "words.csv").write_text("a,b\n1,2\n3,x\n")
-    with pytest.raises(SourceError, match="words.csv: block 0: could not be read after row 0: .*'x'"):
+    with pytest.raises(SourceError, match="words.csv: line 3, column 'b': 'x' is not a number"):
         model().fit(tmp_path / "words.csv")
     pq.write_table(pa.table({"a": [1.0, 2.0], "b": ["x", "y"]}), tmp_path / "words.parquet")
     with pytest.raises(ValueError, match="words.parquet: column 2, 'b', does not hold numbers, but string"):
@@ -813,6 +814,198 @@ def test_ctrl_c_ends_a_fit_and_its_reader(n_threads, tmp_path):
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=20)
     assert (said, process.returncode) == ("interrupted False\n", 0)
+
+
+@pytest.mark.parametrize("what", ["rows", "weights", "no weights"])
+def test_other_rows_or_weights_in_a_later_pass_are_refused(what):
+    class Changing(Source):
+        n_features, passes = 4, 0
+
+        def blocks(self):
+            self.passes += 1
+            rows, weights = X.copy(), np.ones(len(X))
+            if self.passes > 2:
+                rows[1:] += 50.0 * (what == "rows")
+                weights += what == "weights"
+            yield RowBlock(rows[:2_500], weights[:2_500] if self.passes <= 2 or what != "no weights" else None)
+            yield RowBlock(rows[2_500:], weights[2_500:] if self.passes <= 2 or what != "no weights" else None)
+
+    where = "row 0: gives weights in some passes only" if what == "no weights" else (
+        f"row {1000 if what == 'rows' else 0:,}: gives other rows than in the first pass, or in another order, or with other weights")
+    with pytest.raises(SourceError, match=f"the source: block 0, {where}"):
+        model().fit(Changing())
+
+
+@pytest.mark.parametrize("attributes, error, what", [
+    (dict(columns=("a", "b", "c", "d")), TypeError, r"must set columns to a list of names or to None, not to \('a', 'b', 'c', 'd'\)"),
+    (dict(columns="abcd"), TypeError, "must set columns to a list of names or to None, not to 'abcd'"),
+    (dict(columns=["a"]), ValueError, "has n_features = 4, but columns of 1 names"),
+    (dict(n_rows=2.5), TypeError, "must set n_rows to a whole number, or to None where it is not known, not to 2.5")])
+def test_wrong_attributes_of_a_source_are_told_of(attributes, error, what):
+    source = Pieces(X)
+    vars(source).update(attributes)
+    with pytest.raises(error, match=f"Pieces {what}"):
+        model().fit(source)
+
+
+def test_a_state_may_be_an_array(quiet):
+    source = Pieces(X)
+    source.state = lambda: np.arange(3)
+    assert model().fit(source).mixture_ == model().fit(X).mixture_
+
+
+def test_a_state_that_cannot_be_told_is_told_of():
+    source, states = Pieces(X), iter([1, 1, 1])
+    source.state = lambda: next(states)
+    with pytest.raises(SourceError, match="pieces: could not tell whether it has changed: StopIteration"):
+        model().fit(source)
+
+
+def test_a_file_that_is_deleted_ends_the_fit_with_the_last_iteration(tmp_path):
+    path = tmp_path / "rows.npy"
+    np.save(path, X)
+    with pytest.raises(SourceError, match=r"rows.npy: could not tell whether it has changed: No such file") as caught:
+        model(callback=lambda number, *_: number == 2 and os.remove(path)).fit(path)
+    assert caught.value.n_iter == 2
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert again.mixture == caught.value.mixture and again.n_iter == 2
+
+
+def test_rows_without_weight_are_in_a_start_as_in_memory(quiet):
+    weights = np.where(np.arange(len(X)) < 500, 0.0, 1.0)
+    fitted = [model(init_params="random").fit(rows, sample_weight=weights) for rows in (X, Pieces(X, 501))]
+    assert fitted[0].mixture_ == fitted[1].mixture_
+    drawn = surveyed(Pieces(X, 501), weights, len(X) - 1, 0).sample  # no room for all rows: those without weight are left out
+    np.testing.assert_array_equal(drawn, X[500:])
+
+
+def test_many_threads_are_not_more_than_blocks(quiet):
+    assert model(n_threads=10_000).fit(Pieces(X)).mixture_ == model(n_threads=1).fit(X).mixture_
+    assert threading.active_count() < 100
+
+
+def test_answers_do_not_go_where_rows_are_read(tmp_path, quiet):
+    rows = np.lib.format.open_memmap(tmp_path / "rows.npy", mode="w+", dtype=float, shape=X.shape)
+    rows[:] = X
+    fitted = model().fit(X)
+    with pytest.raises(ValueError, match="out lies in the memory of X, which is read while it is written: give another array"):
+        fitted.score_samples(rows, out=rows[::-1, 0])
+    np.testing.assert_array_equal(rows, X)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    pq.write_table(pyarrow.table(dict(zip(NAMES, X.T))), folder / "1.parquet")
+    for source, out, what in ((folder, folder / "1.parquet", "its folder is read"), (folder, folder / "new.parquet", "its folder is read"),
+                              (folder / "1.parquet", folder / "1.parquet", "it is also read"),
+                              (tmp_path / "rows.npy", tmp_path / "rows.npy", "it is also read")):
+        with pytest.raises(ValueError, match=f"{out}: cannot be written, as {what}"):
+            fitted.predict(source, out=out)
+    assert sorted(os.listdir(folder)) == ["1.parquet"]
+
+
+@pytest.mark.parametrize("question, dtype, wanted", [("predict", np.int8, "an integer type that can hold 199"), ("predict", bool, "an integer"),
+                                                     ("predict_proba", np.int64, "a floating-point type such as float64"),
+                                                     ("score_samples", complex, "a floating-point type such as float64")])
+@pytest.mark.parametrize("source", [False, True])
+def test_answers_need_an_array_that_can_hold_them(question, dtype, wanted, source, quiet):
+    rows = np.arange(400.0)[:, None]
+    fitted = GaussianMixture(200, covariance_type="spherical", random_state=0, max_iter=1).fit(rows)
+    out = np.zeros((400, 200) if question == "predict_proba" else 400, dtype)
+    with pytest.raises(TypeError, match=f"out must have {wanted}.*, not {np.dtype(dtype)}"):
+        getattr(fitted, question)(Pieces(rows) if source else rows, out=out)
+    assert not out.any()
+    if question == "predict":
+        small = np.zeros(400, np.uint8)
+        np.testing.assert_array_equal(fitted.predict(rows, out=small), fitted.predict(rows))
+
+
+@pytest.mark.parametrize("files", [1, 2])
+def test_a_wrong_cell_of_csv_is_told_by_its_line(files, tmp_path):
+    paths = [tmp_path / f"{number}.csv" for number in range(files)]
+    for path in paths:
+        pd.DataFrame(X, columns=NAMES).to_csv(path, index=False)
+    lines = paths[-1].read_text().splitlines()
+    lines[5_000] = "1,2,word,4"
+    paths[-1].write_text("\n".join(lines))
+    with pytest.raises(SourceError, match=rf"^{paths[-1]}: line 5001, column 'c': 'word' is not a number"):
+        model().fit(paths)
+
+
+@pytest.mark.parametrize("damage", ["stream", "header", "end"])
+def test_a_damaged_gzip_file_is_told_of(damage, tmp_path):
+    path = tmp_path / "rows.csv.gz"
+    pd.DataFrame(X, columns=NAMES).to_csv(path, index=False)
+    content = bytearray(path.read_bytes())
+    if damage == "stream":
+        content[60_000:60_100] = bytes(100)
+    elif damage == "header":
+        content[2] = 77
+    else:
+        del content[-100_000:]
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"^{path}: is compressed by gzip and damaged: "):
+        model().fit(path)
+
+
+def test_a_pipe_is_refused(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(ValueError, match="pipe: is not an ordinary file, so that it cannot be read anew in every pass"):
+        model().fit(path)
+
+
+def test_files_of_a_folder_must_all_hold_numbers(tmp_path):
+    for number, column in enumerate((X[:, 0], pd.to_datetime(X[:, 0], unit="s"))):
+        pq.write_table(pa.table({"a": column, "b": X[:, 1]}), tmp_path / f"{number}.parquet")
+    with pytest.raises(ValueError, match=r"1.parquet: column 1, 'a', does not hold numbers, but timestamp"):
+        model().fit(tmp_path)
+
+
+def test_a_dataset_with_a_filter_of_its_own(tmp_path, quiet):
+    path = parquet(tmp_path)
+    chosen = pyarrow.dataset.dataset(path).filter(pyarrow.compute.field("b") > 4)
+    assert model().fit(chosen).mixture_ == model().fit(X[X[:, 1] > 4]).mixture_
+
+
+def test_an_error_of_a_source_is_one_line():
+    def wrong(number, block):
+        raise RuntimeError("one\n  two")
+
+    with pytest.raises(SourceError, match="^pieces: block 0, row 0: RuntimeError: one two$"):
+        model().fit(Pieces(X, wrong=wrong))
+
+
+def test_a_class_is_no_source():
+    with pytest.raises(TypeError, match="X is the class Pieces, where rows are needed: pass an object of it"):
+        model().fit(Pieces)
+
+
+def test_ctrl_c_does_not_wait_for_a_read_that_hangs():
+    code = """
+        import os, signal, threading, time
+        import numpy as np
+        from gaussmix import GaussianMixture
+        from gaussmix.sources import Source
+
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        class Slow(Source):
+            n_features = 2
+            def blocks(self):
+                yield np.random.default_rng(0).normal(size=(1000, 2))
+                threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+                time.sleep(60)
+                yield np.zeros((1000, 2))
+
+        begun = time.monotonic()
+        try:
+            GaussianMixture(2).fit(Slow())
+        except KeyboardInterrupt:
+            print(time.monotonic() - begun)
+    """
+    begun = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=50)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 20 and time.monotonic() - begun < 40
 
 
 def test_a_loader_that_shuffles_is_refused():

@@ -209,6 +209,36 @@ def test_other_relevance_factors_are_refused(factor):
     assert gm.mixture_ is before
 
 
+def test_rows_that_freeze_a_stream_are_told_of():
+    first, second, third = dealt(planted(1500, n_components=2), 500, 1000)
+    gm = GaussianMixture(2, random_state=0).partial_fit(first)
+    second[7] = 1e12
+    before = gm.mixture_
+    with pytest.warns(CollapseWarning, match=r"The parameters stay as they were, as the covariance of component \d became singular"):
+        gm.partial_fit(second)
+    assert gm.mixture_ == before
+    with pytest.warns(CollapseWarning, match="The parameters stay as they were"):
+        gm.partial_fit(third)
+
+
+def test_reg_covar_may_change_between_steps():
+    """The M step of a stream adds what `reg_covar` says now, as one does that always added it."""
+    first, second = dealt(planted(1500), 500)
+    gm = GaussianMixture(3, random_state=0, reg_covar=0).partial_fit(first)
+    plain = copy.deepcopy(gm).partial_fit(second).covariances_
+    gm.set_params(reg_covar=100.0).partial_fit(second)
+    np.testing.assert_allclose(gm.covariances_ - plain, np.tile(100 * np.eye(2), (3, 1, 1)), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name, flag", [("weights", [1.0] * 20), ("weights", np.ones(20)), ("covariances", "False"), ("covariances", 1)])
+def test_what_is_adapted_is_said_by_true_or_false(name, flag):
+    gm = GaussianMixture(3, random_state=0).fit(planted(500))
+    before = gm.mixture_
+    with pytest.raises(TypeError, match=f"{name} must be True or False, whether the {name} are adapted, not "):
+        gm.adapt(planted(20), **{name: flag})
+    assert gm.mixture_ == before
+
+
 def test_a_model_that_is_not_fitted_cannot_adapt():
     with pytest.raises(ValueError, match="not fitted"):
         GaussianMixture(2).adapt(planted(100))

@@ -18,7 +18,10 @@ from gaussmix.blocks import block_bounds, weighted_mean
 from gaussmix.datafiles import check_table_output, table_writer
 from gaussmix.mixture import Mixture, labels, log_density, responsibilities
 from gaussmix.observations import as_table, as_weights, check_finite
+from gaussmix.outputs import check_not_read
 from gaussmix.sources.ahead import ahead
+from gaussmix.sources.arrow import PARQUET
+from gaussmix.sources.opening import paths_of
 from gaussmix.sources.rows import regrouped
 from gaussmix.sources.source import RowBlock, Source
 from gaussmix.sources.survey import checked, plain_blocks
@@ -55,6 +58,12 @@ class Question:
     def plural(self) -> str:
         """What one column with all answers of a row is called."""
         return "responsibilities" if self.is_wide else self.name
+
+    def fits(self, dtype: np.dtype[Any], n_components: int) -> bool:
+        """Whether numbers of a type can hold the answers."""
+        if dtype.kind == "f" or self.compute is not labels:
+            return dtype.kind == "f"
+        return dtype.kind in "iu" and np.iinfo(dtype).max >= n_components - 1
 
     def of(self, mixture: Mixture, rows: NDArray[Any], n_threads: int | None) -> NDArray[Any]:
         """Return the answers for rows in memory."""
@@ -110,13 +119,17 @@ def parts_of(source: Source, report: Callable[[int], object] | None = None) -> I
         raise ValueError(f"{source.name}: has no rows")
 
 
-def check_out(out: Any) -> None:
+def check_out(out: Any, X: Any = None, question: Question = LOG_DENSITY, n_components: int = 1) -> None:
     """
     Raise where answers cannot be written to what a user passes as `out`, before they are computed.
 
     Parameters
     ----------
     out : ndarray, path or None
+    X : object
+        The rows that are asked for.
+    question : Question
+    n_components : int
 
     Raises
     ------
@@ -124,10 +137,17 @@ def check_out(out: Any) -> None:
     """
     if isinstance(out, (str, os.PathLike)):
         check_table_output(os.fsdecode(out))
-    elif out is not None and not isinstance(out, np.ndarray):
+        check_not_read(os.fsdecode(out), paths_of(X), PARQUET)
+    elif isinstance(out, np.ndarray):
+        if not out.flags.writeable:
+            raise ValueError("out is read-only: open a memory map with mode 'r+', or make another array")
+        if not question.fits(out.dtype, n_components):
+            wanted = f"an integer type that can hold {n_components - 1}" if question is LABELS else "a floating-point type such as float64"
+            raise TypeError(f"out must have {wanted}, not {out.dtype}")
+        if isinstance(X, np.memmap) and np.may_share_memory(X, out):
+            raise ValueError("out lies in the memory of X, which is read while it is written: give another array")
+    elif out is not None:
         raise TypeError(f"out must be an array, a memory map or the path of a file to write, not {type(out).__name__}")
-    elif isinstance(out, np.ndarray) and not out.flags.writeable:
-        raise ValueError("out is read-only: open a memory map with mode 'r+', or make another array")
 
 
 def delivered(answers: NDArray[Any], columns: list[str], out: Any) -> Any:
@@ -150,7 +170,7 @@ def delivered(answers: NDArray[Any], columns: list[str], out: Any) -> Any:
     if isinstance(out, np.ndarray):
         if out.shape != answers.shape:
             raise ValueError(f"out must be of shape {answers.shape}, not {out.shape}")
-        np.copyto(out, answers, casting="same_kind")
+        np.copyto(out, answers, casting="unsafe")
         return out
     with table_writer(os.fsdecode(out), columns) as write:
         write([answers])
@@ -217,7 +237,7 @@ def _written(parts: Iterator[NDArray[Any]], columns: list[str], out: Any, n_rows
             if out.shape[1:] != part.shape[1:] or stop > len(out) or n_rows not in (None, len(out)):
                 shape = (n_rows if n_rows is not None else f"at least {stop}", *part.shape[1:])
                 raise ValueError(f"out must be of shape ({', '.join(map(str, shape))}{',' * (len(shape) == 1)}), not {out.shape}")
-            np.copyto(out[start:stop], part, casting="same_kind")
+            np.copyto(out[start:stop], part, casting="unsafe")
         if stop < len(out):
             raise ValueError(f"out must have {stop} rows, not {len(out)}")
         return out

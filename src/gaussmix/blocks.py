@@ -170,6 +170,9 @@ class Counted(Observations[_Piece], Protocol):
     def with_labels(self, labels: NDArray[np.int32]) -> Self:
         """Return the same rows with other labels, shape (N,)."""
 
+    def work_in(self, dtype: DTypeLike) -> None:
+        """Let the loops work in a number type."""
+
 
 class NumberType:
     """
@@ -184,7 +187,8 @@ class NumberType:
         Densities with a number as large need a wider type.
     """
 
-    def _work_in(self, dtype: DTypeLike) -> None:
+    def work_in(self, dtype: DTypeLike) -> None:
+        """Let the loops work in a number type."""
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         self.size = self.dtype.itemsize
         self.limit = LARGEST_SINGLE if self.size == 4 else np.inf
@@ -192,7 +196,7 @@ class NumberType:
     def widen_for(self, densities: Densities) -> None:
         """Switch to float64 for good where float32 cannot hold these densities."""
         if self.size == 4 and not densities.largest() < self.limit:
-            self._work_in(np.float64)
+            self.work_in(np.float64)
 
 
 class Blocks(NumberType):
@@ -249,27 +253,27 @@ class Blocks(NumberType):
         self._cut(operations_of_row, n_components)
         if dtype is None:
             dtype = np.float32 if X.dtype == np.float32 and fits_single(*_extremes(X, self.bounds)) else np.float64
-        self._work_in(dtype)
+        self.work_in(dtype)
 
     def for_distances(self, n_points: int) -> Self:
         """Return the same rows in blocks that suit passes over their distances to this many points."""
         other = copy.copy(self)
         other._cut(operations_of_distances, n_points)
-        other._work_in(self.dtype)
+        other.work_in(self.dtype)
         return other
 
     def with_labels(self, labels: NDArray[np.int32]) -> Self:
         """Return the same rows with other labels."""
         other = copy.copy(self)
         other.labels = labels
-        other._work_in(self.dtype)
+        other.work_in(self.dtype)
         return other
 
     def with_rows(self, X: NDArray[Any]) -> Self:
         """Return other rows, as many and of the same type, in the same blocks."""
         other = copy.copy(self)
         other.X = X
-        other._work_in(self.dtype)
+        other.work_in(self.dtype)
         return other
 
     def sample(self, n_rows: int, rng: np.random.Generator, n_components: int) -> Self:
@@ -291,8 +295,9 @@ class Blocks(NumberType):
         """Return the numbers of the blocks."""
         return range(len(self.bounds))
 
-    def _work_in(self, dtype: DTypeLike) -> None:
-        super()._work_in(dtype)
+    def work_in(self, dtype: DTypeLike) -> None:
+        """See `NumberType.work_in`. The blocks are made anew."""
+        super().work_in(dtype)
         self._blocks: list[Block | None] = [None] * len(self.bounds)
 
     def row(self, n: int) -> NDArray[Any]:

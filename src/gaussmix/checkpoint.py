@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import errno
 import hashlib
 import json
 import os
 import time
+import zipfile
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +18,13 @@ from numpy.typing import NDArray
 
 from gaussmix._core.em import EM
 from gaussmix._version import __version__
+from gaussmix.blocks import Counted
 from gaussmix.data import Data
 from gaussmix.em import Run
 from gaussmix.fitting import Fit, Fitting
+from gaussmix.observations import as_reals
 from gaussmix.outputs import check_output, whole_file
+from gaussmix.random_state import as_generator
 from gaussmix.search import Optimum, Search
 from gaussmix.search.budget import seconds_of
 from gaussmix.starts import SingularStart
@@ -68,7 +74,8 @@ def identity_of(model: GaussianMixture, data: Data) -> dict[str, Any]:
     dict
         Of texts and numbers.
     """
-    parameters = {name: _shown(value) for name, value in model.get_params(deep=False).items() if name not in FREE}
+    parameters = {name: _shown(value) for name, value in model.get_params(deep=False).items() if name not in (*FREE, "random_state")}
+    parameters["random_state"] = _shown_source(model.random_state)
     if model.warm_start and model.__sklearn_is_fitted__():
         parameters["the mixture that warm_start goes on from"] = [_shown(one) for one in model.mixture_._parameters.numbers()]
     return {"format": FORMAT, "version": __version__, "parameters": parameters,
@@ -77,15 +84,23 @@ def identity_of(model: GaussianMixture, data: Data) -> dict[str, Any]:
 
 def _shown(value: Any) -> Any:
     """A value of a parameter as JSON can hold it; of an array its shape and a checksum."""
-    if isinstance(value, (np.random.Generator, np.random.RandomState)):
-        state = value.bit_generator.state if isinstance(value, np.random.Generator) else value.get_state()
-        return f"a {type(value).__name__} in state {zlib.crc32(repr(state).encode()):08x}"
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    if isinstance(value, (np.bool_, np.integer, np.floating)):
+    if isinstance(value, (np.bool_, np.integer)):
         return value.item()
-    array = np.ascontiguousarray(value)
+    if isinstance(value, np.floating):
+        return float(value)
+    array = np.ascontiguousarray(as_reals(value, name="a parameter"))
     return [array.dtype.str, list(array.shape), zlib.crc32(array.data.cast("B") if array.size else b"")]
+
+
+def _shown_source(random_state: Any) -> Any:
+    """A source of random numbers as JSON can hold it; of one that moves on, the state, which is left as it is."""
+    if random_state is None or isinstance(random_state, (int, np.integer)):
+        return None if random_state is None else int(random_state)
+    kept = np.random.mtrand._rand if random_state is np.random else random_state
+    state = as_generator(copy.deepcopy(kept)).bit_generator.state
+    return f"a {type(kept).__name__} in state {zlib.crc32(repr(state).encode()):08x}"
 
 
 class Checkpoint:
@@ -115,17 +130,20 @@ class Checkpoint:
         self.path, self.identity = os.fspath(path), identity
         self.iterations, self.seconds = checked_interval(every)
         check_output(self.path)
-        self.header: dict[str, Any] = {"identity": identity, "start": 0, "rng": None, "best": None, "search": None}
+        self.header: dict[str, Any] = {"identity": identity, "start": 0, "rng": None, "best": None, "search": None, "wide": False}
         self.arrays: dict[str, NDArray[Any]] = {}
         if os.path.exists(self.path):
             self.header, self.arrays = self._read()
         self._written_at, self._written = time.monotonic(), self.header.get("n_iter", 0)
         self._rng: np.random.Generator | None = None
+        self._rows: Counted[Any] | None = None
 
     # The file.
 
     def _read(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         try:
+            if not zipfile.is_zipfile(self.path):
+                raise ValueError("it is no archive of arrays")
             with np.load(self.path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             text = arrays.pop("header").tobytes()
@@ -133,9 +151,9 @@ class Checkpoint:
                 raise ValueError("its content is not what was written")
             header = json.loads(text)
             identity = header["identity"]
-            _ = header["start"], header["rng"], header["best"], header["search"], identity["parameters"]
+            _ = header["start"], header["rng"], header["best"], header["search"], header["wide"], identity["parameters"]
         except (OSError, MemoryError) as error:
-            if isinstance(error, MemoryError) or error.errno is not None:
+            if isinstance(error, MemoryError) or error.filename is not None:
                 raise
             raise self._damaged(error) from None
         except Exception as error:  # a damaged file can raise nearly anything
@@ -161,12 +179,17 @@ class Checkpoint:
         raise ValueError(f"{self.path}: is the checkpoint of another fit, as {detail}: give another name, or delete the file to begin anew")
 
     def _write(self) -> None:
+        self.header["wide"] = self._rows is not None and self._rows.size == 8
         text = json.dumps(self.header).encode()
         header, digest = (np.frombuffer(part, dtype=np.uint8) for part in (text, _digest(text, self.arrays)))
-        with whole_file(self.path, partial=f".{os.path.basename(self.path)}.part") as file:
-            np.savez(file, allow_pickle=False, header=header, digest=digest, **self.arrays)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with whole_file(self.path, partial=f".{os.path.basename(self.path)}.part") as file:
+                np.savez(file, allow_pickle=False, header=header, digest=digest, **self.arrays)
+                file.flush()
+                os.fsync(file.fileno())
+        except FileNotFoundError:
+            raise FileNotFoundError(errno.ENOENT, "cannot be written: its folder is gone, or another fit keeps its state there too",
+                                    self.path) from None
         self._written_at = time.monotonic()
 
     # One start after another.
@@ -188,7 +211,9 @@ class Checkpoint:
         Fit or None
             The best of those before it.
         """
-        self._rng = rng
+        self._rng, self._rows = rng, fitting.observations
+        if self.header["wide"]:
+            self._rows.work_in(np.float64)
         start, ended = self.header["start"], self.header["best"] is not None or self.header.get("failure") is not None
         if not isinstance(start, int) or start < 0 or start > 0 and not ended:
             raise self._damaged(ValueError(f"its start is {start!r}"))

@@ -27,12 +27,13 @@ from gaussmix.delimited import Dialect
 from gaussmix.engines import resolve_threads
 from gaussmix.estimator import GaussianMixture
 from gaussmix.modelfile import Model, load, save
-from gaussmix.outputs import check_output
+from gaussmix.outputs import check_not_read, check_output
 from gaussmix.progress import Watched, bar_size
 from gaussmix.random_state import as_generator
 from gaussmix.search.budget import Budget
 from gaussmix.selection import Candidate, Selection, select
 from gaussmix.sources import SourceError
+from gaussmix.sources.arrow import PARQUET
 from gaussmix.sources.opening import open_file
 from gaussmix.sources.survey import surveyed
 from gaussmix.structures import registered, structure_named
@@ -348,16 +349,14 @@ def _picture(text: str) -> str:
 
 def _check_not_input(output: str, *inputs: str) -> None:
     """Raise where an output is also one of the input files."""
-    for path in inputs:
-        if os.path.exists(output) and _is_same_file(output, path):
-            raise DataFileError(f"{output}: cannot be written, as it is also read: give the output another name")
+    check_not_read(output, [path for path in inputs if path != STANDARD_STREAM], PARQUET)
+    if STANDARD_STREAM in inputs and os.path.exists(output) and _is_standard_input(output):
+        raise DataFileError(f"{output}: cannot be written, as it is also read: give the output another name")
 
 
-def _is_same_file(output: str, path: str) -> bool:
-    if path != STANDARD_STREAM:
-        return os.path.exists(path) and os.path.samefile(output, path)
+def _is_standard_input(path: str) -> bool:
     with contextlib.suppress(AttributeError, OSError, ValueError):  # there is no standard input, or the operating system does not know it
-        return os.path.samestat(os.stat(output), os.fstat(sys.stdin.fileno()))
+        return os.path.samestat(os.stat(path), os.fstat(sys.stdin.fileno()))
     return False
 
 

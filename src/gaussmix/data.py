@@ -131,7 +131,7 @@ class _Tallied:
 
     @property
     def is_whole(self) -> bool:
-        return len(self._sample) == self.n_positive
+        return len(self._sample) >= self.n_positive
 
     def at_hand(self, n_components: int) -> Blocks:
         return Blocks(self._sample, n_components, self._sample_weight)

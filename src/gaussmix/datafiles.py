@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gaussmix.delimited import Dialect, read_delimited
+from gaussmix.delimited import Dialect, read_delimited, refuse_dialect
 from gaussmix.outputs import check_output, whole_file
 from gaussmix.tables import (
     STANDARD_STREAM, Choice, DataFileError, Table, check_values, chosen_columns, every_column,
@@ -55,8 +55,8 @@ def read_table(path: str, choose: Choice = every_column, largest: float = sys.fl
         Where the file cannot be used. The message names the file, and the line (or row, from 1) and the column if there are any.
     """
     read = {".npy": _read_npy, ".parquet": _read_parquet}.get(_suffix(path))
-    if read is not None and dialect != Dialect():
-        raise DataFileError(f"{path}: is not CSV: leave out --delimiter, --decimal-comma and --header, which are for CSV only")
+    if read is not None:
+        refuse_dialect(path, dialect)
     if path != STANDARD_STREAM and os.path.exists(path):
         if not os.path.isfile(path):  # a pipe could not be read twice
             raise DataFileError(f"{path}: is a {'folder' if os.path.isdir(path) else 'pipe or device'}, not a file")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import math
 import re
 import sys
 import zlib
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from gaussmix.tables import (
     STANDARD_STREAM, Choice, ColumnOfWords, DataFileError, Table, chosen_columns, fault, first_fault, label, shown)
 
-__all__ = ["Dialect", "Layout", "layout_of", "read_delimited", "refuse_words_of", "text_bytes"]
+__all__ = ["Dialect", "Layout", "check_cells", "layout_of", "read_delimited", "refuse_dialect", "refuse_words_of", "text_bytes"]
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
@@ -107,10 +108,19 @@ def read_delimited(path: str, choose: Choice, largest: float, dialect: Dialect) 
         Where the file cannot be used. The message names the file, line and column.
     """
     source = _standard_input() if path == STANDARD_STREAM else _Source(path, lambda: open(path, "rb"))
-    try:
-        return _read(source, choose, largest, dialect)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataFileError(f"{source.name}: is compressed by gzip and damaged: {error}") from None
+    return _read(source, choose, largest, dialect)
+
+
+def refuse_dialect(path: str, dialect: Dialect) -> None:
+    """
+    Raise where something is said of the layout of a file that is not CSV.
+
+    Raises
+    ------
+    DataFileError
+    """
+    if dialect != Dialect():
+        raise DataFileError(f"{path}: is not CSV: leave out --delimiter, --decimal-comma and --header, which are for CSV only")
 
 
 def layout_of(path: str, dialect: Dialect) -> Layout:
@@ -185,8 +195,11 @@ class _Source:
             if not packed:
                 yield file
                 return
-            with gzip.GzipFile(fileobj=file) as unpacked:
-                yield unpacked
+            try:
+                with gzip.GzipFile(fileobj=file) as unpacked:
+                    yield unpacked
+            except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+                raise DataFileError(f"{self.name}: is compressed by gzip and damaged: {error}") from None
 
 
 def _standard_input() -> _Source:
@@ -338,9 +351,32 @@ def _refuse_words(source: _Source, layout: Layout, chosen: list[int]) -> None:
         raise ColumnOfWords(f"{source.name}: column {column + 1}{name} holds words, as {shown(word)} in line {line}", others)
 
 
+def check_cells(path: str, layout: Layout, chosen: list[int]) -> None:
+    """
+    Read the chosen columns of a file cell by cell, and keep nothing.
+
+    Parameters
+    ----------
+    path : str
+    layout : Layout
+    chosen : list of int
+
+    Raises
+    ------
+    DataFileError
+        Naming the first line that has too many or too few fields, or a cell that is not a finite number.
+    """
+    for _ in _cells(_Source(path, lambda: open(path, "rb")), layout, chosen, math.inf):
+        pass
+
+
 def _read_cells(source: _Source, layout: Layout, chosen: list[int], largest: float) -> NDArray[np.float64]:
     """Read the chosen columns cell by cell. An error names the first cell that is not a number. Some files need this way."""
-    numbers = array("d")
+    return np.array(array("d", _cells(source, layout, chosen, largest))).reshape(-1, len(chosen))
+
+
+def _cells(source: _Source, layout: Layout, chosen: list[int], largest: float) -> Iterator[float]:
+    """Yield the numbers of the chosen columns, row by row."""
     for line, last, fields in _rows(source, layout.delimiter):
         if last <= layout.skipped:
             continue
@@ -353,8 +389,7 @@ def _read_cells(source: _Source, layout: Layout, chosen: list[int], largest: flo
             wrong, value = _parsed(fields[column], layout, largest)
             if wrong or value is None:
                 raise DataFileError(f"{source.name}: line {line}, column {label(layout.names, column)}: {wrong}")
-            numbers.append(value)
-    return np.array(numbers).reshape(-1, len(chosen))
+            yield value
 
 
 def _parsed(text: str, layout: Layout, largest: float) -> tuple[str | None, float | None]:

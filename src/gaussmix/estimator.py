@@ -20,7 +20,7 @@ from gaussmix.answers import (
 from gaussmix.attributes import attributes_of, mixture_of
 from gaussmix.checkpoint import Checkpoint, checked_interval, identity_of
 from gaussmix.blocks import sum_of_weights, weighted_mean
-from gaussmix.engines.dask import is_dask, lazily, lazy_mean
+from gaussmix.engines.dask import check_table, is_dask, lazily, lazy_mean
 from gaussmix.engines.spark import beside_rows, is_spark, mean_beside
 from gaussmix.learning import Fitted, adapted_by, fitted_by, observed, streamed_by, take_on
 from gaussmix.mixture import Mixture, component_log_densities, joint_log_densities
@@ -169,7 +169,7 @@ class GaussianMixture(Estimator):
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
     _n_rows: float
-    _stream: tuple[Stream, Mixture]
+    _stream: tuple[Stream, Mixture, float | str]
 
     def __init__(self, n_components: int = 1, *, covariance_type: str = "full", tol: float = 1e-3, reg_covar: float | str = 1e-6,
                  max_iter: int = 100, n_init: int | str = 1, init_params: str | ArrayLike = "kmeans",
@@ -564,7 +564,7 @@ class GaussianMixture(Estimator):
     def _asked(self, question: Question, X: Any, out: Any = None) -> Any:
         """Answer a question for every row of X, which may be a source, and return the answers or write them to `out`."""
         self._require_fit()
-        check_out(out)
+        check_out(out, X, question, self.mixture_.n_components)
         if is_dask(X) or is_spark(X):
             if out is not None:
                 raise TypeError("the answers for rows on a cluster are lazy, and come without out: store them by the cluster's own means")
@@ -584,6 +584,7 @@ class GaussianMixture(Estimator):
             of_rows = np.dtype(np.intp) if question is LABELS else np.dtype(float)
             return beside_rows(X, partial(part_answers, question, mixture, of_rows), column or question.plural, question.is_wide,
                                question is LABELS, None if names is None else list(names), mixture.n_features)
+        check_table(X)
         self._check_features(X.shape[1])
         given = list(getattr(X, "columns", []))
         columns = given if given and all(isinstance(name, str) for name in given) else None

@@ -18,7 +18,7 @@ from gaussmix.engines import Threads, resolve_threads
 from gaussmix.fitting import Fit, Fitting, Request
 from gaussmix.mixture import Mixture
 from gaussmix.observations import as_table, as_weights, check_finite, check_names, shown
-from gaussmix.outcome_warnings import starving_warnings, warnings_of
+from gaussmix.outcome_warnings import stream_warnings, warnings_of
 from gaussmix.parameter_checks import as_parameter, check_enough_rows, checked_start, checked_steps, checked_structure, continued_start
 from gaussmix.progress import Progress, SearchProgress
 from gaussmix.random_state import as_generator
@@ -177,7 +177,7 @@ class Streamed:
         """Set the fitted attributes of a model."""
         if self.first is not None:
             take_on(model, self.first)
-            model._stream = self.stream, model.mixture_
+            model._stream = self.stream, model.mixture_, model.reg_covar
             return
         columns = list(model.feature_names_in_) if hasattr(model, "feature_names_in_") else None
         model._hold(Mixture.from_parameters(self.stream.parameters, self.stream.structure), columns, self.real)
@@ -186,7 +186,7 @@ class Streamed:
         if self.history:
             model.lower_bound_, model.lower_bounds_ = float(np.mean(self.history)), self.history
         vars(model).pop("search_", None)
-        model._stream = self.stream, model.mixture_
+        model._stream = self.stream, model.mixture_, model.reg_covar
 
 
 def streamed_by(model: GaussianMixture, X: ArrayLike, sample_weight: ArrayLike | None) -> Streamed:
@@ -222,20 +222,23 @@ def streamed_by(model: GaussianMixture, X: ArrayLike, sample_weight: ArrayLike |
     blocks = Blocks(table, model.n_components, as_weights(sample_weight, len(table)))
     with Threads(resolve_threads(model.n_threads)) as threads:
         stream, history = _stream_of(model, structure, blocks, threads).after(blocks, threads, steps)
-    return Streamed(stream, history, starving_warnings(stream.starving()), _real(table), None)
+    return Streamed(stream, history, stream_warnings(stream.starving(), stream.singular), _real(table), None)
 
 
 def _stream_of(model: GaussianMixture, structure: Structure, blocks: Blocks, engine: Threads) -> Stream:
     """The stream that a model is in, or one that begins with its mixture, however that was found."""
-    known: tuple[Stream, Mixture] | None = getattr(model, "_stream", None)
+    known: tuple[Stream, Mixture, float | str] | None = getattr(model, "_stream", None)
     mixture = model.mixture_
     for name, before, now in (("n_components", mixture.n_components, model.n_components),
                               ("covariance_type", mixture.covariance_type, structure.name)):
         if before != now:
             raise ValueError(f"partial_fit goes on from the last fit, in which {name} was {before!r}, not {now!r}: fit anew instead")
-    if known is not None and known[1] == mixture:
+    goes_on = known is not None and known[1] == mixture
+    if known is not None and goes_on and known[2] == model.reg_covar:
         return known[0]
     added = regularization_for(model.reg_covar, blocks, engine).added
+    if known is not None and goes_on:
+        return known[0].regularized_by(added)
     return Stream(structure, mixture._parameters, moments_of(mixture).of_kind(structure.moments), getattr(model, "_n_rows", 1.0), added)
 
 
@@ -257,6 +260,9 @@ def adapted_by(model: GaussianMixture, X: ArrayLike, factor: float, weights: boo
     """The mixture that `GaussianMixture.adapt` takes on; the model does not change."""
     if isinstance(factor, bool) or not isinstance(factor, (int, float, np.integer, np.floating)) or not 0 < factor < math.inf:
         raise ValueError(f"relevance_factor must be a finite number of more than 0, not {shown(factor)}")
+    for name, flag in (("weights", weights), ("covariances", covariances)):
+        if not isinstance(flag, (bool, np.bool_)):
+            raise TypeError(f"{name} must be True or False, whether the {name} are adapted, not {shown(flag)}")
     table = _rows_like_before(model, X)
     mixture = model.mixture_
     blocks = Blocks(table, mixture.n_components, as_weights(sample_weight, len(table)))

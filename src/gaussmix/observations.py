@@ -53,6 +53,10 @@ def as_table(X: Any, *, name: str = "X") -> tuple[NDArray[Any], list[str] | None
         raise TypeError(f"{name} is a sparse matrix, but dense data is needed: pass {name}.toarray()")
     if type(X).__name__ == "LazyFrame":
         raise TypeError(f"{name} is a lazy table, which has no values yet: pass {name}.collect()")
+    if isinstance(X, type):
+        raise TypeError(f"{name} is the class {X.__name__}, where rows are needed: pass an object of it")
+    if type(X).__module__.partition(".")[0].startswith("dask") and hasattr(X, "columns"):
+        raise TypeError(f"{name} is a DataFrame of Dask, where rows in memory are needed: pass {name}.compute()")
     if hasattr(X, "mapInArrow"):
         raise TypeError(f"{name} is a DataFrame of Spark, where rows in memory are needed: pass {name}.toPandas()")
     if callable(getattr(X, "blocks", None)) and hasattr(X, "state"):
@@ -78,8 +82,8 @@ def as_table(X: Any, *, name: str = "X") -> tuple[NDArray[Any], list[str] | None
     if array.ndim != 2:
         raise ValueError(
             f"Expected 2D array for {name}, got {array.ndim}D array of shape {array.shape} instead: one row a sample, "
-            f"one column a feature. Reshape your data with {name}.reshape(-1, 1) if it has a single feature or "
-            f"{name}.reshape(1, -1) if it is a single sample.")
+            f"one column a feature. Reshape your data with {'X' if ' ' in name else name}.reshape(-1, 1) if it has a single feature or "
+            f"{'X' if ' ' in name else name}.reshape(1, -1) if it is a single sample.")
     return array, _checked_names(columns, name)
 
 
@@ -132,6 +136,9 @@ def _checked_names(columns: list[Any] | None, name: str) -> list[str] | None:
 
 def _table_array(X: Any, columns: list[Any], name: str) -> NDArray[Any]:
     """The columns of a pandas, polars or pyarrow table side by side; missing values become NaN."""
+    for column, kind in zip(columns, getattr(X, "dtypes", ())):
+        if hasattr(kind, "is_nested") and (kind.is_nested() or kind.is_temporal()):  # which polars would spread out, or count
+            raise TypeError(f"{name} must hold numbers only, but column {column!r} holds {kind}: leave it out or code it as numbers")
     if hasattr(X, "to_numpy"):
         array: NDArray[Any] = X.to_numpy()
         if array.dtype.kind in "fiub":
@@ -145,6 +152,8 @@ def _table_array(X: Any, columns: list[Any], name: str) -> NDArray[Any]:
 def _column_array(series: Any, column: object, name: str) -> NDArray[Any]:
     arrow = type(series).__module__.startswith("pyarrow")
     array: NDArray[Any] = series.to_numpy(zero_copy_only=False) if arrow else series.to_numpy()
+    if array.ndim != 1 or array.dtype.kind == "O" and any(isinstance(value, (list, tuple, dict, np.ndarray)) for value in array):
+        raise TypeError(f"{name} must hold numbers only, but column {column!r} holds several values a row: make a column of each")
     if array.dtype.kind == "O":  # booleans among numbers, or missing values of a nullable type
         present = np.array([value is not None and str(value) != "<NA>" and value == value for value in array], dtype=bool)
         try:

@@ -7,7 +7,7 @@ from gaussmix.fitting import Fit, Outcome, Request
 from gaussmix.regularization import Regularization
 from gaussmix.search import Search
 
-__all__ = ["starving_warnings", "warnings_of"]
+__all__ = ["stream_warnings", "warnings_of"]
 
 
 def warnings_of(fit: Fit, request: Request, columns: list[str] | None, search: Search | None = None) -> list[Warning]:
@@ -31,26 +31,32 @@ def warnings_of(fit: Fit, request: Request, columns: list[str] | None, search: S
     return [warning for warning in warnings if warning is not None]
 
 
-def starving_warnings(starving: list[tuple[int, float]]) -> list[Warning]:
+def stream_warnings(starving: list[tuple[int, float]], singular: int | None) -> list[Warning]:
     """
-    The warning that components of a stream have too few rows.
+    The warnings that the state of a stream deserves.
 
     Parameters
     ----------
     starving : list of (int, float)
-        Components, and how many rows they have.
+        Components with too few rows, and how many they have.
+    singular : int or None
+        The component whose covariance was singular in the last step.
 
     Returns
     -------
     list of Warning
     """
-    if not starving:
-        return []
-    component, rows = starving[0]
-    more = f" The same is true of component{'s' if len(starving) > 2 else ''} {', '.join(str(k) for k, _ in starving[1:])}."
-    return [in_use(CollapseWarning)(
-        f"Component {component} starves: of the rows that are not forgotten it has {rows:.2g}, too few to tell a covariance."
-        f"{more if len(starving) > 1 else ''} Use fewer components, a longer half_life, or fit anew.")]
+    if starving:
+        component, rows = starving[0]
+        more = f" The same is true of component{'s' if len(starving) > 2 else ''} {', '.join(str(k) for k, _ in starving[1:])}."
+        return [in_use(CollapseWarning)(
+            f"Component {component} starves: of the rows that are not forgotten it has {rows:.2g}, too few to tell a covariance."
+            f"{more if len(starving) > 1 else ''} Use fewer components, a longer half_life, or fit anew.")]
+    if singular is not None:
+        return [in_use(CollapseWarning)(
+            f"The parameters stay as they were, as the covariance of component {singular} became singular: its rows lie in a subspace, or "
+            "some are so far away that the others do not count beside them. Leave out such rows and fit anew, or increase reg_covar.")]
+    return []
 
 
 def _of_blur(regularization: Regularization, columns: list[str] | None) -> Warning | None:

@@ -6,11 +6,11 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
-__all__ = ["check_output", "whole_file"]
+__all__ = ["check_not_read", "check_output", "whole_file"]
 
 
 def check_output(path: str | os.PathLike[str]) -> str:
@@ -43,6 +43,30 @@ def check_output(path: str | os.PathLike[str]) -> str:
     if not os.access(target if os.path.exists(target) else folder, os.W_OK) or not os.access(folder, os.W_OK):
         raise PermissionError(errno.EACCES, "cannot be written: permission denied", path)
     return target
+
+
+def check_not_read(output: str, paths: Iterable[str], endings: tuple[str, ...] = ()) -> None:
+    """
+    Raise where an output is one of the files that are read.
+
+    Parameters
+    ----------
+    output : str
+    paths : iterable of str
+        Files, and folders of files.
+    endings : tuple of str
+        Those of the files that are read in a folder.
+
+    Raises
+    ------
+    ValueError
+    """
+    target = os.path.realpath(output)
+    for path in map(os.path.realpath, paths):
+        if os.path.isdir(path) and target.startswith(os.path.join(path, "")) and target.lower().endswith(endings):
+            raise ValueError(f"{output}: cannot be written, as its folder is read: put the output elsewhere")
+        if os.path.exists(target) and os.path.exists(path) and os.path.samefile(target, path):
+            raise ValueError(f"{output}: cannot be written, as it is also read: give the output another name")
 
 
 @contextmanager

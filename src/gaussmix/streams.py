@@ -83,12 +83,15 @@ class Stream:
     n_rows : float
         How many rows the statistics stand for: fewer than there were, where rows are forgotten.
     n_steps : int
+    singular : int or None
+        The component whose covariance was singular in the last step, so that the parameters stayed as they were.
     """
 
     def __init__(self, structure: Structure, parameters: Parameters, statistics: Statistics, n_rows: float,
                  added: float | NDArray[np.float64]) -> None:
         self.structure, self.parameters, self.added = structure, parameters, added
         self.statistics, self.n_rows, self.n_steps = _for_one_row(statistics), n_rows, 0
+        self.singular: int | None = None
 
     def after(self, blocks: Blocks, engine: Engine, steps: Steps) -> tuple[Self, list[float]]:
         """
@@ -113,13 +116,20 @@ class Stream:
             other._step(sums, steps.size(other.n_steps, part.total_weight), part.total_weight)
         return other, found
 
+    def regularized_by(self, added: float | NDArray[np.float64]) -> Self:
+        """Return the same state, with another amount to add to the variances from now on."""
+        other = copy.copy(self)
+        other.added = added
+        return other
+
     def _step(self, sums: Statistics, size: float, n_rows: float) -> None:
         kept, new = self.statistics.translated(sums.reference), _for_one_row(sums)
         kept *= 1 - size
         new *= size
         kept.accumulate(new)
         parameters, singular = self.structure.maximize(kept, self.parameters, added=self.added)
-        if singular < 0:  # otherwise the parameters stay as they are until the component has better rows
+        self.singular = singular if singular >= 0 else None
+        if self.singular is None:
             self.parameters = parameters
         self.statistics, self.n_steps = kept, self.n_steps + 1
         self.n_rows = (1 - size) * self.n_rows + n_rows

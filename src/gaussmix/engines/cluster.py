@@ -168,9 +168,13 @@ def _rows_at(number: int, rows: NDArray[Any], weights: NDArray[np.float64] | Non
     return rows[places], None if weights is None else weights[places]
 
 
+def _whole(number: int, rows: NDArray[Any], weights: NDArray[np.float64] | None) -> Part:
+    return rows, weights
+
+
 def sampled_parts(parts: Parts, survey: ClusterSurvey, n_rows: int, seed: int) -> Part:
     """
-    Draw rows with weight, without replacement.
+    Draw rows with weight, without replacement; take all rows where there are no more than are wanted.
 
     Parameters
     ----------
@@ -178,7 +182,7 @@ def sampled_parts(parts: Parts, survey: ClusterSurvey, n_rows: int, seed: int) -
     survey : ClusterSurvey
         Of these.
     n_rows : int
-        How many; all, where there are fewer.
+        How many.
     seed : int
 
     Returns
@@ -186,11 +190,16 @@ def sampled_parts(parts: Parts, survey: ClusterSurvey, n_rows: int, seed: int) -
     rows : ndarray, shape (n, D)
     weights : ndarray, shape (n,), or None
     """
+    if survey.tally.n_rows <= n_rows:  # also those without weight, as in memory
+        return _joined(parts.each(_whole))
     n_rows = min(n_rows, survey.tally.n_positive)
     chosen = np.sort(np.random.default_rng(seed).choice(survey.tally.n_positive, n_rows, replace=False, shuffle=False))
     ends = np.cumsum(survey.counts)
     places = [part - start for part, start in zip(np.split(chosen, np.searchsorted(chosen, ends[:-1])), [0, *ends[:-1]])]
-    found = parts.each(_rows_at, places)
+    return _joined(parts.each(_rows_at, places))
+
+
+def _joined(found: list[Part]) -> Part:
     weights = [one[1] for one in found if one[1] is not None]
     return np.concatenate([one[0] for one in found]), np.concatenate(weights) if weights else None
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
+from gaussmix.blocks import weight_scale
 from gaussmix.engines.cluster import FAN, add_parts, as_part
+from gaussmix.observations import as_weights
 from gaussmix.sources.source import SourceError
 from gaussmix.statistics import Statistics
 
-__all__ = ["DaskParts", "is_dask", "lazily", "lazy_mean"]
+__all__ = ["DaskParts", "check_table", "is_dask", "lazily", "lazy_mean"]
 
 _Result = TypeVar("_Result")
 
@@ -29,6 +32,29 @@ def is_dask(X: object) -> bool:
     return type(X).__module__.partition(".")[0] in ("dask", "dask_expr") and hasattr(X, "to_delayed")
 
 
+def check_table(X: Any) -> None:
+    """
+    Raise where a collection of Dask is no table.
+
+    Raises
+    ------
+    TypeError
+    ValueError
+    """
+    if not hasattr(X, "shape"):
+        raise TypeError(f"X must be an array or a DataFrame of Dask, not a {type(X).__name__}")
+    if len(X.shape) != 2:
+        raise ValueError(f"Expected 2D array for X, got {len(X.shape)}D dask {type(X).__name__} instead: one row a sample, one column a "
+                         "feature")
+
+
+def _checked_weights(weights: Any) -> Any:
+    """Weights as a collection of Dask, whose numbers are still unknown."""
+    if len(weights.shape) != 1 or weights.dtype.kind not in "fiub":
+        raise ValueError(f"sample_weight must be one number a row, not {weights.dtype} in {len(weights.shape)} dimensions")
+    return weights
+
+
 class DaskParts:
     """
     The partitions of an array or a table of Dask.
@@ -43,9 +69,8 @@ class DaskParts:
     """
 
     def __init__(self, X: Any, weights: Any = None) -> None:
+        check_table(X)
         self.name = f"dask {type(X).__name__}"
-        if len(X.shape) != 2:
-            raise ValueError(f"Expected 2D array for X, got {len(X.shape)}D {self.name} instead: one row a sample, one column a feature")
         columns = getattr(X, "columns", None)
         names = None if columns is None else list(columns)
         self.columns = names if names and all(isinstance(name, str) for name in names) else None
@@ -62,20 +87,15 @@ class DaskParts:
         if weights is None:
             return [None] * n_parts
         if is_dask(weights):
-            parts = np.ravel(np.array(weights.to_delayed(), dtype=object)).tolist()
+            parts = np.ravel(np.array(_checked_weights(weights).to_delayed(), dtype=object)).tolist()
             if len(parts) != n_parts:
                 raise ValueError(f"sample_weight must have as many partitions as X, {n_parts}, not {len(parts)}: repartition one of them")
             return parts
-        array = np.asarray(weights, dtype=np.float64)
         lengths = [size for size in X.chunks[0]] if hasattr(X, "chunks") else list(X.map_partitions(len).compute())
         if any(size != size for size in lengths):
             raise ValueError("the chunks of X have unknown sizes, so that sample_weight must be a dask array, or their sizes be computed "
                              "before, by X.compute_chunk_sizes()")
-        if array.ndim == 0:
-            array = np.full(sum(lengths), float(array))
-        if array.shape != (sum(lengths),):
-            raise ValueError(f"sample_weight must be of shape ({sum(lengths)},), one weight a row, not {array.shape}")
-        return np.split(array, np.cumsum(lengths)[:-1])
+        return np.split(cast(NDArray[np.float64], as_weights(weights, sum(lengths))), np.cumsum(lengths)[:-1])
 
     def _computed(self, *results: Any) -> tuple[Any, ...]:
         try:
@@ -174,20 +194,29 @@ def lazy_mean(values: Any, weights: Any) -> tuple[float, float]:
     if known:
         if any(size != size for size in values.chunks[0]):
             values = values.compute_chunk_sizes()
-        weights = np.asarray(weights, np.float64)
-        if weights.ndim and weights.shape != values.shape:
-            raise ValueError(f"sample_weight must be of shape {values.shape}, one weight a row, not {weights.shape}")
-        weights = _dask().array.from_array(np.broadcast_to(weights, values.shape), chunks=values.chunks)
+        weights = _dask().array.from_array(as_weights(weights, len(values)), chunks=values.chunks)
     elif weights is None:
-        weights = values.map_blocks(np.ones_like, dtype=np.float64)
-    elif hasattr(weights, "to_dask_array"):
-        weights = weights.to_dask_array()
+        total, n_rows = _dask().compute(values.sum(), values.map_blocks(np.ones_like, dtype=np.float64).sum())
+        if not n_rows:
+            raise ValueError("X has no rows")
+        return float(total / n_rows), float(n_rows)
+    else:
+        weights = _checked_weights(weights.to_dask_array() if hasattr(weights, "to_dask_array") else weights)
     if weights.numblocks != values.numblocks:
         raise ValueError(f"sample_weight must have as many partitions as X, {values.numblocks[0]}, not {weights.numblocks[0]}: repartition "
                          "one of them")
-    wrong = (~(weights >= 0) | (weights == np.inf)).any()
-    total, weight, is_wrong = _dask().compute((values * weights).sum(), weights.sum(), wrong)
-    if is_wrong or not weight:
-        raise ValueError("sample_weight must be finite and not negative in every row" if is_wrong else
-                         "sample_weight is zero for every row; at least one weight must be positive")
-    return float(total / weight), float(weight)
+    found, = _dask().compute([_dask().delayed(_seen)(part) for part in weights.to_delayed()])
+    if any(wrong for _, wrong in found):
+        raise ValueError("sample_weight must be finite and not negative in every row")
+    largest = max(one for one, _ in found)
+    if not largest:
+        raise ValueError("sample_weight is zero for every row; at least one weight must be positive")
+    scale = weight_scale(largest)  # so that sums of very large or small weights stay in range
+    scaled = weights / scale
+    total, weight = _dask().compute((values * scaled).sum(), scaled.sum())
+    return float(total / weight), float(min(weight * scale, np.finfo(np.float64).max))
+
+
+def _seen(weights: NDArray[Any]) -> tuple[float, bool]:
+    """The largest weight of a partition, and whether it has some that cannot be used."""
+    return float(weights.max(initial=0.0)), not bool(((weights >= 0) & np.isfinite(weights)).all())

@@ -6,7 +6,7 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
 from typing import Any, Self, TypeVar
 
 from numpy.typing import NDArray
@@ -156,26 +156,26 @@ class Threads:
         """
         wanted = self.n_workers(pieces) - 1
         lent = _budget.borrow(wanted, self._limit) if wanted > 0 else 0
-        helpers = self._started(lent)
+        helpers, drawn = self._started(lent), iter(pieces)
         try:
             if not helpers:
-                for piece in pieces:
+                for piece in drawn:
                     add(compute(0, piece))
             else:
-                _Turns(iter(pieces), compute, add).taken_by(helpers)
+                _Turns(drawn, compute, add).taken_by(helpers)
         finally:
             _budget.leave(lent)
-            if isinstance(pieces, Generator):
-                pieces.close()  # which an error's traceback would keep open
+            if isinstance(drawn, Generator):
+                drawn.close()  # which an error's traceback would keep open
 
     def n_workers(self, pieces: Iterable[object]) -> int:
         """Return how many threads may work on these pieces at once."""
         return min(self.n_threads, len(pieces)) if isinstance(pieces, Sized) else self.n_threads
 
     def passes(self, observations: Observations[Any], estep: EStep) -> Passes:
-        """See `Engine.passes`. A single piece is for the calling thread, without the GIL; others are mapped over threads."""
+        """See `Engine.passes`. A sequence of one piece is for the calling thread, without the GIL; other pieces are mapped over threads."""
         pieces = observations.pieces()
-        if not isinstance(pieces, Sized) or len(pieces) != 1:
+        if not isinstance(pieces, Sequence) or len(pieces) != 1:
             return _ThreadedPasses(self, observations, estep, self.n_workers(pieces))
 
         def only_block() -> Block:

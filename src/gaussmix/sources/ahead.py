@@ -13,13 +13,15 @@ __all__ = ["ahead"]
 _Item = TypeVar("_Item")
 
 PATIENCE = 0.1  # seconds after which a reader that waits looks whether it is still wanted
+FAREWELL = 1.0  # seconds to wait for the end of a reader that is not wanted any more
 
 
 def ahead(items: Iterator[_Item], most: int = 2) -> Generator[_Item]:
     """
     Yield the items of an iterator, which a thread of its own draws, up to `most` of them ahead.
 
-    The thread has ended when this generator ends or is closed. An error of the iterator is raised in its turn.
+    An error of the iterator is raised in its turn. When this generator is closed before its end, as after Ctrl-C, it waits for the
+    thread, but not long: a read that hangs ends in the background, and what it gives is not used.
 
     Parameters
     ----------
@@ -54,7 +56,7 @@ def ahead(items: Iterator[_Item], most: int = 2) -> Generator[_Item]:
             if callable(close):
                 close()
 
-    reader = threading.Thread(target=draw, name="gaussmix_reader")
+    reader = threading.Thread(target=draw, name="gaussmix_reader", daemon=True)
     try:
         reader.start()
     except RuntimeError:  # the operating system has no room for another thread
@@ -71,4 +73,4 @@ def ahead(items: Iterator[_Item], most: int = 2) -> Generator[_Item]:
             yield item  # type: ignore[misc]  # an item
     finally:
         unwanted.set()
-        reader.join()
+        reader.join(FAREWELL)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gaussmix.delimited import Dialect, layout_of, refuse_words_of, text_bytes
+from gaussmix.delimited import Dialect, Layout, check_cells, layout_of, refuse_words_of, text_bytes
 from gaussmix.sources.arrays import file_state
 from gaussmix.sources.source import RowBlock, Source, SourceError
 from gaussmix.tables import Choice, DataFileError, chosen_columns, every_column, refuse_words
@@ -158,17 +158,19 @@ def dataset_rows(dataset: Any, name: str, columns: Columns, condition: Any = Non
     fields = [names[position] for position in chosen]
     wanted = [*fields, *(one for one in (columns.sample_weight, columns.labels, *(columns.responsibilities or ())) if one is not None)]
 
-    is_parquet = getattr(dataset, "format", None) is not None and dataset.format.default_extname == "parquet"
     wanted = list(dict.fromkeys(wanted))
-    for fragment in dataset.get_fragments() if is_parquet else ():
+    fragments = _parquet_fragments(dataset)
+    for fragment in fragments:
+        refuse_words(fragment.path, [(position, fragment.physical_schema.field(names[position])) for position in chosen
+                                     if names[position] in fragment.physical_schema.names])
         lacking = [one for one in wanted if one not in fragment.physical_schema.names]
         if lacking and str(fragment.partition_expression) == "true":
             raise SourceError(fragment.path, f"has no column {lacking[0]!r}, which another file of the source has")
-    by_file = is_parquet and condition is None and all(_is_plain(fragment, wanted) for fragment in dataset.get_fragments())
+    by_file = bool(fragments) and condition is None and all(_is_plain(fragment, wanted) for fragment in fragments)
 
     def batches() -> Iterator[Any]:
         if by_file:
-            for fragment in dataset.get_fragments():
+            for fragment in fragments:
                 yield from _file_batches(fragment, wanted)
             return
         yield from dataset.scanner(columns=wanted, filter=condition, batch_size=BATCH_ROWS, batch_readahead=READY, fragment_readahead=1,
@@ -179,6 +181,16 @@ def dataset_rows(dataset: Any, name: str, columns: Columns, condition: Any = Non
         return [(one.size, one.mtime_ns) for one in dataset.filesystem.get_file_info(files)] if files else None
 
     return Scanned(name, batches, fields, fields, columns, dataset.count_rows() if by_file else None, state, chosen)
+
+
+def _parquet_fragments(dataset: Any) -> list[Any]:
+    """The Parquet files of a dataset; none where it is of another kind, or gives only some of its rows."""
+    if getattr(dataset, "format", None) is None or dataset.format.default_extname != "parquet":
+        return []
+    try:
+        return list(dataset.get_fragments())
+    except ValueError:  # a dataset with a filter of its own
+        return []
 
 
 def _is_plain(fragment: Any, wanted: list[str]) -> bool:
@@ -252,12 +264,26 @@ def csv_files(paths: list[str], columns: Columns, condition: Any = None, dialect
 
     def batches() -> Iterator[Any]:
         for path in paths:
-            with text_bytes(path) as file:
-                for batch in csv.open_csv(file, **options):
-                    yield from [batch] if condition is None else pyarrow.Table.from_batches([batch]).filter(condition).to_batches()
+            try:
+                with text_bytes(path) as file:
+                    for batch in csv.open_csv(file, **options):
+                        yield from [batch] if condition is None else pyarrow.Table.from_batches([batch]).filter(condition).to_batches()
+            except pyarrow.ArrowInvalid:
+                _tell_where(path, layout, chosen)
+                raise
+            except DataFileError as error:
+                raise SourceError(path, str(error).removeprefix(f"{path}: ")) from None
 
     names = None if layout.names is None else [layout.names[position] for position in chosen]
     return Scanned(name, batches, [fields[position] for position in chosen], names, roles, None, lambda: file_state(paths), chosen)
+
+
+def _tell_where(path: str, layout: Layout, chosen: list[int]) -> None:
+    """Raise SourceError naming the line and the column of the first cell that is no number, if there is one."""
+    try:
+        check_cells(path, layout, chosen)
+    except DataFileError as error:
+        raise SourceError(path, str(error).removeprefix(f"{path}: ")) from None
 
 
 def _names_for_filter(name: str, names: list[str] | None) -> list[str]:

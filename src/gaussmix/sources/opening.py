@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
-from gaussmix.delimited import Dialect
+from gaussmix.delimited import Dialect, refuse_dialect
+from gaussmix.observations import shown
 from gaussmix.sources.arrays import NpyFiles, Sliced
 from gaussmix.sources.arrow import PARQUET, Columns, Scanned, csv_files, dataset_rows, lazy_table, parquet_files, record_batches
 from gaussmix.sources.iterables import Iterated, is_iterable_of_blocks
 from gaussmix.sources.source import Source
 from gaussmix.tables import Choice, by_name
 
-__all__ = ["is_source", "open_file", "open_like", "open_source"]
+__all__ = ["is_source", "open_file", "open_like", "open_source", "paths_of"]
 
 PROTOCOLS = ("__array_interface__", "__array_namespace__", "__cuda_array_interface__", "__dlpack__", "tocsr", "dask")
 
@@ -92,13 +93,13 @@ def open_source(X: Any, *, columns: Sequence[str] | None = None, filter: Any = N
     ([[2.0], [5.0]], [3.0, 1.0])
     """
     for name, names in (("columns", columns), ("responsibilities", responsibilities)):
-        if names is not None and (isinstance(names, str) or not all(isinstance(one, str) for one in names)):
+        if names is not None and (isinstance(names, str) or not np.iterable(names) or not all(isinstance(one, str) for one in names)):
             raise TypeError(f"{name} must be a list of names, not {names!r}")
     roles = Columns(None if columns is None else by_name(list(columns)), sample_weight, labels,
                     None if responsibilities is None else list(responsibilities))
     plain = columns is None and filter is None and sample_weight is None and labels is None and responsibilities is None
-    if isinstance(X, (str, os.PathLike)) or _are_paths(X):
-        paths = [os.fsdecode(one) for one in ([X] if isinstance(X, (str, os.PathLike)) else X)]
+    paths = paths_of(X)
+    if paths:
         return _opened_files(paths, roles, filter, plain)
     kind = _arrow_kind(X)
     if kind == "Dataset":
@@ -112,9 +113,7 @@ def open_source(X: Any, *, columns: Sequence[str] | None = None, filter: Any = N
     if not plain:
         raise ValueError(f"columns can be chosen in files and tables that name them, not in {type(X).__name__}: give its rows as RowBlock")
     if isinstance(X, Source):
-        if not isinstance(getattr(X, "n_features", None), (int, np.integer)):
-            raise TypeError(f"{type(X).__name__} must set n_features, the width of its blocks, to a whole number")
-        return X
+        return _checked(X)
     if isinstance(X, np.memmap) or _is_sliced(X):
         return Sliced(X)
     if is_iterable_of_blocks(X):
@@ -122,9 +121,26 @@ def open_source(X: Any, *, columns: Sequence[str] | None = None, filter: Any = N
     raise TypeError(f"X must be a path, a list of paths, a memory map, a dataset, or an iterable of arrays of rows, not {type(X).__name__}")
 
 
+def _checked(source: Source) -> Source:
+    """A source of a user, whose attributes are what they should be."""
+    kind, width = type(source).__name__, getattr(source, "n_features", None)
+    if not isinstance(width, (int, np.integer)) or isinstance(width, bool):
+        raise TypeError(f"{kind} must set n_features, the width of its blocks, to a whole number")
+    columns, n_rows = source.columns, source.n_rows
+    if columns is not None and not (isinstance(columns, list) and all(isinstance(name, str) for name in columns)):
+        raise TypeError(f"{kind} must set columns to a list of names or to None, not to {shown(columns)}")
+    if columns is not None and len(columns) != width:
+        raise ValueError(f"{kind} has n_features = {width}, but columns of {len(columns)} names")
+    if n_rows is not None and (not isinstance(n_rows, (int, np.integer)) or isinstance(n_rows, bool)):
+        raise TypeError(f"{kind} must set n_rows to a whole number, or to None where it is not known, not to {shown(n_rows)}")
+    return source
+
+
 def _opened_files(paths: list[str], roles: Columns, condition: Any, plain: bool) -> Source:
     for path in paths:
         os.stat(path)  # which names a file that does not exist
+        if not (os.path.isfile(path) or os.path.isdir(path)):
+            raise ValueError(f"{path}: is not an ordinary file, so that it cannot be read anew in every pass: read it into memory first")
     ending = {_ending(path) for path in paths}
     if len(ending) > 1:
         raise ValueError(f"all files of a source must be of one kind, not of {len(ending)}: {', '.join(paths[:4])}")
@@ -161,13 +177,30 @@ def open_file(path: str, choose: Choice, dialect: Dialect) -> Scanned | NpyFiles
         Its `positions` are those of the chosen columns.
     """
     kind = _ending(path)
+    if kind != "csv":
+        refuse_dialect(path, dialect)
     if kind == "npy":
         return NpyFiles([path], choose)
     roles = Columns(choose)
     return parquet_files([path], roles) if kind == "parquet" else csv_files([path], roles, dialect=dialect)
 
 
-def _are_paths(X: object) -> bool:
+def paths_of(X: object) -> list[str]:
+    """
+    The paths that X is, or a list of; none where it is something else.
+
+    Parameters
+    ----------
+    X : object
+
+    Returns
+    -------
+    list of str
+    """
+    return [os.fsdecode(one) for one in ([X] if isinstance(X, (str, os.PathLike)) else X if _are_paths(X) else [])]
+
+
+def _are_paths(X: object) -> TypeGuard[Sequence[str | os.PathLike[str]]]:
     return isinstance(X, (list, tuple)) and len(X) > 0 and all(isinstance(one, (str, os.PathLike)) for one in X)
 
 
@@ -203,6 +236,5 @@ def open_like(X: Any, names: list[str] | None) -> Source:
     -------
     Source
     """
-    paths = [X] if isinstance(X, (str, os.PathLike)) else X if _are_paths(X) else []
-    named = any(_ending(os.fsdecode(path)) != "npy" for path in paths) or _arrow_kind(X) is not None or _is_lazy(X)
+    named = any(_ending(path) != "npy" for path in paths_of(X)) or _arrow_kind(X) is not None or _is_lazy(X)
     return open_source(X, columns=names if named else None)

@@ -15,7 +15,7 @@ from gaussmix._core.estep import Block, Rows
 from gaussmix.blocks import block_bounds, is_readable
 from gaussmix.sources.ahead import ahead
 from gaussmix.sources.source import RowBlock, Source, SourceError
-from gaussmix.sources.survey import Survey, checked, first_of, plain_blocks
+from gaussmix.sources.survey import MARKED, Survey, checked, marks_before, marks_of, plain_blocks, state_of
 from gaussmix.sources.tally import TalliedRows
 
 __all__ = ["SourceRows", "recut", "regrouped"]
@@ -67,34 +67,39 @@ class SourceRows(TalliedRows):
         other.shares = {}
         return other
 
-    def pieces(self) -> Generator[_Drawn]:
+    def pieces(self) -> _Pass:
+        """Return the blocks of one pass, which are read as they are drawn."""
+        return _Pass(self)
+
+    def drawn(self) -> Generator[_Drawn]:
         """Yield the blocks of one pass, as they are read."""
         self._check_state()
-        with closing(ahead(recut(self._unchanged(), self.bounds, self.source.name))) as blocks:
+        with closing(ahead(recut(plain_blocks(self.source), self.bounds, self.source.name))) as blocks:
             for index, block in enumerate(blocks):
                 yield index, self.bounds[index][0], block
                 if self.report is not None:
                     self.report(len(block.rows))
         self._check_state()
 
-    def _unchanged(self) -> Iterator[RowBlock]:
-        """Yield the blocks of the source, as long as they begin with the rows of the first pass."""
-        survey, before = self.survey, 0
-        for number, block in enumerate(plain_blocks(self.source)):
-            if number < len(survey.starts) and before == survey.starts[number] and first_of(block) != survey.firsts[number]:
-                raise SourceError(self.source.name, "gives other rows than in the first pass, or in another order: it must give the same "
-                                  "rows in each pass", number, before)
-            yield block
-            before += len(block.rows)
+    def _check_unchanged(self, given: RowBlock, start: int) -> None:
+        """Raise where the marked rows are not those of the first pass."""
+        seen, weighted = marks_before(start), self.survey.sample_weight is not None and self.sample_weight is None
+        if (given.sample_weight is not None) != weighted:
+            raise self._error("gives weights in some passes only: it must give the same in each pass", start)
+        for n, mark in enumerate(marks_of(given, start), seen):
+            if mark != self.survey.marks[n]:
+                raise self._error("gives other rows than in the first pass, or in another order, or with other weights: it must give the "
+                                  "same in each pass", n * MARKED)
 
     def _check_state(self) -> None:
-        if self.source.state() != self.survey.state:
+        if state_of(self.source) != self.survey.state:
             raise SourceError(self.source.name, "has changed since the first pass, in its size or its time of change")
 
     def block(self, piece: _Drawn) -> Block:
         """Return the block of a piece in the form that the compiled loops read."""
         index, start, given = piece
         stop = start + len(given.rows)
+        self._check_unchanged(given, start)
         weights = given.sample_weight if self.sample_weight is None else self.sample_weight[start:stop]
         checked(self.source, given.rows, weights, start, self._block_of)
         labels = self._labels_of(given, start, stop)
@@ -134,6 +139,19 @@ class SourceRows(TalliedRows):
         if bad.any():
             raise self._error("the responsibilities of the row are negative or do not sum to one", start + int(np.argmax(bad)))
         return shares
+
+
+class _Pass:
+    """The blocks of one pass. Their number is known before they are read."""
+
+    def __init__(self, rows: SourceRows) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows.bounds)
+
+    def __iter__(self) -> Generator[_Drawn]:
+        return self.rows.drawn()
 
 
 def _exponent(scale: float) -> int:

@@ -64,7 +64,7 @@ class SourceError(ValueError):
         self.parameters: Parameters | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return SourceError, (self.source, self.what, self.block, self.row)
+        return SourceError, (self.source, self.what, self.block, self.row), {"mixture": self.mixture, "n_iter": self.n_iter}
 
 
 @dataclass(frozen=True)

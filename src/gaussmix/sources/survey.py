@@ -17,9 +17,12 @@ from gaussmix.sources.ahead import ahead
 from gaussmix.sources.source import RowBlock, Source, SourceError
 from gaussmix.sources.tally import Tally, fault
 
+# Which rows are compared with those of the first pass: every so many. All of them would take as long as the pass itself.
+MARKED = 1_000
+
 PARTS = ("sample_weight", "labels", "responsibilities")  # what a block may have beside its rows
 
-__all__ = ["Survey", "checked", "first_of", "plain_blocks", "surveyed"]
+__all__ = ["MARKED", "Survey", "checked", "marks_before", "marks_of", "plain_blocks", "state_of", "surveyed"]
 
 
 @dataclass(frozen=True)
@@ -34,14 +37,14 @@ class Survey:
     starts : list of int
         The first row of each block of the source.
     sample : ndarray, shape (n, D)
-        Rows with weight, in their order.
+        All rows, or a sample of those with weight, in their order.
     sample_weight : ndarray, shape (n,), or None
     state : object
         That of the source.
     checksum : int
         Of all rows and weights.
-    firsts : list of int
-        Checksums of the first row of each block of the source, which tell that a later pass gives other rows or another order.
+    marks : ndarray of uint32
+        Checksums of every thousandth row, which tell that a later pass gives other rows or another order.
     """
 
     tally: Tally
@@ -50,7 +53,7 @@ class Survey:
     sample_weight: NDArray[np.float64] | None
     state: object
     checksum: int
-    firsts: list[int]
+    marks: NDArray[np.uint32]
 
 
 def plain_blocks(source: Source) -> Iterator[RowBlock]:
@@ -86,13 +89,40 @@ def plain_blocks(source: Source) -> Iterator[RowBlock]:
     except (SourceError, MemoryError):
         raise
     except Exception as error:
-        what = str(error).strip() or type(error).__name__
+        what = " ".join(str(error).split()) or type(error).__name__
         raise SourceError(source.name, what if isinstance(error, ValueError) else f"{type(error).__name__}: {what}", number, before) from error
 
 
-def first_of(block: RowBlock) -> int:
-    """Return a checksum of the first row of a block."""
-    return zlib.crc32(np.ascontiguousarray(block.rows[:1]).data)
+def marks_before(row: int) -> int:
+    """Return how many of the rows before one are marked."""
+    return -(-row // MARKED)
+
+
+def marks_of(block: RowBlock, first: int) -> list[int]:
+    """Return checksums of the marked rows of a block and of their weights, by the number of its first row."""
+    begin = marks_before(first) * MARKED - first
+    rows, weights = (None if one is None else np.ascontiguousarray(one[begin::MARKED], np.float64) for one in (block.rows, block.sample_weight))
+    assert rows is not None
+    return [zlib.crc32(rows[n].data, 0 if weights is None else zlib.crc32(weights[n:n + 1].data)) for n in range(len(rows))]
+
+
+def state_of(source: Source) -> object:
+    """
+    The state of a source, in a form that can be compared.
+
+    Raises
+    ------
+    SourceError
+        Where it cannot be told.
+    """
+    try:
+        state = source.state()
+        return state if isinstance(state == state, bool) else repr(state)
+    except (SourceError, MemoryError):
+        raise
+    except Exception as error:
+        what = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
+        raise SourceError(source.name, f"could not tell whether it has changed: {what}") from error
 
 
 def copied(block: RowBlock) -> RowBlock:
@@ -136,19 +166,27 @@ def checked(source: Source, rows: NDArray[Any], weights: NDArray[Any] | None, fi
 
 
 class _Sample:
-    """Rows drawn without replacement: those with the least of as many random numbers, however the rows are cut into blocks."""
+    """
+    Rows drawn without replacement: those with the least of as many random numbers, however the rows are cut into blocks.
+
+    Rows without weight are left out, unless there is room for all rows: then the sample is what an array would be.
+    """
 
     def __init__(self, n_rows: int, seed: int) -> None:
         self.n_rows, self.rng = n_rows, np.random.default_rng(seed)
         self.most = np.inf  # the largest random number that may still be among the least
-        self.used = 0
+        self.used = self.seen = 0
         self.arrays: list[NDArray[Any]] = []  # the random numbers, the rows and perhaps the weights
 
     def add(self, rows: NDArray[Any], weights: NDArray[np.float64] | None) -> None:
         keys = self.rng.random(len(rows))
         wanted = keys < self.most
-        if weights is not None:
+        self.seen += len(rows)
+        if weights is not None and self.seen > self.n_rows:
             wanted &= weights > 0
+            if self.seen - len(rows) <= self.n_rows and self.arrays:  # until now there was room for all rows, as in memory
+                kept = np.flatnonzero(self.arrays[2][:self.used] > 0)
+                self.arrays, self.used = [array[kept] for array in self.arrays], len(kept)
         chosen = np.flatnonzero(wanted)
         new = [keys[chosen], rows[chosen], *(() if weights is None else (weights[chosen],))]
         if not self.arrays:
@@ -215,16 +253,15 @@ def surveyed(source: Source, sample_weight: NDArray[np.float64] | None, n_sample
     ValueError
         Where there are no rows, or another number of weights.
     """
-    state, D = source.state(), source.n_features
+    state, D = state_of(source), source.n_features
     sample = _Sample(n_sample, seed)
     starts: list[int] = []
-    firsts: list[int] = []
+    marks: list[int] = []
     tally, checksum = Tally.of(np.empty((0, D), np.float32)), 0
     with closing(ahead(plain_blocks(source))) as blocks:
         for number, block in enumerate(blocks):
             rows, weights, n_rows = block.rows, block.sample_weight, tally.n_rows
             starts.append(n_rows)
-            firsts.append(first_of(block))
             if sample_weight is not None:
                 if weights is not None:
                     raise ValueError("the source has weights of its own: give sample_weight or the source's, not both")
@@ -236,6 +273,8 @@ def surveyed(source: Source, sample_weight: NDArray[np.float64] | None, n_sample
             for start in range(0, len(rows), step):
                 part = rows[start:start + step]
                 w = None if weights is None else np.asarray(weights[start:start + step], dtype=np.float64)
+                own = None if block.sample_weight is None else block.sample_weight[start:start + step]
+                marks.extend(marks_of(RowBlock(part, own), n_rows + start))
                 checked(source, part, w, n_rows + start, lambda row, number=number: number)  # type: ignore[misc]
                 sample.add(part, w)
                 checksum = zlib.crc32(np.ascontiguousarray(part).data, checksum)
@@ -247,4 +286,4 @@ def surveyed(source: Source, sample_weight: NDArray[np.float64] | None, n_sample
     if tally.n_rows and sample_weight is not None and len(sample_weight) != tally.n_rows:
         raise ValueError(f"sample_weight must be of shape ({tally.n_rows},), one weight a row, not ({len(sample_weight)},)")
     tally.check_rows(source.name)
-    return Survey(tally, starts, *sample.ended(), state, checksum, firsts)
+    return Survey(tally, starts, *sample.ended(), state, checksum, np.array(marks, np.uint32))

@@ -127,7 +127,7 @@ class TalliedRows(NumberType):
         self.tally, self.n_components, self.name = tally, n_components, name
         self.n_rows, self.n_features, self.n_positive = tally.n_rows, len(tally.low), tally.n_positive
         self.total_weight, self.scale = tally.total_weight, tally.scale
-        self._work_in(tally.dtype)
+        self.work_in(tally.dtype)
 
     def is_constant(self, feature: int) -> bool:
         """Whether a feature has the same value in all rows that have weight."""
