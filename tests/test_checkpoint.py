@@ -345,7 +345,7 @@ def test_a_fit_that_was_widened_goes_on_to_the_same_bits(tmp_path):
     whole = GaussianMixture(**parameters).fit(rows)
     for stop in (2, 5, 10):
         path = tmp_path / f"{stop}.npz"
-        GaussianMixture(**parameters, callback=lambda number, *_: number == stop).fit(rows, checkpoint=path, checkpoint_every=1)  # noqa: B023
+        GaussianMixture(**parameters, callback=lambda number, *_: number == stop).fit(rows, checkpoint=path, checkpoint_every=1)
         same(GaussianMixture(**parameters).fit(rows, checkpoint=path), whole)
 
 
