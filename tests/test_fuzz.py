@@ -13,7 +13,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import event, given, note, settings
+from hypothesis import event, example, given, note, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
@@ -410,11 +410,17 @@ def test_any_parameter_serves_or_is_refused(name, value):
         is_proper(model, FEW_ROWS, None)
 
 
+def is_named(value):
+    """Whether data are given by the name of a file, or by the names of several."""
+    return isinstance(value, str) or isinstance(value, (list, tuple)) and bool(value) and all(isinstance(one, str) for one in value)
+
+
 @examples(250)
 @given(NONSENSE, st.booleans())
+@example(("", ""), False)
 def test_any_data_serve_or_are_refused(value, as_weights):
     model = GaussianMixture(random_state=0)
-    if not as_weights and isinstance(value, str):
+    if not as_weights and is_named(value):
         with pytest.raises((FileNotFoundError, ValueError)):  # it is the name of no file, or cannot be a name
             model.fit(value)
         return
@@ -433,7 +439,7 @@ def test_a_question_about_anything_is_answered_or_refused(method, value):
     except (ValueError, TypeError) as error:
         is_a_sentence(error)
     except FileNotFoundError:
-        assert isinstance(value, str)
+        assert is_named(value)
     else:
         assert not isinstance(answer, np.ndarray) or np.isfinite(answer).all()
     assert pickle.dumps(model) == state

@@ -151,7 +151,7 @@ class Fitting:
                                request.prior)
 
     def fit(self, rng: np.random.Generator, *, previous: float = -math.inf, report: Report | None = None, start: Start | None = None,
-            keeper: Keeper | None = None) -> Fit:
+            worth: float = -math.inf, keeper: Keeper | None = None) -> Fit:
         """
         Make one fit from a start.
 
@@ -162,6 +162,8 @@ class Fitting:
             As for `maximize_likelihood`.
         start : Start, optional
             By default that of the request.
+        worth : float
+            As for `climb`.
         keeper : Keeper, optional
             Where it has kept the state of this fit, the fit goes on from there.
 
@@ -177,7 +179,7 @@ class Fitting:
         start = self.request.start if start is None else start
         known = keeper is not None and keeper.has_begun
         begun = self.request.structure.parameters(*self.problem.shape) if known else start.begin(self.problem, rng)
-        fit = self.climb(begun, previous=previous, report=report, keeper=keeper)
+        fit = self.climb(begun, previous=previous, report=report, worth=worth, keeper=keeper)
         if fit.collapsed is not None and fit.n_iter == 1 and not start.has_covariances:
             raise SingularStart.covariance(fit.collapsed)
         return fit

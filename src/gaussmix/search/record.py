@@ -30,6 +30,8 @@ class Optimum:
     starts : int
         How many of the first starts of the rounds, which no swap had improved yet, ended there; 0 where the rounds searched in samples
         of the rows, in which log-likelihoods are others.
+    splices : int
+        How many splices of two other optima, which the search made after its rounds, ended there.
 
     Examples
     --------
@@ -41,6 +43,7 @@ class Optimum:
     proper: bool
     rounds: int
     starts: int
+    splices: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,10 @@ class Search:
     optima : list of Optimum
         The best first. Ends closer than 0.2 nats to each other count as the same optimum.
     n_rounds : int
-        A round makes two starts, and improves the better of them by swaps until none helps any more.
+        A round makes two starts, and improves the better of them by swaps until none helps any more. After the rounds, components of
+        two of the best optima are put together, for each two, and again as long as other optima come of it.
     n_starts : int
-        From how many points EM began, swaps included.
+        From how many points EM began, swaps and splices included.
     n_passes : int
         How many E steps were made in all.
     chance_of_better : float
@@ -76,9 +80,9 @@ class Search:
     --------
     >>> print(Search([Optimum(-1114.44, True, 4, 9), Optimum(-1119.21, True, 0, 12)], 4, 168, 3120, 0.1, "starts", 0.05))
     Search of 168 starts in 4 rounds (0.05 s), ended by starts; the chance that one more round finds a better optimum is 10.0 %
-    log-likelihood  rounds  first starts
-          -1114.44       4             9
-          -1119.21       0            12
+    log-likelihood  rounds  first starts  splices
+          -1114.44       4             9        0
+          -1119.21       0            12        0
     """
 
     optima: list[Optimum]
@@ -92,8 +96,8 @@ class Search:
     def __str__(self) -> str:
         lines = [f"Search of {self.n_starts} starts in {self.n_rounds} rounds ({self.seconds:.2g} s), ended by {self.ended_by}; the chance "
                  f"that one more round finds a better optimum is {100 * self.chance_of_better:.1f} %",
-                 "log-likelihood  rounds  first starts"]
-        lines += [f"{one.log_likelihood:>14.2f}  {one.rounds:>6}  {one.starts:>12}{'' if one.proper else '  spurious'}"
+                 "log-likelihood  rounds  first starts  splices"]
+        lines += [f"{one.log_likelihood:>14.2f}  {one.rounds:>6}  {one.starts:>12}  {one.splices:>7}{'' if one.proper else '  spurious'}"
                   for one in self.optima[:SHOWN]]
         if len(self.optima) > SHOWN:
             lines.append(f"and {len(self.optima) - SHOWN} more")

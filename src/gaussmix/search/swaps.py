@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,14 +13,21 @@ from gaussmix.fitting import Fit
 from gaussmix.problem import Problem
 from gaussmix.statistics import Kind, Statistics
 
-__all__ = ["swapped"]
+__all__ = ["pushed", "row_of", "squared_distances", "swapped"]
 
 # The halves of a split component lie this many of its standard deviations to both sides of its mean.
 APART = 0.8
+# How far means are pushed, in standard deviations.
+PUSH = 0.3
 # How often two components are moved at once: some optima are two swaps away, each of which alone leads to a worse one.
 TWICE = 0.3
 # The covariance of a component that is moved to a row, as a part of that of the average component.
 SMALLER = 0.5
+# A component that is moved to rows takes the place of those that are nearest to one of them. How many is drawn evenly on a logarithmic
+# scale, from this many times D + 1 up to a half of all: narrow components are found by starting from few rows, wide ones from many.
+FEWEST = 2
+# What is added to its covariance, as a part of that of the average component: the rows may lie in a subspace.
+FLOOR = 1e-4
 
 
 def swapped(fit: Fit, problem: Problem, blocks: Blocks, rng: np.random.Generator) -> Parameters | None:
@@ -26,7 +35,8 @@ def swapped(fit: Fit, problem: Problem, blocks: Blocks, rng: np.random.Generator
     Parameters in which one component of a fit, or sometimes two, has another place.
 
     The component is one that is spurious or has collapsed, or, where there is none, any. It is put where it makes two of another
-    component, in a random direction, or on a row. The chance of another component to be split is its weight.
+    component, in a random direction, or on a row, or where it takes the place of the rows that are nearest to one. The chance of another
+    component to be split is its weight.
 
     Parameters
     ----------
@@ -58,15 +68,43 @@ def swapped(fit: Fit, problem: Problem, blocks: Blocks, rng: np.random.Generator
         for k in moved:
             if rng.random() < 0.5:
                 _split(k, weights, means, covariances, rng)
-            else:
+            elif rng.random() < 0.5:
                 covariances[k] = SMALLER * np.einsum("k,kij->ij", weights, covariances)
-                means[k], weights[k] = _row(blocks, rng), 1 / K
+                weights[k], means[k] = 1 / K, row_of(blocks, rng)
+            else:
+                weights[k], means[k], covariances[k] = _moments_near(blocks, np.einsum("k,kij->ij", weights, covariances), rng)
             weights /= weights.sum()
     except np.linalg.LinAlgError:
         return None
     covariances *= weights[:, None, None]
     parameters, singular = structure.maximize(statistics.of_kind(structure.moments))
     return parameters if singular < 0 else None
+
+
+def pushed(fit: Fit, problem: Problem, rng: np.random.Generator) -> Parameters | None:
+    """
+    The parameters of a fit, with each mean moved a little in a random direction: from a saddle EM then goes on to an optimum.
+
+    Parameters
+    ----------
+    fit : Fit
+    problem : Problem
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    Parameters or None
+        None where they are singular.
+    """
+    structure, (K, D) = problem.structure, problem.shape
+    parameters = fit.parameters.copy()
+    try:
+        roots = np.linalg.cholesky(structure.matrices(parameters.covariances, K, D))
+    except np.linalg.LinAlgError:
+        return None
+    parameters.means[...] += PUSH * np.einsum("kij,kj->ki", roots, rng.standard_normal((K, D)))
+    parameters.densities.means_rest[...] = 0
+    return parameters if structure.factorize(parameters) < 0 else None
 
 
 def _split(moved: int, weights: NDArray[np.float64], means: NDArray[np.float64], covariances: NDArray[np.float64],
@@ -89,8 +127,48 @@ def _to_move(fit: Fit, rng: np.random.Generator) -> int:
     return int(rng.integers(fit.parameters.n_components))
 
 
-def _row(blocks: Blocks, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A row that has weight."""
+def _moments_near(blocks: Blocks, metric: NDArray[np.float64], rng: np.random.Generator) -> tuple[float, NDArray[Any], NDArray[Any]]:
+    """The share of all weight, the mean and the covariance of the rows that are nearest to one of them."""
+    rows, weights = np.asarray(blocks.X, dtype=np.float64), blocks.row_weights
+    if weights is not None:
+        rows, weights = rows[weights > 0], weights[weights > 0]
+    fewest = min(FEWEST * (rows.shape[1] + 1), len(rows))
+    how_many = int(fewest * (max(len(rows) / 2, fewest) / fewest) ** rng.random())
+    distances = squared_distances(rows - rows[rng.integers(len(rows))], metric)
+    near = np.argpartition(distances, how_many - 1)[:how_many]
+    shares = np.full(how_many, 1 / how_many) if weights is None else weights[near] / weights[near].sum()
+    mean = shares @ rows[near]
+    residuals = rows[near] - mean
+    covariance = (shares[:, None] * residuals).T @ residuals + FLOOR * metric
+    return how_many / len(rows) if weights is None else float(weights[near].sum() / weights.sum()), mean, covariance
+
+
+def squared_distances(residuals: NDArray[np.float64], metric: NDArray[np.float64]) -> NDArray[np.float64]:
+    """
+    The squared Mahalanobis distances r_n' M⁻¹ r_n.
+
+    Parameters
+    ----------
+    residuals : ndarray, shape (n, D)
+    metric : ndarray, shape (D, D)
+
+    Returns
+    -------
+    ndarray, shape (n,)
+
+    Raises
+    ------
+    LinAlgError
+        Where the metric is not positive definite.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        whitened = residuals @ np.linalg.inv(np.linalg.cholesky(metric)).T
+        distances: NDArray[np.float64] = np.einsum("ij,ij->i", whitened, whitened)
+    return distances
+
+
+def row_of(blocks: Blocks, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return a row that has weight."""
     n = int(rng.integers(blocks.n_rows))
     if blocks.row_weights is not None and not blocks.row_weights[n] > 0:
         n = int(rng.choice(np.flatnonzero(blocks.row_weights > 0)))
