@@ -407,8 +407,8 @@ def test_a_splice_takes_components_of_both_fits():
                     one.parameters.weights[:, None] * residuals).T @ residuals
                 distances = [np.einsum("ki,ij,kj->k", fit.parameters.means - row, np.linalg.inv(metric), fit.parameters.means - row)
                              for fit in (one, other)]
-                return (set(np.argsort(distances[0])[:len(near)]) == set(near)  # noqa: B023
-                        and set(np.argsort(distances[1])[len(near):]) == set(far))  # noqa: B023
+                return (set(np.argsort(distances[0])[:len(near)]) == set(near)
+                        and set(np.argsort(distances[1])[len(near):]) == set(far))
 
             assert any(map(is_cut, X))
         assert {1, 2, 3} == set(taken)
