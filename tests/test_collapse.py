@@ -548,3 +548,10 @@ def test_weights_whose_quotients_are_no_numbers_end_in_a_warning():
     X = np.random.default_rng(0).normal(size=(7, 1))
     with pytest.warns(CollapseWarning):
         GaussianMixture(2, reg_covar=0, max_iter=1, random_state=0).fit(X, sample_weight=[1, 8e-291, 4e-298, 3e-295, 1e-299, 3e-290, 4e-293])
+
+
+def test_advice_on_a_given_start_is_not_to_make_more():
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    with pytest.warns(CollapseWarning) as caught:
+        GaussianMixture(2, n_init="auto", means_init=[[0, 0], [50, 50]]).fit(X)
+    assert "Increase reg_covar" in str(caught[0].message) and "n_init" not in str(caught[0].message)

@@ -259,3 +259,12 @@ def test_a_prior_is_added_in_both_faces(structure):
     fit = em(X, mixture_of(structure), structure, prior=prior, tol=1e-10, max_iter=300)
     assert fit.converged and (np.diff(fit.history) > -1e-12).all()
     assert fit.history[0] == pytest.approx((mixture_of(structure).log_likelihood(X) + prior.log_density(mixture_of(structure))) / 500, rel=1e-12)
+
+
+def test_what_is_no_prior_is_refused():
+    X = np.random.default_rng(0).normal(size=(30, 1))
+    mixture = Mixture([1.0], [[0.0]], [[[1.0]]])
+    with pytest.raises(TypeError, match="prior must have the method statistics, as gaussmix.functional.Prior describes, not 1"):
+        em(X, mixture, prior=1)
+    with pytest.raises(TypeError, match="prior must have the method statistics"):
+        m_step(e_step(X, mixture), prior="strong")

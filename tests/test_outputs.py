@@ -76,3 +76,9 @@ def test_what_is_no_place_for_a_file(tmp_path):
         with pytest.raises(error, match="cannot be written") as caught:
             check_output(path)
         assert caught.value.filename == str(path)
+
+
+def test_a_name_in_bytes(tmp_path):
+    with whole_file(os.fsencode(tmp_path / "x")) as file:
+        file.write(b"content")
+    assert (tmp_path / "x").read_bytes() == b"content"

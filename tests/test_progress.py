@@ -2,7 +2,9 @@
 
 import math
 import re
+import subprocess
 import sys
+import textwrap
 import typing
 
 import numpy as np
@@ -245,3 +247,16 @@ def test_a_start_that_is_refused_ends_its_bar_too(bars):
     with pytest.raises(ValueError, match="singular"):
         GaussianMixture(2, random_state=0, progress=True, reg_covar=0, n_init=2).fit(np.zeros((10, 2)))
     assert [bar.n for bar in bars] == [0, 0] and not any(bar.open for bar in bars)
+
+
+def test_a_closed_standard_error_is_no_error():
+    code = """
+        import sys
+        import numpy as np
+        from gaussmix import GaussianMixture
+        sys.stderr.close()
+        print(GaussianMixture(3, n_init="auto", search_budget=30, random_state=0, progress=True).fit(
+            np.random.default_rng(0).normal(size=(300, 2))).search_.n_starts)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and int(done.stdout) == 30

@@ -239,3 +239,19 @@ def test_every_option_reaches_the_estimator():
 
 def test_a_single_candidate_needs_no_mark():
     assert "*" not in str(select(FAITHFUL, 2, random_state=0))
+
+
+@pytest.mark.parametrize("arguments, error, what", [
+    ((2.0,), ValueError, "n_components must be a whole number or a list of whole numbers, not 2.0"),
+    ((None,), ValueError, "n_components must be a whole number or a list of whole numbers, not None"),
+    ((b"a",), ValueError, "n_components must be a whole number or a list of whole numbers, not b'a'"),
+    ((np.array(2.5),), ValueError, "n_components must be a whole number or a list of whole numbers, not array"),
+    ((2, 5), ValueError, "covariance_types must be a name or a list of names, not 5")])
+def test_candidates_that_are_none_are_refused(arguments, error, what):
+    with pytest.raises(error, match=what):
+        select(np.zeros((9, 1)), *arguments)
+
+
+def test_progress_is_a_function():
+    with pytest.raises(TypeError, match="progress must be a function that is called with each candidate, not 5"):
+        select(np.random.default_rng(0).normal(size=(30, 1)), 2, progress=5)

@@ -333,6 +333,11 @@ def test_unfitted_and_foreign_models_to_and_from_scikit_learn():
         GaussianMixture.from_sklearn(sklearn.mixture.BayesianGaussianMixture())
     with pytest.raises(ValueError, match="auto"):
         GaussianMixture(reg_covar="auto").to_sklearn()
+    for parameters in (dict(n_init="auto"), dict(init_params="kmeans_whitened")):
+        with pytest.raises(ValueError, match="scikit-learn's class has neither n_init='auto' nor init_params="):
+            GaussianMixture(**parameters).to_sklearn()
+    with pytest.raises(ValueError, match="scikit-learn's class takes no Generator as random_state"):
+        GaussianMixture(random_state=np.random.default_rng(0)).to_sklearn()
 
 
 @pytest.mark.parametrize("parameters, X", [

@@ -239,6 +239,18 @@ def test_what_is_adapted_is_said_by_true_or_false(name, flag):
     assert gm.mixture_ == before
 
 
+def test_what_told_of_a_fit_does_not_tell_of_an_adapted_mixture():
+    X = planted(500)
+    gm = GaussianMixture(3, n_init="auto", search_budget=20, random_state=0).fit(X)
+    assert "log-likelihood" in gm.summary()
+    gm.adapt(X + 50)
+    assert "log-likelihood" not in gm.summary() and "converged" not in gm.summary().replace("not converged", "")
+    assert (gm.converged_, gm.n_iter_, gm.history_, gm.lower_bound_) == (False, 0, [], -np.inf) and not hasattr(gm, "search_")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gm.partial_fit(X + 50)
+
+
 def test_a_model_that_is_not_fitted_cannot_adapt():
     with pytest.raises(ValueError, match="not fitted"):
         GaussianMixture(2).adapt(planted(100))

@@ -52,7 +52,7 @@ class Spurious:
     compared: str
 
     def __str__(self) -> str:
-        count = f"{self.rows:.3g}"
+        count = f"{self.rows:,.0f}" if self.rows >= 1000 else f"{self.rows:.3g}"
         rows = f"component {self.component} sits on {count} row{'' if count == '1' else 's'}"
         if self.compared == "held":
             return f"{rows} and is kept from being singular by reg_covar alone, or by rounding"

@@ -350,7 +350,8 @@ class GaussianMixture(Estimator):
         Warns
         -----
         CollapseWarning
-            Where a component starves: few of the rows that are not forgotten belong to it.
+            Where a component starves, as few of the rows that are not forgotten belong to it, or where a covariance became singular, so
+            that the parameters stay as they were.
 
         Examples
         --------
@@ -389,13 +390,16 @@ class GaussianMixture(Estimator):
         Returns
         -------
         GaussianMixture
-            The estimator itself, which is changed in place. After an error it is unchanged.
+            The estimator itself, which is changed in place. After an error it is unchanged. What told of the fit does not hold any
+            more: `converged_` is False, `n_iter_` is 0, `history_` is empty, `lower_bound_` is −∞, and there is no `search_`.
 
         Raises
         ------
         NotFittedError
+        TypeError
+            Where `weights` or `covariances` is not True or False.
         ValueError
-            Where an argument or the data are not usable.
+            Where another argument or the data are not usable.
 
         Examples
         --------
@@ -408,6 +412,8 @@ class GaussianMixture(Estimator):
         mixture = adapted_by(self, X, relevance_factor, weights, covariances, sample_weight)
         vars(self).update(attributes_of(mixture, self.means_.dtype.type))
         self._fitted = mixture, self._fingerprint()
+        self.converged_, self.n_iter_, self.lower_bound_, self.lower_bounds_ = False, 0, -math.inf, []
+        vars(self).pop("search_", None)
         return self
 
     # Model files.

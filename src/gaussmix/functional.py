@@ -185,6 +185,7 @@ def m_step(statistics: Statistics, covariance_type: str = "full", prior: Prior |
     except ValueError as error:
         raise ValueError(f"{structure.name} covariances need other moments: {error}; take the statistics with covariance_type="
                          f"{structure.name!r} from moments, or from e_step under a mixture of that structure") from None
+    _check_prior(prior, "statistics")
     parameters, singular = structure.maximize(statistics, prior=prior, added=_amount("reg_covar", reg_covar))
     if singular >= 0:
         alone = statistics if prior is None else statistics + prior.statistics(statistics.reference, structure.moments)
@@ -261,6 +262,7 @@ def em(X: ArrayLike, start: Mixture, covariance_type: str = "full", *, sample_we
     for name, value, choices in (("algorithm", algorithm, tuple(ALGORITHMS)), ("stopping", stopping, STOPPING)):
         if not isinstance(value, str) or value not in choices:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
+    _check_prior(prior, "statistics", "log_density")
     begun = start if start.structure.name == structure.name else m_step(moments_of(start), structure.name)
     request = Request(structure, start.n_components, FromParameters(begun._parameters), _amount("reg_covar", reg_covar), tol,
                       int(max_iter), prior=prior, stopping=stopping, algorithm=algorithm)
@@ -298,6 +300,12 @@ def _shares(responsibilities: ArrayLike) -> NDArray[np.float64]:
         raise ValueError(f"responsibilities must be finite and not negative, but that of row {row} and component {component} is "
                          f"{shares[row, component]}")
     return shares
+
+
+def _check_prior(prior: object, *methods: str) -> None:
+    lacking = None if prior is None else next((name for name in methods if not callable(getattr(prior, name, None))), None)
+    if lacking is not None:
+        raise TypeError(f"prior must have the method {lacking}, as gaussmix.functional.Prior describes, not {shown(prior)}")
 
 
 def _amount(name: str, value: float) -> float:

@@ -6,6 +6,8 @@ from gaussmix.exceptions import CollapseWarning, ConvergenceWarning, SpuriousOpt
 from gaussmix.fitting import Fit, Outcome, Request
 from gaussmix.regularization import Regularization
 from gaussmix.search import Search
+from gaussmix.starts import STARTS
+from gaussmix.starts.sampled import OnSample
 
 __all__ = ["stream_warnings", "warnings_of"]
 
@@ -70,7 +72,8 @@ def _of_blur(regularization: Regularization, columns: list[str] | None) -> Warni
 
 
 def _of_outcome(fit: Fit, request: Request, search: Search | None) -> Warning | None:
-    more = "n_init, " if search is None else "" if search.ended_by == "chance" else "search_budget, "
+    drawn = isinstance(request.start, OnSample) or any(request.start is start for start in STARTS.values())
+    more = ("n_init, " if drawn else "") if search is None else "" if search.ended_by == "chance" else "search_budget, "
     if fit.outcome is Outcome.COLLAPSED:
         weight = fit.parameters.weights[fit.collapsed]
         return in_use(CollapseWarning)(

@@ -31,7 +31,7 @@ def check_output(path: str | os.PathLike[str]) -> str:
     OSError
         Naming `path`.
     """
-    path = os.fspath(path)
+    path = os.fsdecode(path)
     target = os.path.realpath(path)
     folder = os.path.dirname(target)
     if not os.path.isdir(folder):

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any
 
 from gaussmix.mixture import Mixture
@@ -293,7 +294,8 @@ class _Overwritten:
         """Overwrite the line, but not beyond the last column of a terminal, where a second line would begin."""
         size = _terminal_size(sys.stderr)
         text = self._text if size is None else self._text[:(size.columns or 80) - 1]
-        print(f"\r{text:<{self._width}}", end=end, file=sys.stderr, flush=True)
+        with suppress(ValueError):  # standard error has been closed
+            print(f"\r{text:<{self._width}}", end=end, file=sys.stderr, flush=True)
         self._width = len(text)
 
     def end(self) -> None:

@@ -58,6 +58,8 @@ class Estimator:
 
     if TYPE_CHECKING:  # what the estimator brings
         init_params: Any
+        n_init: Any
+        random_state: Any
         reg_covar: Any
         covariance_type: str
 
@@ -305,6 +307,11 @@ class Estimator:
         if not isinstance(self.init_params, str) or isinstance(self.reg_covar, str):
             raise ValueError("scikit-learn's class takes no array as init_params and no reg_covar='auto': before to_sklearn() set "
                              "init_params to a name, such as 'kmeans', and reg_covar to a number")
+        if self.n_init == "auto" or self.init_params not in ("kmeans", "k-means++", "random", "random_from_data"):
+            raise ValueError(f"scikit-learn's class has neither n_init='auto' nor init_params={self.init_params!r}: before to_sklearn() set "
+                             "n_init to a number, and init_params to 'kmeans', 'k-means++', 'random' or 'random_from_data'")
+        if isinstance(self.random_state, np.random.Generator):
+            raise ValueError("scikit-learn's class takes no Generator as random_state: before to_sklearn() set it to a whole number or None")
         parameters = {name: getattr(self, name) for name in GaussianMixture().get_params()}
         name = structure_named(self.mixture_.covariance_type if self.__sklearn_is_fitted__() else self.covariance_type).name
         if name not in ("full", "tied", "diag", "spherical"):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from gaussmix.criteria import aic, bic
@@ -20,6 +21,7 @@ from gaussmix.estimator import GaussianMixture
 from gaussmix.fitting import Outcome
 from gaussmix.learning import fitted_by, observed, take_on
 from gaussmix.notebook import criteria_picture, page, table
+from gaussmix.observations import shown
 from gaussmix.random_state import RandomState
 from gaussmix.sources.source import RowsLike
 from gaussmix.starts import SingularStart
@@ -231,6 +233,8 @@ def select(X: RowsLike, n_components: int | Iterable[int] = range(1, 10), covari
     """
     if criterion not in CRITERIA:
         raise ValueError(f"criterion must be one of {', '.join(map(repr, CRITERIA))}, not {criterion!r}")
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress must be a function that is called with each candidate, not {shown(progress)}")
     counts = _listed(n_components, "n_components", numbers.Integral)
     names = [structure_named(name).name for name in _listed(covariance_types, "covariance_types", str)]
     options: dict[str, Any] = dict(n_init=n_init, random_state=random_state, n_threads=n_threads, tol=tol, reg_covar=reg_covar,
@@ -258,10 +262,10 @@ def select(X: RowsLike, n_components: int | Iterable[int] = range(1, 10), covari
 
 
 def _listed(value: Any, name: str, kind: type) -> list[Any]:
-    values = [value] if isinstance(value, (kind, str)) else list(value)
+    values = [value] if isinstance(value, (kind, str, bytes)) or not np.iterable(value) else list(value)
     if not values or not all(isinstance(item, kind) and not isinstance(item, bool) for item in values):
         what = "a whole number or a list of whole numbers" if kind is numbers.Integral else "a name or a list of names"
-        raise ValueError(f"{name} must be {what}, not {value!r}")
+        raise ValueError(f"{name} must be {what}, not {shown(value)}")
     return values
 
 
