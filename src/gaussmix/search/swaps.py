@@ -135,7 +135,7 @@ def _moments_near(blocks: Blocks, metric: NDArray[np.float64], rng: np.random.Ge
     fewest = min(FEWEST * (rows.shape[1] + 1), len(rows))
     how_many = int(fewest * (max(len(rows) / 2, fewest) / fewest) ** rng.random())
     distances = squared_distances(rows - rows[rng.integers(len(rows))], metric)
-    near = np.argpartition(distances, how_many - 1)[:how_many]
+    near = np.argsort(distances, kind="stable")[:how_many]  # of rows that are equally far the first, on every processor
     shares = np.full(how_many, 1 / how_many) if weights is None else weights[near] / weights[near].sum()
     mean = shares @ rows[near]
     residuals = rows[near] - mean
@@ -162,7 +162,8 @@ def squared_distances(residuals: NDArray[np.float64], metric: NDArray[np.float64
         Where the metric is not positive definite.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        whitened = residuals @ np.linalg.inv(np.linalg.cholesky(metric)).T
+        # Not by BLAS: opposite residuals must have the same distance to the last bit, so that order does not depend on the processor.
+        whitened = np.einsum("nj,ij->ni", residuals, np.linalg.inv(np.linalg.cholesky(metric)))
         distances: NDArray[np.float64] = np.einsum("ij,ij->i", whitened, whitened)
     return distances
 
