@@ -16,6 +16,7 @@ from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 
 import gaussmix
 from gaussmix import GaussianMixture, Mixture, plotting, select
+from gaussmix.search import Optimum, Search
 from gaussmix.plotting.labels import Labels
 from gaussmix.plotting.levels import density_levels
 from gaussmix.plotting.style import OKABE_ITO, colours_of, markers_of
@@ -597,3 +598,10 @@ def test_what_is_no_selection_and_what_are_no_axes():
     for draw in (plotting.ellipses, plotting.density):
         with pytest.raises(TypeError, match="ax must be Axes of matplotlib or None, not 'ax'"):
             draw(Mixture([1.0], [[0.0, 0.0]], [np.eye(2)]), ax="ax")
+
+
+def test_optima_of_splices_are_drawn():
+    search = Search([Optimum(-3.0, True, 0, 0, splices=2), Optimum(-4.0, True, 5, 9)], 5, 100, 1000, 0.02, "chance", 0.1)
+    ax = search.plot()
+    assert [line.get_xydata().tolist() for line in ax.lines if line.get_marker() == "^"] == [[[-3.0, 2.0]]]
+    assert "splices" in [text.get_text() for text in ax.figure.findobj(lambda artist: hasattr(artist, "get_text"))]

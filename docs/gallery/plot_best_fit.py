@@ -18,14 +18,14 @@ X = load_wine().data[:, [0, 6, 9, 12]]  # alcohol, flavanoids, colour, proline
 
 # %%
 # A search with five components. Each of its rounds makes two starts, takes the better end, and improves it by swaps: a component
-# is taken away where it is and put elsewhere, and EM begins anew from there.
+# is taken away where it is and put elsewhere, and EM begins anew from there. At the end the best optima are spliced, two at a time.
 
 gm = GaussianMixture(5, n_init="auto", random_state=0, reg_covar="auto").fit(X)
 print(gm.search_)
 
 # %%
-# Dots count where the first starts of the rounds ended, diamonds where the rounds did. Single starts end all over, and those on the right in
-# grey are spurious. Most rounds end in the same optimum: that makes a better one unlikely.
+# Dots count where the first starts of the rounds ended, diamonds where the rounds did, triangles where splices did. Single starts end all
+# over, and those in grey are spurious. Most rounds end in the same optimum: that makes a better one unlikely.
 
 fig, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
 gm.search_.plot(ax=ax)

@@ -74,15 +74,15 @@ def identity_of(model: GaussianMixture, data: Data) -> dict[str, Any]:
     dict
         Of texts and numbers.
     """
-    parameters = {name: _shown(value) for name, value in model.get_params(deep=False).items() if name not in (*FREE, "random_state")}
+    parameters = {name: _shown(name, value) for name, value in model.get_params(deep=False).items() if name not in (*FREE, "random_state")}
     parameters["random_state"] = _shown_source(model.random_state)
     if model.warm_start and model.__sklearn_is_fitted__():
-        parameters["the mixture that warm_start goes on from"] = [_shown(one) for one in model.mixture_._parameters.numbers()]
+        parameters["the mixture that warm_start goes on from"] = [_shown("mixture_", one) for one in model.mixture_._parameters.numbers()]
     return {"format": FORMAT, "version": __version__, "parameters": parameters,
             "data": {"rows": data.n_rows, "features": data.n_features, "names": data.columns, "checksum": data.checksum()}}
 
 
-def _shown(value: Any) -> Any:
+def _shown(name: str, value: Any) -> Any:
     """A value of a parameter as JSON can hold it; of an array its shape and a checksum."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
@@ -90,7 +90,7 @@ def _shown(value: Any) -> Any:
         return value.item()
     if isinstance(value, np.floating):
         return float(value)
-    array = np.ascontiguousarray(as_reals(value, name="a parameter"))
+    array = np.ascontiguousarray(as_reals(value, name=name))
     return [array.dtype.str, list(array.shape), zlib.crc32(array.data.cast("B") if array.size else b"")]
 
 

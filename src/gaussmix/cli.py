@@ -647,8 +647,10 @@ def _search_lines(best: GaussianMixture) -> list[str]:
     search = getattr(best, "search_", None)
     if search is None or best.n_components == 1:
         return []
-    times = search.optima[0].rounds
-    return [f"found in {times} of {_counted(search.n_rounds, 'round')}; another round finds a better optimum with chance "
+    best_one = search.optima[0]
+    found = (f"found in {best_one.rounds} of {_counted(search.n_rounds, 'round')}" if best_one.rounds or not best_one.splices else
+             f"found by splicing the optima of {_counted(search.n_rounds, 'round')}")
+    return [f"{found}; another round finds a better optimum with chance "
             f"{100 * search.chance_of_better:.1f} %"]
 
 

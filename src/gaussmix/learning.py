@@ -233,11 +233,12 @@ def _stream_of(model: GaussianMixture, structure: Structure, blocks: Blocks, eng
                               ("covariance_type", mixture.covariance_type, structure.name)):
         if before != now:
             raise ValueError(f"partial_fit goes on from the last fit, in which {name} was {before!r}, not {now!r}: fit anew instead")
-    goes_on = known is not None and known[1] == mixture
-    if known is not None and goes_on and known[2] == model.reg_covar:
+    if known is not None and known[1] != mixture:  # parameters were set by hand since
+        known = None
+    if known is not None and known[2] == model.reg_covar:
         return known[0]
     added = regularization_for(model.reg_covar, blocks, engine).added
-    if known is not None and goes_on:
+    if known is not None:
         return known[0].regularized_by(added)
     return Stream(structure, mixture._parameters, moments_of(mixture).of_kind(structure.moments), getattr(model, "_n_rows", 1.0), added)
 

@@ -80,10 +80,11 @@ def as_table(X: Any, *, name: str = "X") -> tuple[NDArray[Any], list[str] | None
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must hold real numbers, not {array.dtype}")
     if array.ndim != 2:
+        called = name if name.isidentifier() else "X"
         raise ValueError(
             f"Expected 2D array for {name}, got {array.ndim}D array of shape {array.shape} instead: one row a sample, "
-            f"one column a feature. Reshape your data with {'X' if ' ' in name else name}.reshape(-1, 1) if it has a single feature or "
-            f"{'X' if ' ' in name else name}.reshape(1, -1) if it is a single sample.")
+            f"one column a feature. Reshape your data with {called}.reshape(-1, 1) if it has a single feature or "
+            f"{called}.reshape(1, -1) if it is a single sample.")
     return array, _checked_names(columns, name)
 
 

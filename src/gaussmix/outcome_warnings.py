@@ -71,9 +71,16 @@ def _of_blur(regularization: Regularization, columns: list[str] | None) -> Warni
         "and will blur the fit: give a smaller one, reg_covar='auto', which goes by each feature's variance, or data in larger units.")
 
 
+def _other_starts(request: Request, search: Search | None) -> str:
+    """Which parameter would give other starts, as advice begins with it; empty where none would, or more would hardly help."""
+    if search is not None:
+        return "" if search.ended_by == "chance" else "search_budget, "
+    is_drawn = isinstance(request.start, OnSample) or any(request.start is start for start in STARTS.values())
+    return "n_init, " if is_drawn else ""
+
+
 def _of_outcome(fit: Fit, request: Request, search: Search | None) -> Warning | None:
-    drawn = isinstance(request.start, OnSample) or any(request.start is start for start in STARTS.values())
-    more = ("n_init, " if drawn else "") if search is None else "" if search.ended_by == "chance" else "search_budget, "
+    more = _other_starts(request, search)
     if fit.outcome is Outcome.COLLAPSED:
         weight = fit.parameters.weights[fit.collapsed]
         return in_use(CollapseWarning)(

@@ -150,7 +150,7 @@ class SearchProgress:
                 self._bar.show(f"search: {self._n_starts} starts{self._found}")
 
     def searched(self, n_starts: int, log_likelihood: float, times: int) -> None:
-        """Another round is over; the best so far has this log-likelihood, and this many rounds ended there."""
+        """Another round or splice is over; the best so far has this log-likelihood, and this many of them ended there."""
         self._found = f", best log-likelihood {log_likelihood:.6g}, found {'once' if times == 1 else f'{times} times'}"
         if self.verbose:
             print(f"Search: {n_starts} starts{self._found}")

@@ -69,7 +69,7 @@ def history(model: GaussianMixture, *, ax: Axes | None = None) -> Axes:
 
 def optima(search: Search, *, ax: Axes | None = None) -> Axes:
     """
-    Draw the optima that a search found: how many of its first starts, and how many of its rounds, ended in each.
+    Draw the optima that a search found: how many of its first starts, of its rounds and of its splices ended in each.
 
     Parameters
     ----------
@@ -96,13 +96,17 @@ def optima(search: Search, *, ax: Axes | None = None) -> Axes:
     ax = axes_or_new(ax)
     for one in search.optima:
         colour = BLUE if one.proper else GREY
-        ax.vlines(one.log_likelihood, 0, max(one.starts, one.rounds), color=colour, linewidth=1)
+        ax.vlines(one.log_likelihood, 0, max(one.starts, one.rounds, one.splices), color=colour, linewidth=1)
         if one.starts:
             ax.plot(one.log_likelihood, one.starts, marker="o", markersize=4.5, color=colour, linestyle="")
         if one.rounds:
             ax.plot(one.log_likelihood, one.rounds, marker="D", markersize=6.5, color=colour, markerfacecolor="white", linestyle="")
+        if one.splices:
+            ax.plot(one.log_likelihood, one.splices, marker="^", markersize=5.5, color=colour, linestyle="")
     handles: list[Artist] = [Line2D([], [], color=INK, marker="o", markersize=4.5, linestyle="", label="first starts"),
                              Line2D([], [], color=INK, marker="D", markersize=6.5, markerfacecolor="white", linestyle="", label="rounds")]
+    if any(one.splices for one in search.optima):
+        handles.append(Line2D([], [], color=INK, marker="^", markersize=5.5, linestyle="", label="splices"))
     if any(one.proper for one in search.optima) and not all(one.proper for one in search.optima):
         handles.append(Line2D([], [], color=GREY, linewidth=3, label="spurious"))
     ax.set_xlabel("log-likelihood")

@@ -73,7 +73,7 @@ class Listener(Protocol):
         """Another start has come to its end. Several threads may tell so."""
 
     def searched(self, n_starts: int, log_likelihood: float, times: int) -> None:
-        """Another round is over; the best so far has this log-likelihood, and this many rounds ended there."""
+        """Another round or splice is over; the best so far has this log-likelihood, and this many of them ended there."""
 
 
 def sought(request: Request) -> Request:
@@ -242,6 +242,11 @@ def _same(fit: Fit, other: Fit, rows: Blocks) -> bool:
     return rank(fit)[:2] == rank(other)[:2] and abs(fit.log_likelihood - other.log_likelihood) < 2 * _near(rows)
 
 
+def _worth(best: Fit | None) -> float:
+    """The log-likelihood that a climb should promise to reach, where this is the best fit so far: any is welcome beside a spurious one."""
+    return best.log_likelihood if best is not None and is_proper(best) else -math.inf
+
+
 class _Trial:
     """
     Several climbs, the best of which is kept.
@@ -287,8 +292,8 @@ class _Trial:
 
     def _push(self, fitting: Fitting) -> bool:
         """Push the best fit, and return whether it did not come back but rose: then it was a saddle, and the best is where it went."""
-        before, alone = self.best, fitting.request.n_components == 1
-        if before is None or alone or not is_proper(before) or self._over():
+        before = self.best
+        if before is None or not is_proper(before) or fitting.request.n_components == 1 or self._over():
             return False
         begun = pushed(before, fitting.problem, self.rng)
         if begun is None:
@@ -330,7 +335,7 @@ class _Round(_Trial):
     Attributes
     ----------
     ends : list of Fit
-        Where the first starts ended; none where they were made in a sample of the rows.
+        Where the first starts ended; none where the round searched in a sample of the rows.
     complete : bool
         Whether nothing cut it short.
     failure : SingularStart or None
@@ -382,7 +387,7 @@ class _Round(_Trial):
             self._keep(fitting.climb(in_sample.parameters, report=self._report()))
             self._follow(fitting)
         if self.best is None or not self._over():
-            self._start(fitting, self.number, worth=-math.inf if self.best is None or not is_proper(self.best) else self.best.log_likelihood)
+            self._start(fitting, self.number, worth=_worth(self.best))
             self._follow(fitting)
         self.ends = []  # those in the sample had other log-likelihoods, and the last start may have been given up
         self.complete = self.complete and self.best is not None and not self.best.stopped
@@ -410,7 +415,7 @@ class _Round(_Trial):
             begun = swapped(before, fitting.problem, in_memory(fitting.problem), self.rng)
             if begun is None:
                 continue
-            self._keep(fitting.climb(begun, report=self._report(), worth=before.log_likelihood if is_proper(before) else -math.inf))
+            self._keep(fitting.climb(begun, report=self._report(), worth=_worth(before)))
             if rank(self.fit)[:2] > rank(before)[:2] or self.fit.log_likelihood > before.log_likelihood + _near(fitting.observations):
                 self._follow(fitting)
                 misses = 0
@@ -428,19 +433,22 @@ class _Splice(_Trial):
         self.one, self.other, self.least = one, other, least
 
     def made(self) -> Self:
-        """Make it."""
+        """Make the splice."""
         rows = copy.copy(self.task.observations)
         fitting = self._fitting(rows)
-        worth = self.least.log_likelihood if is_proper(self.least) else -math.inf
         for near, far in ((self.one, self.other), (self.other, self.one)):
             begun = None if self._over() else spliced(near, far, fitting.problem, rows, self.rng)
             if begun is not None:
-                self._keep(fitting.climb(begun, report=self._report(), worth=worth))
+                self._keep(fitting.climb(begun, report=self._report(), worth=_worth(self.least)))
+        self._leave_out()
         self._follow(fitting)
         self._push(fitting)
+        self._leave_out()  # it may have gone on to a spurious optimum
+        return self
+
+    def _leave_out(self) -> None:
         if self.best is not None and rank(self.best) <= rank(self.least):
             self.best = None
-        return self
 
     def _unwanted(self) -> bool:
         return self.task.ended_by != "chance"
