@@ -350,8 +350,8 @@ class GaussianMixture(Estimator):
         Warns
         -----
         CollapseWarning
-            Where a component starves, as few of the rows that are not forgotten belong to it, or where a covariance became singular, so
-            that the parameters stay as they were.
+            Where a component starves, as few of the rows that are not forgotten belong to it, or where a covariance became
+            singular, so that the parameters stay as they were.
 
         Examples
         --------
@@ -390,8 +390,8 @@ class GaussianMixture(Estimator):
         Returns
         -------
         GaussianMixture
-            The estimator itself, which is changed in place. After an error it is unchanged. What told of the fit does not hold any
-            more: `converged_` is False, `n_iter_` is 0, `history_` is empty, `lower_bound_` is −∞, and there is no `search_`.
+            The estimator itself, which is changed in place. After an error it is unchanged. What told of the fit does not hold
+            any more: `converged_` is False, `n_iter_` is 0, `history_` is empty, `lower_bound_` is −∞, and `search_` is gone.
 
         Raises
         ------
