@@ -133,6 +133,10 @@ def test_help_shows_short_signatures(public):
         signature = inspect.signature(function)
         for part in (*map(str, signature.parameters.values()), str(signature.return_annotation)):
             assert len(part) <= 70, (function.__qualname__, part)
+    for documented in (public, *functions_of(public)):
+        indent = 8 if documented is not public and inspect.isclass(public) else 4
+        widest = max((inspect.getdoc(documented) or "").splitlines(), key=len, default="")
+        assert indent + len(widest) <= 135, widest
     text = pydoc.render_doc(public, renderer=pydoc.plaintext)
     assert [word for word in ("Union[", "_SupportsArray", "numpy._typing", "mtrand", "collections.abc.") if word in text] == []
     if sys.version_info >= (3, 13):  # which breaks long signatures into lines
