@@ -304,6 +304,14 @@ def test_a_filter_needs_names(tmp_path, text, what):
         open_source(path, columns=["b"], filter=pyarrow.compute.field("a") > 2)
 
 
+@pytest.mark.parametrize("name", ["rows.csv", "rows.parquet"])
+def test_a_filter_is_an_expression(tmp_path, name):
+    path = tmp_path / name
+    path.write_text("a,b\n3,4\n")
+    with pytest.raises(TypeError, match=r"filter must be an expression of pyarrow, such as pyarrow.compute.field\('mass'\) > 3, not 'a > 0'"):
+        open_source(path, filter="a > 0")
+
+
 def test_a_filter_of_a_column_that_is_not_there_is_told_of(tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text("a,b\n3,4\n")

@@ -72,7 +72,7 @@ def open_source(X: Any, *, columns: Sequence[str] | None = None, filter: Any = N
     Raises
     ------
     TypeError
-        Where X is no source, or can be iterated only once.
+        Where X is no source, or can be iterated only once, or another argument is of another type.
     OSError
         Where a file cannot be opened.
     ValueError
@@ -95,6 +95,8 @@ def open_source(X: Any, *, columns: Sequence[str] | None = None, filter: Any = N
     for name, names in (("columns", columns), ("responsibilities", responsibilities)):
         if names is not None and (isinstance(names, str) or not np.iterable(names) or not all(isinstance(one, str) for one in names)):
             raise TypeError(f"{name} must be a list of names, not {names!r}")
+    if filter is not None and type(filter).__name__ != "Expression":
+        raise TypeError(f"filter must be an expression of pyarrow, such as pyarrow.compute.field('mass') > 3, not {shown(filter)}")
     roles = Columns(None if columns is None else by_name(list(columns)), sample_weight, labels,
                     None if responsibilities is None else list(responsibilities))
     plain = columns is None and filter is None and sample_weight is None and labels is None and responsibilities is None
