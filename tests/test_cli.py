@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 
 import gaussmix
 from gaussmix import cli
+from gaussmix.search import Optimum, Search
 from terminal import needs_posix, on_a_terminal
 
 FAITHFUL_FILE = Path(__file__).parent / "data" / "faithful_with_header.csv"
@@ -119,6 +120,19 @@ def test_lines_fit_in_eighty_columns(tmp_path, command, monkeypatch):
         out = command("fit", tmp_path / "wide.npy", "--components", 2, "--covariance", name)[1]
         assert max(map(len, out.splitlines()[1:])) <= 80
         assert all(f"column {k}" in out for k in range(1, 21))
+
+
+@pytest.mark.parametrize("optimum, said", [
+    (Optimum(-1.0, True, rounds=1000, starts=2), "found in 1,000 of 1,000 rounds; another round finds a better optimum with chance 25.0 %"),
+    (Optimum(-1.0, True, rounds=0, starts=0, splices=3),
+     "found by splicing the optima of 1,000 rounds; another round finds a better optimum with chance 25.0 %")], ids=["rounds", "splices"])
+def test_what_a_search_says_of_its_optimum_fits_in_eighty_columns(optimum, said, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    fitted = gaussmix.GaussianMixture(2)
+    fitted.search_ = Search([optimum], 1000, 9000, 90000, 0.25, "chance", 1.0)
+    lines = cli._search_lines(fitted)
+    assert " ".join(lines) == said
+    assert max(map(len, lines)) <= 80
 
 
 @pytest.mark.parametrize("numbers, shown", [

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import sys
+import textwrap
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, Any, NoReturn
@@ -648,10 +649,10 @@ def _search_lines(best: GaussianMixture) -> list[str]:
     if search is None or best.n_components == 1:
         return []
     best_one = search.optima[0]
-    found = (f"found in {best_one.rounds} of {_counted(search.n_rounds, 'round')}" if best_one.rounds or not best_one.splices else
+    found = (f"found in {best_one.rounds:,} of {_counted(search.n_rounds, 'round')}" if best_one.rounds or not best_one.splices else
              f"found by splicing the optima of {_counted(search.n_rounds, 'round')}")
-    return [f"{found}; another round finds a better optimum with chance "
-            f"{100 * search.chance_of_better:.1f} %"]
+    return textwrap.wrap(f"{found}; another round finds a better optimum with chance {100 * search.chance_of_better:.1f} %",
+                         shutil.get_terminal_size().columns)
 
 
 def _names(table: _Rows) -> list[str]:
