@@ -57,7 +57,7 @@ def dask_cluster(n_workers):
     """A cluster of processes with one thread each."""
     import distributed
 
-    with distributed.LocalCluster(n_workers=n_workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=None) as one, \
+    with distributed.LocalCluster(n_workers=n_workers, threads_per_worker=1, processes=True, dashboard_address=":0", memory_limit=None) as one, \
             distributed.Client(one):
         yield
 

@@ -40,7 +40,7 @@ def array(rows=X):
 @pytest.fixture(scope="module")
 def cluster():
     with dask.config.set({"distributed.worker.daemon": False}), distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=None) as one:
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", memory_limit=None) as one:
         yield one
 
 
@@ -110,7 +110,7 @@ def test_the_same_bits_on_a_cluster(client, one_machine):
 
 
 def test_the_same_bits_with_other_workers(one_machine):
-    with distributed.LocalCluster(n_workers=3, threads_per_worker=2, processes=False, dashboard_address=None) as other, \
+    with distributed.LocalCluster(n_workers=3, threads_per_worker=2, processes=False, dashboard_address=":0") as other, \
             distributed.Client(other):
         assert model().fit(array()).mixture_ == one_machine.mixture_
     with dask.config.set(scheduler="threads"):
@@ -121,7 +121,7 @@ def test_the_same_bits_with_other_workers(one_machine):
 def test_a_worker_that_dies_in_the_middle(one_machine):
     killed = []
 
-    with distributed.LocalCluster(n_workers=3, threads_per_worker=1, processes=True, dashboard_address=None) as cluster, \
+    with distributed.LocalCluster(n_workers=3, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster, \
             distributed.Client(cluster) as client:
 
         def kill(iteration, log_likelihood, mixture):
