@@ -18,7 +18,8 @@ X = load_wine().data[:, [0, 6, 9, 12]]  # alcohol, flavanoids, colour, proline
 
 # %%
 # A search with five components. Each of its rounds makes two starts, takes the better end, and improves it by swaps: a component
-# is taken away where it is and put elsewhere, and EM begins anew from there. At the end the best optima are spliced, two at a time.
+# is taken away where it is and put elsewhere, and EM begins anew from there. At the end the best optima are spliced, two at a time, and
+# what comes of it is improved in turn.
 
 gm = GaussianMixture(5, n_init="auto", random_state=0, reg_covar="auto").fit(X)
 print(gm.search_)

@@ -265,6 +265,12 @@ class _Trial:
         self.best: Fit | None = None
         self.n_starts = self.n_passes = self.kept = self.at_once = 0
 
+    @property
+    def fit(self) -> Fit:
+        """The best fit, which there is where a start succeeded."""
+        assert self.best is not None
+        return self.best
+
     def _unwanted(self) -> bool:
         """Whether the search goes on without this trial."""
         raise NotImplementedError
@@ -277,6 +283,33 @@ class _Trial:
         self.at_once = rows.at_once
         request = replace(self.task.request, tol=_near(rows) * rows.total_weight)
         return Fitting(request, rows, self.engine, self.task.regularization)
+
+    def _improve(self, fitting: Fitting) -> bool:
+        """Swap components of the best fit, then push it, as long as it rises; return whether nothing cut this short."""
+        complete = self._swaps(fitting)
+        for n in range(PUSHES):
+            if not complete or not self._push(fitting):
+                break
+            if n < PUSHES - 1:
+                complete = self._swaps(fitting)
+        return complete
+
+    def _swaps(self, fitting: Fitting) -> bool:
+        """Swap components of the best fit until none of many swaps in a row helps; return whether nothing cut this short."""
+        misses, K = 0, fitting.request.n_components
+        self._follow(fitting)
+        while (before := self.best) is not None and K > 1 and misses < SWAPS * K:
+            if self._over():
+                return False
+            misses += 1
+            begun = swapped(before, fitting.problem, in_memory(fitting.problem), self.rng)
+            if begun is None:
+                continue
+            self._keep(fitting.climb(begun, report=self._report(), worth=_worth(before)))
+            if rank(self.fit)[:2] > rank(before)[:2] or self.fit.log_likelihood > before.log_likelihood + _near(fitting.observations):
+                self._follow(fitting)
+                misses = 0
+        return True
 
     def _follow(self, fitting: Fitting) -> None:
         """Go on from a proper fit that has not reached its limit, as from a start of its own, as long as that helps."""
@@ -349,12 +382,6 @@ class _Round(_Trial):
         self.complete = False
         self.failure: SingularStart | None = None
 
-    @property
-    def fit(self) -> Fit:
-        """The best fit, which there is unless every start failed."""
-        assert self.best is not None
-        return self.best
-
     def made(self) -> Self:
         """Make the round."""
         rows = copy.copy(self.task.observations)  # another round may switch its own to a wider type
@@ -373,12 +400,7 @@ class _Round(_Trial):
         for n in range(FIRST):
             if n == 0 or fitting.request.n_components > 1 and not self._over():
                 self._start(fitting, FIRST * self.number + n)
-        self.complete = self._swaps(fitting)
-        for n in range(PUSHES):
-            if not self.complete or not self._push(fitting):
-                break
-            if n < PUSHES - 1:
-                self.complete = self._swaps(fitting)
+        self.complete = self._improve(fitting)
 
     def _go_on(self, fitting: Fitting) -> None:
         """Go on with all rows from the best that was found in a sample of them, and follow a start that is made from all."""
@@ -404,29 +426,15 @@ class _Round(_Trial):
             if self.best is not None:
                 return
 
-    def _swaps(self, fitting: Fitting) -> bool:
-        """Swap components of the best fit until none of many swaps in a row helps; return whether nothing cut this short."""
-        misses, K = 0, fitting.request.n_components
-        self._follow(fitting)
-        while (before := self.best) is not None and K > 1 and misses < SWAPS * K:
-            if self._over():
-                return False
-            misses += 1
-            begun = swapped(before, fitting.problem, in_memory(fitting.problem), self.rng)
-            if begun is None:
-                continue
-            self._keep(fitting.climb(begun, report=self._report(), worth=_worth(before)))
-            if rank(self.fit)[:2] > rank(before)[:2] or self.fit.log_likelihood > before.log_likelihood + _near(fitting.observations):
-                self._follow(fitting)
-                misses = 0
-        return True
-
     def _unwanted(self) -> bool:
         return bool(self.task.ended_by)
 
 
 class _Splice(_Trial):
-    """Components of two optima, put together in two ways; `best` is the better, where it is better than a third optimum."""
+    """
+    Components of two optima, put together in two ways. The better is improved as in a round, and kept as `best`, where it is better than
+    a third optimum.
+    """
 
     def __init__(self, task: _Task, number: int, one: Fit, other: Fit, least: Fit, engine: Engine) -> None:
         super().__init__(task, engine, number, 1)
@@ -441,8 +449,7 @@ class _Splice(_Trial):
             if begun is not None:
                 self._keep(fitting.climb(begun, report=self._report(), worth=_worth(self.least)))
         self._leave_out()
-        self._follow(fitting)
-        self._push(fitting)
+        self._improve(fitting)
         self._leave_out()  # it may have gone on to a spurious optimum
         return self
 
