@@ -19,7 +19,7 @@ from gaussmix.blocks import Blocks
 from gaussmix.engines import Threads
 from gaussmix.exceptions import InvalidParameterError
 from gaussmix.fitting import Fitting, Request
-from gaussmix.search import Optimum, Search
+from gaussmix.search import Optimum, Search, rounds
 from gaussmix.search.budget import Budget
 from gaussmix.search.record import chance_of_better
 from gaussmix.search.rounds import sought
@@ -289,6 +289,37 @@ def test_ctrl_c_ends_a_search_at_once(n_rows, n_threads):
             late.cancel()
             process.kill()
     assert (process.returncode, answer, errors) == (0, "interrupted 1\n", "")
+
+
+def test_what_is_kept_of_a_splice_was_improved_by_swaps(monkeypatch):
+    made, add = [], rounds._Task.add_splice
+    monkeypatch.setattr(rounds._Task, "add_splice", lambda task, one: made.append(one) or add(task, one))
+    searched(reference("faithful"), 5)
+    assert any(one.best is not None for one in made) and any(one.best is None for one in made)
+    for one in made:
+        assert one.best is None or one.n_starts > 5 * rounds.SWAPS / 2
+
+
+@pytest.mark.parametrize("n_threads", [2, 3])
+def test_an_error_in_a_splice_ends_those_in_other_threads(n_threads, monkeypatch):
+    """Also where there are no more pairs to draw, as for the last of three threads."""
+    pairs, entered, ended = rounds._Task.pairs, threading.Barrier(2), threading.Event()
+
+    def improve(self, fitting):
+        if entered.wait(20) == 0:
+            raise KeyboardInterrupt
+        late = time.monotonic() + 20
+        while not self._over() and time.monotonic() < late:
+            time.sleep(0.01)
+        if self._over():
+            ended.set()
+
+    monkeypatch.setattr(rounds, "UNLIKELY", 0.2)
+    monkeypatch.setattr(rounds._Task, "pairs", lambda task: pairs(task)[:2])
+    monkeypatch.setattr(rounds._Splice, "_improve", improve)
+    with pytest.raises(KeyboardInterrupt):
+        searched(np.random.default_rng(0).normal(size=(2000, 3)), 6, n_threads=n_threads)
+    assert ended.is_set()
 
 
 @pytest.mark.parametrize("budget", [None, 1, 50, "1 s"])

@@ -37,9 +37,9 @@ __all__ = ["Listener", "best_optimum", "sought"]
 KINDS = ("kmeans_standardized", "k-means++_whitened", "random", "kmeans", "k-means++", "random_from_data", "kmeans_whitened",
          "k-means++_standardized")
 FIRST = 2
-# A round ends after this many swaps for each component, none of which helped.
+# A round or a splice ends after this many swaps for each component, none of which helped.
 SWAPS = 12
-# How often the fit that a round would end with is pushed, and what comes of it improved, as long as it was a saddle.
+# How often the fit that a round or a splice would end with is pushed, and what comes of it improved, as long as it was a saddle.
 PUSHES = 3
 # The search ends where the estimated chance that one more round finds a better optimum is less than this.
 UNLIKELY = 0.03
@@ -112,7 +112,7 @@ def best_optimum(request: Request, observations: Blocks, engine: Engine, rng: np
     if isinstance(engine, Threads) and not alone:
         engine.each(task.numbers(), lambda _, number: _Round(task, number, Threads(1)).made(), task.add)
         while pairs := task.pairs():
-            engine.each(pairs, lambda _, pair: _Splice(task, *pair, Threads(1)).made(), task.add_splice)
+            engine.each(task.drawn(pairs), lambda _, pair: _Splice(task, *pair, Threads(1)).made(), task.add_splice)
     else:
         for number in task.numbers():
             task.add(_Round(task, number, engine).made())
@@ -192,6 +192,14 @@ class _Task:
         self._paired.update(new)
         fits = self._different
         return [(first + n, fits[one], fits[other], fits[best[-1]]) for n, (one, other) in enumerate(new)]
+
+    def drawn(self, pairs: list[tuple[int, Fit, Fit, Fit]]) -> Generator[tuple[int, Fit, Fit, Fit]]:
+        """Yield pairs. Where an error comes between, splices in other threads do not go on."""
+        try:
+            yield from pairs
+        except GeneratorExit:
+            self.ended_by = "error"
+            raise
 
     def add_splice(self, made: _Splice) -> None:
         """Add what came of two optima, after those of lower number."""
@@ -442,6 +450,14 @@ class _Splice(_Trial):
 
     def made(self) -> Self:
         """Make the splice."""
+        try:
+            self._make()
+        except BaseException:
+            self.task.ended_by = "error"  # also when all pairs have been drawn, so that splices in other threads do not go on
+            raise
+        return self
+
+    def _make(self) -> None:
         rows = copy.copy(self.task.observations)
         fitting = self._fitting(rows)
         for near, far in ((self.one, self.other), (self.other, self.one)):
@@ -451,7 +467,6 @@ class _Splice(_Trial):
         self._leave_out()
         self._improve(fitting)
         self._leave_out()  # it may have gone on to a spurious optimum
-        return self
 
     def _leave_out(self) -> None:
         if self.best is not None and rank(self.best) <= rank(self.least):
